@@ -1,0 +1,108 @@
+/* The loop IR: loop nests over indices, with registers, vectors and register tiles; and the
+ * lowering of scheduled kernels to it.  It knows a vector's number of lanes and no more of the
+ * machine; only emit/ knows LLVM. */
+#ifndef GRADC_LOWER_H
+#define GRADC_LOWER_H
+
+#include "schedule/schedule.h"
+
+/* What the target offers; lowering chooses tile shapes from it. */
+typedef struct LaneModel {
+    int vector_bytes;     /* width of a vector register: 64, 32, 16; 4: no vectors */
+    int vector_registers; /* 32, 16 */
+    int l1_bytes, l2_bytes;
+} LaneModel;
+
+/* A kernel's memory operand.  Operands are numbered by position, so that kernels equal up to
+ * their operands print, hash and compile alike. */
+typedef enum {
+    SPACE_OPERAND, /* pointer number `slot` of the kernel's argument block */
+    SPACE_SCRATCH, /* bytes from `offset` of this thread's scratch         */
+} BufferSpace;
+
+struct Buffer {
+    BufferSpace space;
+    DType type;
+    int slot;
+    uint64_t offset;
+    uint64_t bytes;
+    Node *node;      /* OPERAND: what it is, for the caller of the kernel  */
+    Tensor *tensor;  /* OPERAND of an update: the tensor stored to, else NULL */
+    bool written;
+    const char *name; /* printed as %0, %1, … and s0, s1, … */
+};
+
+typedef enum {
+    LOOP_FOR,     /* for index from begin, step, below end: body                                   */
+    LOOP_SET,     /* register = value                                                              */
+    LOOP_COMBINE, /* register = reduction->combine(register, value)                                */
+    LOOP_STORE,   /* buffer[offset + data] = value                                                 */
+    LOOP_ADD,     /* buffer[offset + data] += value, lane after lane                               */
+    LOOP_TILE,    /* c[i, j] (+)= sum[k] a[k, i] * b[k, j] on packed panels                        */
+} LoopKind;
+
+typedef enum {
+    FOR_SERIAL,
+    FOR_PARALLEL, /* the kernel's outermost loop: its iterations are independent; the kernel's
+                     begin and end count them */
+    FOR_VECTOR,   /* the index runs over lanes; the rest is done under a mask.  A register SET
+                     outside and COMBINEd inside is kept per lane and folded, in one fixed tree,
+                     after the loop. */
+    FOR_UNROLLED,
+} ForKind;
+
+typedef struct Loop Loop;
+typedef VEC(Loop *) LoopList;
+
+struct Loop {
+    LoopKind kind;
+    Span span; /* the .nn line it comes from */
+    /* FOR: index = begin; index < min(extent of index at run time, begin + length); += step */
+    ForKind how;
+    Index *index;
+    const Affine *begin; /* NULL: 0 */
+    int64_t length;      /* 0: to the end */
+    int64_t step;        /* 1, or a block's size */
+    LoopList body;
+    /* SET, COMBINE, STORE, ADD */
+    int local;
+    const Expr *value;
+    const Reduction *reduction;
+    Buffer *buffer;
+    const Affine *offset; /* elements */
+    const DataTerm *data;
+    int data_count;
+    /* TILE: a is [depth][rows], b is [depth][columns], c is [rows][c_stride], all of the real type;
+     * `depth` at run time is min(extent of depth_index - depth_begin, depth_length). */
+    Buffer *a, *b, *c;
+    const Affine *a_offset, *b_offset, *c_offset;
+    int rows, columns, c_stride;
+    Index *depth_index;
+    const Affine *depth_begin;
+    int64_t depth_length;
+    bool accumulate; /* add to what c holds */
+};
+
+/* One function of the emitted object. */
+typedef struct LoopKernel {
+    const Kernel *kernel;
+    VEC(Buffer *) operands;
+    VEC(DType) locals; /* registers */
+    LoopList body;     /* at most one FOR_PARALLEL, and then it is the only statement */
+    uint64_t scratch_bytes;
+    Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
+    int64_t parallel_step;
+    bool serial;     /* too little work to be worth waking a thread */
+    Span span;
+} LoopKernel;
+
+/* ---- nest.c, pack.c, tile.c, scatter.c --------------------------------------------------------------- */
+
+LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *lanes);
+
+/* ---- print.c ------------------------------------------------------------------------------------------ */
+
+/* With operands numbered: two kernels that print alike are one function. */
+void loop_print(Text *out, const LoopKernel *k);
+
+#endif

@@ -1,0 +1,72 @@
+/* From a graph to kernels and a memory plan: which nodes share a loop nest, what is stored where.
+ * Nothing here knows a vector width. */
+#ifndef GRADC_SCHEDULE_H
+#define GRADC_SCHEDULE_H
+
+#include "ir/ir.h"
+#include "ir/program.h"
+
+/* Where a node's elements are while the entry runs. */
+typedef enum {
+    PLACE_NOWHERE,   /* inlined into its users                                         */
+    PLACE_SCRATCH,   /* used inside one kernel only: per-thread scratch, one row of it  */
+    PLACE_WORKSPACE, /* instance memory, shared by live range                          */
+    PLACE_TENSOR,    /* the persistent tensor's own memory                             */
+    PLACE_PORT,      /* the caller's input                                             */
+    PLACE_OUTPUT,    /* the caller's output                                            */
+    PLACE_LITERAL,   /* constant data in the object                                    */
+} PlaceKind;
+
+typedef struct Place {
+    PlaceKind kind;
+    Node *same_as;   /* a view's storage is that of the node it views */
+    uint64_t offset; /* WORKSPACE: bytes into the workspace; SCRATCH: bytes into the kernel's scratch */
+    uint64_t bytes;
+    int slot;        /* PORT, OUTPUT */
+    Tensor *tensor;  /* TENSOR */
+    int first, last; /* WORKSPACE: the kernels between which it lives */
+} Place;
+
+/* A sum of a product whose indices split into rows, columns and depth. */
+typedef struct Contraction {
+    VEC(Index *) groups;  /* in both operands and the result: a batch of products    */
+    VEC(Index *) rows;    /* in the left operand and the result                      */
+    VEC(Index *) columns; /* in the right operand and the result                     */
+    VEC(Index *) depth;   /* in both operands, summed                                */
+    const Expr *left, *right; /* the operands, guards and inlined producers included */
+    const Expr *rest;         /* factor of the product that goes to the epilogue, or NULL */
+} Contraction;
+
+typedef enum { KERNEL_NEST, KERNEL_CONTRACTION, KERNEL_SCATTER } KernelKind;
+
+typedef struct Kernel {
+    KernelKind kind;
+    int id;
+    VEC(Node *) nodes;    /* computed here, in order; of a contraction: the sum, then its epilogue */
+    VEC(Index *) shared;  /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
+    Contraction contraction;
+    uint64_t scratch_bytes; /* per thread, for PLACE_SCRATCH */
+    double flops, bytes_moved;
+} Kernel;
+
+typedef struct Schedule {
+    Graph *graph;
+    const Program *program;
+    VEC(Kernel *) kernels;
+    Place *places; /* per node id */
+    const Expr **bodies; /* per node id: its body with inlined producers put in */
+    int loss_kernel; /* the kernel after which the loss is known, or -1: updates run later */
+    uint64_t workspace_bytes;
+    uint64_t lower_bound; /* the most bytes live at once */
+    int peak_kernel;
+} Schedule;
+
+/* ---- group.c, contract.c, store.c, cost.c, memory.c -------------------------------------------------- */
+
+Schedule *schedule_run(Graph *g, const Program *program);
+void schedule_print(Text *out, const Schedule *s);   /* --emit=schedule */
+void memory_print(Text *out, const Schedule *s);     /* --emit=memory: one entry's workspace */
+/* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */
+uint64_t memory_place_tensors(Program *program, uint64_t base);
+
+#endif
