@@ -59,6 +59,7 @@ typedef struct Text {
 
 void text_init(Text *t, Arena *a);
 void text_append(Text *t, const char *s);
+void text_append_n(Text *t, const char *s, size_t length);
 void text_printf(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- source.c: files, bytes to line and column ------------------------------------------------ */
@@ -109,6 +110,7 @@ void diag_help(Diag *d, const char *format, ...) __attribute__((format(printf, 2
 /* Brackets the elaboration of a call, so that errors inside can name it. */
 void diag_enter_call(Diag *d, Span call, const char *callee);
 void diag_leave_call(Diag *d);
+/* All errors so far, rendered ones included. */
 int diag_error_count(const Diag *d);
 /* Prints all messages in source order (identical ones once) and forgets them. */
 void diag_render(Diag *d, FILE *out, DiagFormat format, bool colour);
