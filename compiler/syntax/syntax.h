@@ -70,6 +70,7 @@ struct Ast {
     double number;
     bool is_integer;
     bool flag;
+    int depth; /* of the tree below; bounded, so that walking it recursively is safe */
     Ast *cond, *left, *right;
     AstList items, body, orelse;
 };

@@ -1,0 +1,206 @@
+/* Syntax errors in the words of someone who reads the file: what stands there, what was expected,
+ * and, where it is certain, what to do. */
+#include "syntax/parser.h"
+
+#include <string.h>
+
+#include "nn.tab.h"
+
+typedef struct Expected {
+    const char *const *names;
+    int count;
+} Expected;
+
+static bool expects(const Expected *e, const char *name)
+{
+    for (int i = 0; i < e->count; i++)
+        if (strcmp(e->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* ---- what was found --------------------------------------------------------------------------------- */
+
+static const char *found(Parser *p, const Token *t)
+{
+    if (t->kind == END)
+        return "the end of the file";
+    if (t->kind == NEWLINE)
+        return "the end of the line";
+    int length = t->span.end - t->span.begin;
+    return arena_format(p->arena, "`%.*s%s`", length > 40 ? 40 : length, p->src->text + t->span.begin,
+                        length > 40 ? "…" : "");
+}
+
+/* ---- what was expected --------------------------------------------------------------------------------
+ * The parser lists tokens; people think in groups.  A group is recognised by two of its members
+ * and then named instead of all of them. */
+
+typedef struct Group {
+    const char *sign, *other_sign;
+    const char *called; /* or NULL: not worth mentioning */
+    const char *members; /* each between spaces */
+} Group;
+
+static const Group groups[] = {
+    {"`layer`", "`model`", "a declaration",
+     " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end of the file "},
+    {"`param`", "`loss`", "a statement",
+     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat`"
+     " `return` `if` a name "},
+    {"a number", "`(`", "an expression",
+     " a number a string a reduction a name `true` `false` `(` `[` `-` `not` `if` "},
+};
+
+/* After an expression almost anything may follow; only what closes it is worth naming. */
+static const char continuations[] =
+    " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `(` `[` ";
+
+static bool lists(const char *members, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = strstr(members, name); at; at = strstr(at + 1, name))
+        if (at[-1] == ' ' && at[n] == ' ')
+            return true;
+    return false;
+}
+
+static bool after_expression(const Expected *e)
+{
+    return expects(e, "`+`") && expects(e, "`*`");
+}
+
+/* The expectations as phrases, groups first. */
+static int phrases(const Expected *e, const char **out, int most)
+{
+    bool named[sizeof groups / sizeof *groups];
+    bool after = after_expression(e);
+    int count = 0;
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+        named[g] = expects(e, groups[g].sign) && expects(e, groups[g].other_sign) && !(g == 2 && after);
+        if (named[g] && !after)
+            out[count++] = groups[g].called;
+    }
+    for (int i = 0; i < e->count && count < most; i++) {
+        bool covered = after && (lists(continuations, e->names[i]) || strcmp(e->names[i], "`}`") == 0 ||
+                                 strcmp(e->names[i], "the end of the file") == 0);
+        for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+            covered = covered || (named[g] && lists(groups[g].members, e->names[i]));
+        if (!covered && strcmp(e->names[i], "a place to go on") != 0)
+            out[count++] = e->names[i];
+    }
+    return count;
+}
+
+static const char *sentence(Parser *p, const Expected *e)
+{
+    enum { MOST = 6 };
+    const char *phrase[MOST];
+    int count = phrases(e, phrase, MOST);
+    if (count == 0)
+        return arena_format(p->arena, "unexpected %s", found(p, &p->last));
+    Text t;
+    text_init(&t, p->arena);
+    for (int i = 0; i < count; i++)
+        text_printf(&t, "%s%s", i == 0 ? "expected " : i + 1 < count ? ", " : " or ", phrase[i]);
+    text_printf(&t, ", found %s", found(p, &p->last));
+    return t.data;
+}
+
+/* ---- notes and helps -------------------------------------------------------------------------------- */
+
+static const char *const statement_words[] = {
+    "param", "state", "input", "target", "loss", "metric", "output", "gradient",
+    "freeze", "init", "repeat", "return", "if",
+};
+static const char *const declaration_words[] = {
+    "model", "layer", "fn", "optimizer", "schedule", "initializer", "train", "import",
+};
+#define COUNT(table) ((int)(sizeof table / sizeof *table))
+
+/* The bracket that should have been closed before this token, when that is what is wrong. */
+static void note_unclosed(Parser *p, const Expected *e)
+{
+    if (!p->brackets.count)
+        return;
+    const Bracket *b = &p->brackets.data[p->brackets.count - 1];
+    const char *closer = b->opener == '(' ? "`)`" : b->opener == '[' ? "`]`" : "`}`";
+    bool elsewhere = p->last.starts_line || p->last.kind == END || p->last.kind == '}';
+    bool block_ends = b->opener != '{' || p->last.kind == END || !expects(e, "`param`") || p->last.kind < 256;
+    if (elsewhere && block_ends && (expects(e, closer)))
+        diag_note(p->cx->diag, b->span, "this `%c` is not closed", b->opener);
+}
+
+static bool is_word(const Parser *p, const Token *t)
+{
+    char c = p->src->text[t->span.begin];
+    return t->span.end > t->span.begin && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
+}
+
+static void help_with_token(Parser *p, const Expected *e)
+{
+    Diag *d = p->cx->diag;
+    int kind = p->last.kind;
+    if (kind == '=' && p->train == TRAIN_INSIDE && !parser_in_brackets(p))
+        diag_help(d, "an entry is a name and its values, without `=`");
+    else if (kind == '=' && expects(e, "`==`"))
+        diag_help(d, "to compare, write `==`");
+    else if (kind == ARROW && after_expression(e))
+        diag_help(d, "to compare with something negative, write `< -` with a space");
+    else if (kind == ELSE && after_expression(e))
+        diag_help(d, "what to read outside a tensor stands in parentheses: `(x[i] else 0)`");
+    else if (kind == IF && expects(e, "`(`"))
+        diag_help(d, "put the `if` expression in parentheses");
+    else if (expects(e, "a name") && !expects(e, "a number") && kind != NAME && is_word(p, &p->last))
+        diag_help(d, "`%.*s` is a keyword and cannot be a name", p->last.span.end - p->last.span.begin,
+                  p->src->text + p->last.span.begin);
+    else if (p->train == TRAIN_INSIDE && kind < 256 && strchr("+*/^%", kind))
+        diag_help(d, "put the calculation in parentheses");
+}
+
+/* `parm w[n] = 0`: a misspelt keyword reads as a name with another name behind it. */
+static bool help_with_misspelling(Parser *p, const Expected *e)
+{
+    const char *meant = NULL;
+    if (expects(e, "`layer`") && p->last.kind == NAME)
+        meant = diag_nearest(p->last.value.word.text, declaration_words, COUNT(declaration_words));
+    else if (expects(e, "`<-`") && p->previous.kind == NAME && p->last.kind == NAME)
+        meant = diag_nearest(p->previous.value.word.text, statement_words, COUNT(statement_words));
+    if (meant)
+        diag_help(p->cx->diag, "did you mean `%s`?", meant);
+    return meant;
+}
+
+/* `x = a b`: `b` has been taken for the next statement's name; the mistake is before it. */
+static bool is_missing_operator(const Parser *p, const Expected *e)
+{
+    return expects(e, "`<-`") && expects(e, "`=`") && p->previous.kind == NAME && !p->previous.starts_line &&
+           p->before_previous != '{' && p->before_previous != '}' && p->before_previous != '.';
+}
+
+/* Bison quotes one-character tokens as C does. */
+static const char **in_backticks(Parser *p, const char *const *names, int count)
+{
+    const char **out = arena_new(p->arena, const char *, count + 1);
+    for (int i = 0; i < count; i++)
+        out[i] = names[i][0] == '\'' ? arena_format(p->arena, "`%c`", names[i][1]) : names[i];
+    return out;
+}
+
+void complain(Parser *p, const char *const *names, int count)
+{
+    Expected e = {in_backticks(p, names, count), count};
+    Diag *d = p->cx->diag;
+    if (is_missing_operator(p, &e)) {
+        diag_error(d, p->previous.span, "expected an operator or a new line before %s", found(p, &p->previous));
+        return;
+    }
+    diag_error(d, p->last.span, "%s", sentence(p, &e));
+    note_unclosed(p, &e);
+    if (help_with_misspelling(p, &e))
+        return;
+    if (expects(&e, "`layer`") && p->last.kind == NAME)
+        diag_help(d, "statements stand inside a `model`, `layer` or `fn`");
+    else
+        help_with_token(p, &e);
+}
