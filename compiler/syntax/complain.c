@@ -48,6 +48,7 @@ static const Group groups[] = {
     {"`param`", "`loss`", "a statement",
      " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat`"
      " `return` `if` a name "},
+    {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",
      " a number a string a reduction a name `true` `false` `(` `[` `-` `not` `if` "},
 };
@@ -67,24 +68,25 @@ static bool lists(const char *members, const char *name)
 
 static bool after_expression(const Expected *e)
 {
-    return expects(e, "`+`") && expects(e, "`*`");
+    return (expects(e, "`+`") && expects(e, "`*`")) || (expects(e, "`@`") && expects(e, "`.`"));
 }
 
 /* The expectations as phrases, groups first. */
 static int phrases(const Expected *e, const char **out, int most)
 {
-    bool named[sizeof groups / sizeof *groups];
+    enum { GROUPS = sizeof groups / sizeof *groups };
+    bool named[GROUPS];
     bool after = after_expression(e);
     int count = 0;
-    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
-        named[g] = expects(e, groups[g].sign) && expects(e, groups[g].other_sign) && !(g == 2 && after);
+    for (size_t g = 0; g < GROUPS; g++) {
+        named[g] = expects(e, groups[g].sign) && expects(e, groups[g].other_sign);
         if (named[g] && !after)
             out[count++] = groups[g].called;
     }
     for (int i = 0; i < e->count && count < most; i++) {
         bool covered = after && (lists(continuations, e->names[i]) || strcmp(e->names[i], "`}`") == 0 ||
                                  strcmp(e->names[i], "the end of the file") == 0);
-        for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+        for (size_t g = 0; g < GROUPS; g++)
             covered = covered || (named[g] && lists(groups[g].members, e->names[i]));
         if (!covered && strcmp(e->names[i], "a place to go on") != 0)
             out[count++] = e->names[i];
@@ -149,7 +151,7 @@ static void help_with_token(Parser *p, const Expected *e)
         diag_help(d, "to compare with something negative, write `< -` with a space");
     else if (kind == ELSE && after_expression(e))
         diag_help(d, "what to read outside a tensor stands in parentheses: `(x[i] else 0)`");
-    else if (kind == IF && expects(e, "`(`"))
+    else if (kind == IF && expects(e, "a number"))
         diag_help(d, "put the `if` expression in parentheses");
     else if (expects(e, "a name") && !expects(e, "a number") && kind != NAME && is_word(p, &p->last))
         diag_help(d, "`%.*s` is a keyword and cannot be a name", p->last.span.end - p->last.span.begin,
