@@ -1,0 +1,123 @@
+/* Every subscript is proven inside its dimension, or guarded by the author. */
+#include "sema/internal.h"
+
+#include <math.h>
+
+static Interval interval(int64_t low, int64_t high)
+{
+    return (Interval){low, high};
+}
+
+static const Interval unknown_interval = {INT32_MIN, INT32_MAX};
+
+static Interval access_interval(const Expr *e)
+{
+    const Node *n = e->node;
+    if (n->kind == NODE_PORT && n->port->domain != DOMAIN_NUMBER)
+        return interval(0, n->port->classes - 1);
+    if (n->kind == NODE_COMPUTE && n->reduction && n->reduction->position) {
+        int64_t count = 1;
+        for (int i = 0; i < n->bound_count; i++)
+            count *= n->bound[i]->extent;
+        return interval(0, count - 1);
+    }
+    if (n->kind == NODE_COMPUTE && !n->reduction)
+        return data_interval(n->body);
+    if (n->kind == NODE_VIEW) {
+        const Expr viewed = {.kind = EXPR_ACCESS, .type = n->viewed->type, .node = n->viewed};
+        return access_interval(&viewed);
+    }
+    if (e->type == TYPE_U8)
+        return interval(0, 255);
+    if (e->type == TYPE_U16)
+        return interval(0, 65535);
+    return unknown_interval;
+}
+
+static Interval call_interval(const Expr *e)
+{
+    const ScalarFunction *f = e->function;
+    const Interval a = data_interval(e->args[f == &scalar_select ? 1 : 0]);
+    const Interval b = f->arity > 1 ? data_interval(e->args[f == &scalar_select ? 2 : 1]) : a;
+    if (f == &scalar_add)
+        return interval(a.low + b.low, a.high + b.high);
+    if (f == &scalar_sub)
+        return interval(a.low - b.high, a.high - b.low);
+    if (f == &scalar_min)
+        return interval(a.low < b.low ? a.low : b.low, a.high < b.high ? a.high : b.high);
+    if (f == &scalar_max)
+        return interval(a.low > b.low ? a.low : b.low, a.high > b.high ? a.high : b.high);
+    if (f == &scalar_select)
+        return interval(a.low < b.low ? a.low : b.low, a.high > b.high ? a.high : b.high);
+    if (f == &scalar_mod && b.low > 0)
+        return interval(0, b.high - 1);
+    if (f == &scalar_div && b.low == b.high && b.low > 0)
+        return interval((int64_t)floor((double)a.low / (double)b.low), (int64_t)floor((double)a.high / (double)b.low));
+    if (f == &scalar_mul && a.low >= 0 && b.low >= 0 && a.high < INT32_MAX && b.high < INT32_MAX)
+        return interval(a.low * b.low, a.high * b.high);
+    return unknown_interval;
+}
+
+/* What values a whole-number expression can have, from what is checked when data is loaded. */
+Interval data_interval(const Expr *e)
+{
+    switch (e->kind) {
+    case EXPR_CONST:
+        return interval((int64_t)e->value, (int64_t)e->value);
+    case EXPR_AFFINE:
+        return affine_interval(e->affine);
+    case EXPR_ACCESS:
+        return access_interval(e);
+    case EXPR_CALL:
+        return call_interval(e);
+    default:
+        return unknown_interval;
+    }
+}
+
+static bool prove_data(Sema *s, const Ast *item, const Expr *data, int64_t extent, int dimension)
+{
+    const Interval range = data_interval(data);
+    if (range.low >= 0 && range.high < extent)
+        return true;
+    diag_error(s->diag, item->span, "this subscript may leave dimension %d, which has %lld entries", dimension + 1,
+               (long long)extent);
+    if (range.low <= INT32_MIN && range.high >= INT32_MAX)
+        diag_help(s->diag, "its values are not known; declare the input as class(%lld), or clamp them with min and max",
+                  (long long)extent);
+    else
+        diag_help(s->diag, "its values run from %lld to %lld; clamp them with min and max", (long long)range.low,
+                  (long long)range.high);
+    return false;
+}
+
+/* Keeps the tests for `(… else v)`, where there is one. */
+static void collect_tests(Sema *s, const Affine *a, int64_t extent)
+{
+    ExprPool *p = s->program->pool;
+    const Affine *above = affine_sub(p, affine_constant(p, extent - 1), a);
+    if (!facts_prove_not_negative(p, s->facts, a))
+        vec_push(s->arena, s->unproven, expr_test(p, TEST_NOT_NEGATIVE, a));
+    if (!facts_prove_not_negative(p, s->facts, above))
+        vec_push(s->arena, s->unproven, expr_test(p, TEST_NOT_NEGATIVE, above));
+}
+
+bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, int64_t extent, int dimension, const Ast *base)
+{
+    if (sub->data)
+        return prove_data(s, item, sub->data, extent, dimension);
+    if (facts_prove_inside(s->program->pool, s->facts, sub->affine, extent))
+        return true;
+    if (s->unproven) {
+        collect_tests(s, sub->affine, extent);
+        return true;
+    }
+    const Interval range = affine_interval(sub->affine);
+    diag_error(s->diag, item->span, "this subscript runs from %lld to %lld, and the dimension has %lld entries",
+               (long long)range.low, (long long)range.high, (long long)extent);
+    Text t;
+    text_init(&t, s->arena);
+    ast_format_expr(&t, base);
+    diag_help(s->diag, "say what to read outside: (%s else 0), or guard it with if … then … else …", t.data);
+    return false;
+}

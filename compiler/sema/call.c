@@ -1,0 +1,481 @@
+/* Calls: which definition is meant, its arguments bound, its body elaborated in a frame. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+enum { DEEPEST_CALL = 200 };
+
+Frame *frame_enter(Sema *s, FrameKind kind, const Ast *decl, bool library, const char *path)
+{
+    Frame *f = arena_new(s->arena, Frame, 1);
+    f->caller = s->frame;
+    f->kind = kind;
+    f->decl = decl;
+    f->library = library;
+    f->path = path;
+    f->depth = s->frame ? s->frame->depth + 1 : 0;
+    s->frame = f;
+    return f;
+}
+
+void frame_leave(Sema *s)
+{
+    s->frame = s->frame->caller;
+}
+
+/* ---- arguments ------------------------------------------------------------------------------------ */
+
+typedef struct Arguments {
+    VEC(Value *) values;
+    VEC(const char *) names; /* NULL: positional */
+} Arguments;
+
+static bool eval_arguments(Sema *s, const Ast *call, Value *piped, Arguments *args)
+{
+    if (piped) {
+        vec_push(s->arena, &args->values, piped);
+        vec_push(s->arena, &args->names, NULL);
+    }
+    for (int i = 0; call->kind == AST_CALL && i < call->items.count; i++) {
+        const Ast *item = call->items.data[i];
+        const bool named = item->kind == AST_ARGUMENT;
+        const bool outer = s->symbols, outer_division = s->integer_division;
+        s->symbols = true;
+        s->integer_division = false;
+        Value *v = eval(s, named ? item->left : item);
+        s->symbols = outer;
+        s->integer_division = outer_division;
+        if (!v)
+            return false;
+        vec_push(s->arena, &args->values, v);
+        vec_push(s->arena, &args->names, named ? item->name : NULL);
+    }
+    return true;
+}
+
+static int parameter_position(const Ast *decl, const char *name)
+{
+    for (int i = 0; i < decl->items.count; i++)
+        if (decl->items.data[i]->name == name)
+            return i;
+    return -1;
+}
+
+static void unknown_argument(Sema *s, const Ast *decl, const Value *v, const char *name)
+{
+    const char **names = arena_new(s->arena, const char *, decl->items.count + 1);
+    for (int i = 0; i < decl->items.count; i++)
+        names[i] = decl->items.data[i]->name;
+    const char *near = diag_nearest(name, names, decl->items.count);
+    diag_error(s->diag, v->span, "`%s` has no argument named `%s`", decl->name, name);
+    if (near) {
+        diag_help(s->diag, "did you mean `%s`?", near);
+        return;
+    }
+    Text t;
+    text_init(&t, s->arena);
+    for (int i = 0; i < decl->items.count; i++)
+        text_printf(&t, "%s%s", i ? ", " : "", names[i]);
+    diag_help(s->diag, "its arguments are: %s", t.data ? t.data : "none");
+}
+
+/* One value a parameter; NULL where the default is to be taken. */
+static Value **match_arguments(Sema *s, const Ast *decl, Value **args, const char *const *names, int count, Span span)
+{
+    Value **bound = arena_new(s->arena, Value *, decl->items.count + 1);
+    for (int i = 0, next = 0; i < count; i++) {
+        const int at = names[i] ? parameter_position(decl, names[i]) : next++;
+        if (at < 0) {
+            unknown_argument(s, decl, args[i], names[i]);
+            return NULL;
+        }
+        if (at >= decl->items.count) {
+            diag_error(s->diag, args[i]->span, "`%s` takes %d argument%s, this is one too many", decl->name,
+                       decl->items.count, decl->items.count == 1 ? "" : "s");
+            return NULL;
+        }
+        if (bound[at]) {
+            diag_error(s->diag, args[i]->span, "argument `%s` of `%s` is given twice", decl->items.data[at]->name, decl->name);
+            diag_note(s->diag, bound[at]->span, "first here");
+            return NULL;
+        }
+        bound[at] = args[i];
+    }
+    for (int i = 0; i < decl->items.count; i++)
+        if (!bound[i] && !decl->items.data[i]->left) {
+            diag_error(s->diag, span, "`%s` needs its argument `%s`", decl->name, decl->items.data[i]->name);
+            diag_note(s->diag, decl->items.data[i]->span, "declared here");
+            return NULL;
+        }
+    return bound;
+}
+
+/* ---- patterns: x[..., i] ------------------------------------------------------------------------------ */
+
+static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
+{
+    Text t;
+    text_init(&t, s->arena);
+    text_printf(&t, "%s[", param->name);
+    for (int i = 0; i < param->items.count; i++) {
+        const Ast *item = param->items.data[i];
+        text_append(&t, i ? ", " : "");
+        if (item->kind == AST_ELLIPSIS)
+            text_append(&t, "...");
+        else if (item->kind == AST_NUMBER)
+            text_printf(&t, "%g", item->number);
+        else
+            text_append(&t, item->name);
+    }
+    text_append(&t, "]");
+    diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, t.data, value_describe(s, v));
+    diag_note(s->diag, param->span, "declared here");
+    return false;
+}
+
+static bool match_dimension(Sema *s, const Ast *param, const Ast *item, const Value *v, int64_t extent)
+{
+    if (item->kind == AST_NUMBER)
+        return (int64_t)item->number == extent || pattern_mismatch(s, param, v);
+    Value *before = frame_lookup(s->frame, item->name);
+    if (!before) {
+        frame_bind(s, s->frame, item->name, value_number(s, (double)extent, v->span), item->span);
+        return true;
+    }
+    if ((int64_t)before->number == extent)
+        return true;
+    diag_error(s->diag, v->span, "dimension `%s` of `%s` is %lld here", item->name, s->frame->decl->name, (long long)extent);
+    diag_note(s->diag, before->span, "and %lld here", (long long)before->number);
+    return false;
+}
+
+static bool match_pattern(Sema *s, const Ast *param, const Value *v)
+{
+    bool ellipsis = false;
+    for (int i = 0; i < param->items.count; i++)
+        ellipsis = ellipsis || param->items.data[i]->kind == AST_ELLIPSIS;
+    const int named = param->items.count - ellipsis;
+    if (ellipsis ? v->rank < named : v->rank != named)
+        return pattern_mismatch(s, param, v);
+    for (int i = 0, dimension = 0; i < param->items.count; i++) {
+        const Ast *item = param->items.data[i];
+        int64_t extent = 0;
+        if (item->kind == AST_ELLIPSIS) {
+            dimension += v->rank - named;
+            continue;
+        }
+        value_extent(v, dimension++, &extent);
+        if (!match_dimension(s, param, item, v, extent))
+            return false;
+    }
+    return true;
+}
+
+static bool bind_parameter(Sema *s, const Ast *param, Value *v)
+{
+    if (!v) {
+        const bool outer = s->symbols;
+        s->symbols = true;
+        v = eval_statement(s, param->left, param->name);
+        s->symbols = outer;
+        if (!v)
+            return false;
+    }
+    if (param->flag) {
+        if (v->kind != VALUE_TENSOR)
+            return pattern_mismatch(s, param, v);
+        if (!match_pattern(s, param, v))
+            return false;
+        if (!v->node && value_is_closed(s, v))
+            value_to_node(s, v, param->name);
+    }
+    frame_bind(s, s->frame, param->name, v, param->span);
+    return true;
+}
+
+/* ---- bodies --------------------------------------------------------------------------------------------- */
+
+static FrameKind frame_kind(const Ast *decl)
+{
+    switch (decl->kind) {
+    case AST_LAYER:
+        return FRAME_LAYER;
+    case AST_SCHEDULE:
+        return FRAME_SCHEDULE;
+    case AST_INITIALIZER:
+        return FRAME_INITIALIZER;
+    case AST_OPTIMIZER:
+        return FRAME_OPTIMIZER;
+    default:
+        return FRAME_FN;
+    }
+}
+
+static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span span)
+{
+    for (int i = 0; i < d->ast->items.count; i++)
+        if (!bind_parameter(s, d->ast->items.data[i], bound[i]))
+            return NULL;
+    run_body(s, &d->ast->body);
+    if (s->frame->returned)
+        return s->frame->result;
+    if (diag_error_count(s->diag) == 0)
+        diag_error(s->diag, span, "`%s` ends without a return", d->name);
+    return NULL;
+}
+
+Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value **args, const char *const *names,
+                         int count, Span span)
+{
+    Value **bound = match_arguments(s, d->ast, args, names, count, span);
+    if (!bound)
+        return NULL;
+    if (s->frame->depth > DEEPEST_CALL) {
+        diag_error(s->diag, span, "`%s` is called within itself more than %d deep", d->name, DEEPEST_CALL);
+        return NULL;
+    }
+    Statement *outer_statement = s->statement;
+    const bool outer_symbols = s->symbols, outer_division = s->integer_division;
+    const bool outer_time = s->compile_time;
+    s->statement = NULL;
+    s->symbols = s->integer_division = s->compile_time = false;
+    diag_enter_call(s->diag, span, d->name);
+    frame_enter(s, frame_kind(d->ast), d->ast, d->library, path);
+    Value *result = run_definition(s, d, bound, span);
+    frame_leave(s);
+    diag_leave_call(s->diag);
+    s->statement = outer_statement;
+    s->symbols = outer_symbols;
+    s->integer_division = outer_division;
+    s->compile_time = outer_time;
+    if (!result)
+        return NULL;
+    Value *here = result;
+    if (!(result->kind == VALUE_TENSOR && !result->node)) {
+        here = arena_new(s->arena, Value, 1);
+        *here = *result;
+    }
+    here->span = span;
+    return here;
+}
+
+/* ---- layers --------------------------------------------------------------------------------------------- */
+
+/* dense_1, dense_2, … within the enclosing layer; a function counts with its caller. */
+static const char *automatic_path(Sema *s, const char *name)
+{
+    Frame *f = s->frame;
+    while (f->kind == FRAME_FN && f->caller)
+        f = f->caller;
+    int count = 0;
+    for (int i = 0; i < f->counters.count; i++)
+        if (f->counters.data[i].name == name)
+            count = ++f->counters.data[i].count;
+    if (!count) {
+        const Counter c = {name, 1};
+        vec_push(s->arena, &f->counters, c);
+        count = 1;
+    }
+    return intern(s->names, arena_format(s->arena, "%s%s%s_%d", f->path, *f->path ? "." : "", name, count));
+}
+
+static bool lacks_tensor(const Ast *decl, const Arguments *args)
+{
+    if (decl->items.count == 0 || !decl->items.data[0]->flag)
+        return false;
+    for (int i = 0; i < args->values.count; i++)
+        if (args->names.data[i] ? args->names.data[i] == decl->items.data[0]->name
+                                : args->values.data[i]->kind == VALUE_TENSOR)
+            return false;
+    return true;
+}
+
+static Value *make_instance(Sema *s, const Ast *decl, const Arguments *args, Span span)
+{
+    Value *v = arena_new(s->arena, Value, 1);
+    v->kind = VALUE_INSTANCE;
+    v->span = span;
+    v->instance = arena_new(s->arena, Instance, 1);
+    v->instance->decl = decl;
+    v->instance->span = span;
+    for (int i = 0; i < args->values.count; i++) {
+        vec_push(s->arena, &v->instance->args, args->values.data[i]);
+        vec_push(s->arena, &v->instance->names, args->names.data[i]);
+    }
+    return v;
+}
+
+/* What `info` tells of a layer of the model. */
+static void record_layer(Sema *s, const Ast *decl, const char *path, const Value *result, int first_node)
+{
+    if (s->layers_recorded || s->training || s->frame->kind != FRAME_MODEL)
+        return;
+    LayerRow row = {.name = path, .kind = decl->name, .rank = result->rank};
+    int64_t *shape = arena_new(s->arena, int64_t, result->rank + 1);
+    for (int i = 0; i < result->rank; i++)
+        value_extent(result, i, &shape[i]);
+    row.shape = shape;
+    const size_t length = strlen(path);
+    for (int i = 0; i < s->program->tensors.count; i++) {
+        const Tensor *t = s->program->tensors.data[i];
+        if (t->role != ROLE_PARAM || strncmp(t->name, path, length) || t->name[length] != '.')
+            continue;
+        int64_t elements = 1;
+        for (int k = 0; k < t->rank; k++)
+            elements *= t->shape[k];
+        row.parameters += elements;
+    }
+    for (int i = first_node; i < s->graph->nodes.count; i++) {
+        const Node *n = s->graph->nodes.data[i];
+        double points = n->kind == NODE_COMPUTE ? 1 : 0;
+        for (int k = node_is_batched(n); k < n->rank; k++)
+            points *= (double)n->domain[k]->extent;
+        for (int k = 0; k < n->bound_count; k++)
+            points *= (double)n->bound[k]->extent;
+        row.flops += points * (n->reduction ? 2 : 1);
+    }
+    vec_push(s->arena, &s->program->layers, row);
+}
+
+static Value *apply_layer(Sema *s, const Declaration *d, const char *path, Value **args, const char *const *names,
+                          int count, Span span)
+{
+    const int first_node = s->graph->nodes.count;
+    Value *v = apply_declaration(s, d, path, args, names, count, span);
+    if (!v)
+        return NULL;
+    if (v->kind == VALUE_TENSOR && v->node && v->node->id >= first_node)
+        node_rename(s, v->node, path);
+    else if (v->kind == VALUE_TENSOR && !v->node)
+        v->hint = path;
+    record_layer(s, d->ast, path, v, first_node);
+    return v;
+}
+
+static Value *apply_instance(Sema *s, Instance *in, const Arguments *args, Span span)
+{
+    Arguments all = {0};
+    for (int i = 0; i < args->values.count; i++) {
+        vec_push(s->arena, &all.values, args->values.data[i]);
+        vec_push(s->arena, &all.names, args->names.data[i]);
+    }
+    for (int i = 0; i < in->args.count; i++) {
+        vec_push(s->arena, &all.values, in->args.data[i]);
+        vec_push(s->arena, &all.names, in->names.data[i]);
+    }
+    if (!in->path)
+        in->path = automatic_path(s, in->decl->name);
+    const Declaration d = {in->decl, in->decl->name, sources_is_library(s, in->decl->span)};
+    return apply_layer(s, &d, in->path, all.values.data, all.names.data, all.values.count, span);
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------ */
+
+static Value *call_random(Sema *s, RandomKind kind, Span span)
+{
+    ExprPool *p = s->program->pool;
+    const bool init = s->graph == s->init;
+    const bool batched = !init && s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE;
+    /* Starting values draw from sites of their own, so that no layer repeats them. */
+    const int site = init ? (1 << 20) + s->init_site++ : s->site++;
+    return value_expr(s, expr_random(p, kind, site, affine_index(p, batched ? s->element_batched : s->element)), NULL,
+                      0, span);
+}
+
+static Value *call_scalar(Sema *s, const ScalarFunction *f, const Arguments *args, Span span)
+{
+    for (int i = 0; i < args->names.count; i++)
+        if (args->names.data[i]) {
+            diag_error(s->diag, args->values.data[i]->span, "`%s` takes its arguments without names", f->name);
+            return NULL;
+        }
+    if (args->values.count != f->arity) {
+        diag_error(s->diag, span, "`%s` takes %d argument%s, found %d", f->name, f->arity, f->arity == 1 ? "" : "s",
+                   args->values.count);
+        return NULL;
+    }
+    Value *v = apply_function(s, f, args->values.data, span);
+    if (v && v->kind == VALUE_TENSOR)
+        v->hint = f->name;
+    return v;
+}
+
+static Value *call_declared(Sema *s, const Declaration *d, const Arguments *args, Span span)
+{
+    switch (d->ast->kind) {
+    case AST_LAYER:
+        if (lacks_tensor(d->ast, args))
+            return make_instance(s, d->ast, args, span);
+        return apply_layer(s, d, automatic_path(s, d->name), args->values.data, args->names.data, args->values.count,
+                           span);
+    case AST_FN:
+    case AST_SCHEDULE:
+    case AST_INITIALIZER: {
+        const int first_node = s->graph->nodes.count;
+        Value *v = apply_declaration(s, d, s->frame->path, args->values.data, args->names.data, args->values.count, span);
+        if (v && v->kind == VALUE_TENSOR && !v->node)
+            v->hint = d->name;
+        else if (v && v->kind == VALUE_TENSOR && v->node->id >= first_node)
+            node_rename(s, v->node, d->name);
+        return v;
+    }
+    default:
+        diag_error(s->diag, span, "`%s` cannot be called here", d->name);
+        return NULL;
+    }
+}
+
+static const ScalarFunction *find_function(const char *name)
+{
+    if (!strcmp(name, "f32") || !strcmp(name, "f64"))
+        return &scalar_to_real;
+    if (!strcmp(name, "i32"))
+        return &scalar_to_integer;
+    const ScalarFunction *f = scalar_find(name);
+    return f && !f->infix ? f : NULL;
+}
+
+static Value *call_named(Sema *s, const Ast *callee, const Arguments *args, Span span)
+{
+    const char *name = callee->name;
+    const Declaration *d = sema_declaration(s, name, AST_KIND_COUNT);
+    if (d && (!d->library || s->frame->library))
+        return call_declared(s, d, args, span);
+    if (!strcmp(name, "random_uniform") || !strcmp(name, "random_normal"))
+        return call_random(s, name[7] == 'u' ? RANDOM_UNIFORM : RANDOM_NORMAL, span);
+    const ScalarFunction *f = find_function(name);
+    if (f)
+        return call_scalar(s, f, args, span);
+    const Builtin *b = builtin_find(name);
+    if (b && (args->values.count < b->least || args->values.count > b->most)) {
+        diag_error(s->diag, span, "write it so: %s", b->usage);
+        return NULL;
+    }
+    if (b)
+        return b->apply(s, args->values.data, args->names.data, args->values.count, span);
+    if (d)
+        return call_declared(s, d, args, span);
+    sema_unknown_name(s, callee->span, name, "layer or function");
+    return NULL;
+}
+
+/* `piped` is the left side of |>, or NULL. */
+Value *eval_call(Sema *s, const Ast *call, Value *piped)
+{
+    const Ast *callee = call->kind == AST_CALL ? call->left : call;
+    Arguments args = {0};
+    Value *target = NULL;
+    if (callee->kind == AST_NAME)
+        target = frame_lookup(s->frame, callee->name);
+    else if (!(target = eval(s, callee)))
+        return NULL;
+    if (target && target->kind != VALUE_INSTANCE && (callee->kind != AST_NAME || target->kind == VALUE_TENSOR)) {
+        diag_error(s->diag, callee->span, "this is %s and cannot be called", value_describe(s, target));
+        return NULL;
+    }
+    if (!eval_arguments(s, call, piped, &args))
+        return NULL;
+    if (target && target->kind == VALUE_INSTANCE)
+        return apply_instance(s, target->instance, &args, call->span);
+    return call_named(s, callee, &args, call->span);
+}

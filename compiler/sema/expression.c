@@ -1,0 +1,464 @@
+/* Expressions: one function a kind of tree node, and reductions. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+static Value *eval_list(Sema *s, const Ast *a)
+{
+    Value *list = value_list(s, a->span);
+    for (int i = 0; i < a->items.count; i++) {
+        Value *item = eval(s, a->items.data[i]);
+        if (!item)
+            return NULL;
+        vec_push(s->arena, &list->items, item);
+    }
+    return list;
+}
+
+/* Numbers that every body knows. */
+static Value *eval_ambient(Sema *s, const Ast *a)
+{
+    ExprPool *p = s->program->pool;
+    if (a->name == intern(s->names, "training"))
+        return value_truth(s, s->training, a->span);
+    if (a->name == intern(s->names, "pi"))
+        return value_number(s, 3.14159265358979323846, a->span);
+    if (a->name == intern(s->names, "batch_size"))
+        return value_expr(s, expr_scalar(p, SCALAR_BATCH_SIZE, 0), NULL, 0, a->span);
+    if (s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE)
+        return NULL;
+    if (a->name == intern(s->names, "step"))
+        return value_expr(s, expr_scalar(p, SCALAR_STEP, 0), NULL, 0, a->span);
+    if (a->name == intern(s->names, "total_steps"))
+        return value_node(s, hyper_node(s, intern(s->names, "steps"), (double)s->program->train.steps), a->span);
+    return NULL;
+}
+
+static Value *eval_name(Sema *s, const Ast *a)
+{
+    IndexScope *scope = index_lookup(s, a->name);
+    if (scope)
+        return value_expr(s, expr_affine(s->program->pool, affine_index(s->program->pool, scope->index)), NULL, 0, a->span);
+    Value *v = frame_lookup(s->frame, a->name);
+    if (v) {
+        Value *here = arena_new(s->arena, Value, 1);
+        *here = *v;
+        if (v->kind == VALUE_TENSOR && !v->node)
+            return v; /* once stored, stored for every user */
+        here->span = a->span;
+        return here;
+    }
+    v = eval_ambient(s, a);
+    if (v)
+        return v;
+    if (s->symbols)
+        return value_text(s, VALUE_SYMBOL, a->name, a->span);
+    if (sema_declaration(s, a->name, AST_KIND_COUNT) || scalar_find(a->name) || builtin_find(a->name)) {
+        diag_error(s->diag, a->span, "`%s` is a function, and is used as a value here", a->name);
+        diag_help(s->diag, "call it: %s(x), or x |> %s", a->name, a->name);
+        return NULL;
+    }
+    sema_unknown_name(s, a->span, a->name, "value");
+    return NULL;
+}
+
+/* encoder.weight: a parameter by its path. */
+static Value *eval_member(Sema *s, const Ast *a)
+{
+    const char *name = dotted_name(s, a);
+    Value *v = name ? frame_lookup(s->frame, name) : NULL;
+    if (v)
+        return v;
+    if (name) {
+        const char *path = s->frame->path;
+        const char *full = *path ? intern(s->names, arena_format(s->arena, "%s.%s", path, name)) : name;
+        Tensor *t = tensor_find(s, full);
+        if (t && s->current.count && tensor_current(s, t))
+            return value_node(s, tensor_current(s, t), a->span);
+    }
+    diag_error(s->diag, a->span, "there is no parameter `%s` here yet", name ? name : a->name);
+    diag_help(s->diag, "a layer's parameters are made when it is first applied, above this line");
+    return NULL;
+}
+
+/* Is this made of indices and whole numbers only, so that `/` divides as subscripts do? */
+static bool is_index_arithmetic(Sema *s, const Ast *a)
+{
+    switch (a->kind) {
+    case AST_NUMBER:
+        return a->is_integer;
+    case AST_NAME: {
+        if (index_lookup(s, a->name))
+            return true;
+        Value *v = frame_lookup(s->frame, a->name);
+        return v && v->kind == VALUE_NUMBER && v->is_integer;
+    }
+    case AST_UNARY:
+        return is_index_arithmetic(s, a->left);
+    case AST_BINARY:
+        return is_index_arithmetic(s, a->left) && is_index_arithmetic(s, a->right);
+    default:
+        return false;
+    }
+}
+
+static bool is_comparison(const char *op)
+{
+    return op[0] == '<' || op[0] == '>' || !strcmp(op, "==") || !strcmp(op, "!=");
+}
+
+/* Words compare with words: pad == same. */
+static Value *compare_words(Sema *s, const Ast *a, Value *left, Value *right)
+{
+    const bool equal = left->kind == right->kind && left->text == right->text;
+    return value_truth(s, equal == (a->name[0] == '='), a->span);
+}
+
+static Value *eval_binary(Sema *s, const Ast *a)
+{
+    const bool comparison = is_comparison(a->name);
+    const bool equality = comparison && a->name[1] == '=' && a->name[0] != '<' && a->name[0] != '>';
+    const bool outer_division = s->integer_division, outer_symbols = s->symbols;
+    if (comparison)
+        s->integer_division = is_index_arithmetic(s, a->left) && is_index_arithmetic(s, a->right);
+    s->symbols = equality && s->frame->kind != FRAME_MODEL;
+    Value *args[2];
+    args[0] = eval(s, a->left);
+    args[1] = eval(s, a->right);
+    s->symbols = outer_symbols;
+    Value *v = NULL;
+    if (args[0] && args[1]) {
+        const ScalarFunction *f = scalar_find_infix(a->name, 2);
+        const bool words = args[0]->kind == VALUE_SYMBOL || args[1]->kind == VALUE_SYMBOL ||
+                           args[0]->kind == VALUE_STRING || args[1]->kind == VALUE_STRING;
+        v = words && equality ? compare_words(s, a, args[0], args[1]) : apply_function(s, f, args, a->span);
+    }
+    s->integer_division = outer_division;
+    return v;
+}
+
+static Value *eval_unary(Sema *s, const Ast *a)
+{
+    Value *args[1] = {eval(s, a->left)};
+    return apply_function(s, a->name[0] == '-' ? &scalar_neg : &scalar_not, args, a->span);
+}
+
+/* The branch not taken at compile time is not looked at. */
+static Value *eval_if(Sema *s, const Ast *a)
+{
+    Value *cond = eval(s, a->cond);
+    if (!cond)
+        return NULL;
+    if (cond->kind == VALUE_TRUTH)
+        return eval(s, cond->number != 0 ? a->left : a->right);
+    const Expr *test = NULL;
+    if (cond->kind == VALUE_TENSOR && cond->rank == 0)
+        test = value_to_scalar(s, cond, "a condition");
+    const Facts yes_facts = {s->facts, test, true}, no_facts = {s->facts, test, false};
+    const Facts *outer = s->facts;
+    s->facts = test ? &yes_facts : outer;
+    Value *yes = eval(s, a->left);
+    s->facts = test ? &no_facts : outer;
+    Value *no = eval(s, a->right);
+    s->facts = outer;
+    return apply_select(s, cond, yes, no, a->span);
+}
+
+/* (x[i - 1] else 0) */
+static Value *eval_else(Sema *s, const Ast *a)
+{
+    typedef VEC(const Expr *) Tests;
+    Tests tests = {0};
+    void *outer = s->unproven;
+    s->unproven = (void *)&tests;
+    Value *inside = eval(s, a->left);
+    s->unproven = outer;
+    Value *outside = eval(s, a->right);
+    if (!inside || !outside || tests.count == 0)
+        return inside && outside ? inside : NULL;
+    const Expr *all = tests.data[0];
+    for (int i = 1; i < tests.count; i++)
+        all = expr_and(s->program->pool, all, tests.data[i]);
+    return apply_select(s, value_expr(s, all, NULL, 0, a->span), inside, outside, a->span);
+}
+
+/* ---- reductions ---------------------------------------------------------------------------------- */
+
+typedef struct Bound {
+    Index **indices;
+    int count;
+} Bound;
+
+/* In the order written, `...` spread out. */
+static Bound bound_indices(Sema *s, const Ast *a, const Memo *m)
+{
+    const int room = a->items.count + (m->ellipsis ? m->ellipsis->count : 0) + 1;
+    Bound b = {arena_new(s->arena, Index *, room), 0};
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        if (item->kind == AST_ELLIPSIS) {
+            for (int k = 0; k < m->ellipsis->count; k++)
+                b.indices[b.count++] = m->ellipsis->indices[k];
+        } else if (m->batch && !item->left && item->name == m->batch_index->name) {
+            b.indices[b.count++] = m->batch_index;
+        } else {
+            IndexScope *scope = m->scope;
+            while (scope->name != item->name)
+                scope = scope->outer;
+            b.indices[b.count++] = scope->index;
+        }
+    }
+    return b;
+}
+
+typedef struct FreeIndices {
+    Sema *sema;
+    Index *const *bound;
+    int bound_count;
+    VEC(Index *) found;
+} FreeIndices;
+
+static void note_free(FreeIndices *f, const Affine *a)
+{
+    for (int t = 0; t < a->count; t++) {
+        if (a->terms[t].kind != TERM_INDEX) {
+            note_free(f, a->terms[t].inner);
+            continue;
+        }
+        Index *ix = a->terms[t].index;
+        const Sema *s = f->sema;
+        bool skip = ix == s->batch || ix == s->element || ix == s->element_batched;
+        for (int i = 0; i < f->bound_count; i++)
+            skip = skip || f->bound[i] == ix;
+        for (int i = 0; i < f->found.count; i++)
+            skip = skip || f->found.data[i] == ix;
+        if (!skip)
+            vec_push(s->arena, &f->found, ix);
+    }
+}
+
+static void visit_free(void *context, const Expr *e)
+{
+    FreeIndices *f = context;
+    if (e->affine)
+        note_free(f, e->affine);
+    for (int i = 0; e->kind == EXPR_ACCESS && i < e->count; i++)
+        if (e->subscripts[i].affine)
+            note_free(f, e->subscripts[i].affine);
+}
+
+static int order_of(const Statement *st, const Index *ix)
+{
+    for (int i = 0; st && i < st->order.count; i++)
+        if (st->order.data[i] == ix)
+            return i;
+    return 1000000 + ix->id;
+}
+
+void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims, int *rank)
+{
+    FreeIndices f = {s, bound, bound_count, {0}};
+    expr_visit(s->program->pool, body, visit_free, &f);
+    for (int i = 1; i < f.found.count; i++)
+        for (int k = i; k > 0 && order_of(s->statement, f.found.data[k - 1]) > order_of(s->statement, f.found.data[k]); k--) {
+            Index *swap = f.found.data[k];
+            f.found.data[k] = f.found.data[k - 1];
+            f.found.data[k - 1] = swap;
+        }
+    *dims = f.found.data;
+    *rank = f.found.count;
+}
+
+/* How many terms a mean is over: fixed, times the examples where the batch is among them. */
+static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
+{
+    ExprPool *p = s->program->pool;
+    double fixed = 1;
+    const Expr *count = NULL;
+    for (int i = 0; i < b->count; i++)
+        if (b->indices[i]->per_example)
+            count = expr_scalar(p, whole_set ? SCALAR_EXAMPLES : SCALAR_BATCH_SIZE, 0);
+        else
+            fixed *= (double)b->indices[i]->extent;
+    if (!count)
+        return expr_const(p, fixed);
+    return fixed == 1 ? count : expr_mul(p, count, expr_const(p, fixed));
+}
+
+/* In a metric, a sum over the batch runs over the whole evaluated set: an accumulator. */
+static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b, const Expr *body)
+{
+    if (r != &reduce_sum && r != &reduce_mean) {
+        diag_error(s->diag, a->span, "over the evaluated set, only sum and mean are available");
+        return NULL;
+    }
+    if (expr_has_scalar(s, body, SCALAR_SUM) || expr_has_scalar(s, body, SCALAR_EXAMPLES)) {
+        diag_error(s->diag, a->span, "this reduction over the batch depends on another one");
+        diag_help(s->diag, "the set is read once: write it with sums of squares and products");
+        return NULL;
+    }
+    Node *n = make_node(s, s->statement->name, body, NULL, 0, &reduce_sum, b->indices, b->count, a->span);
+    const int slot = s->program->accumulator_count++;
+    graph_result(s->graph, RESULT_SUM, n->name, n, NULL, slot);
+    const Expr *sum = expr_scalar(s->program->pool, SCALAR_SUM, slot);
+    if (r == &reduce_mean)
+        sum = expr_div(s->program->pool, sum, mean_count(s, b, true));
+    return value_expr(s, sum, NULL, 0, a->span);
+}
+
+static const Expr *reduction_body(Sema *s, const Ast *a, const Reduction *r)
+{
+    Value *v = eval(s, a->left);
+    const Expr *body = v ? value_to_scalar(s, v, "what a reduction runs over") : NULL;
+    if (!body)
+        return NULL;
+    bool ok = true;
+    if (r->truths)
+        body = coerce(s, body, TYPE_BOOL, a->left->span, &ok);
+    else if (body->type == TYPE_BOOL || body->kind == EXPR_AFFINE || r->mean)
+        body = coerce(s, body, s->program->real, a->left->span, &ok);
+    return ok ? body : NULL;
+}
+
+/* The node of a reduction.  Where it is a statement's whole right side, `lhs` is the domain and
+ * *whole gets the node itself. */
+Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank, Node **whole)
+{
+    const Reduction *r = reduction_find(a->name);
+    Memo *m = memo_find(s, a);
+    if (!m)
+        bug("a reduction without its indices");
+    IndexScope *outer_scope = s->statement->indices;
+    Ellipsis *outer_ellipsis = s->statement->ellipsis;
+    Index *outer_batch = s->batch;
+    if (m->scope)
+        s->statement->indices = m->scope;
+    if (m->ellipsis)
+        s->statement->ellipsis = m->ellipsis;
+    if (m->batch)
+        s->batch = m->batch_index;
+    const Bound bound = bound_indices(s, a, m);
+    const Expr *body = reduction_body(s, a, r);
+    Value *v = NULL;
+    if (body) {
+        Index **dims = (Index **)lhs;
+        int rank = lhs_rank;
+        if (!whole)
+            free_indices(s, body, bound.indices, bound.count, &dims, &rank);
+        if (m->batch && s->in_metric && rank == 0) {
+            v = set_reduction(s, a, r, &bound, body);
+        } else {
+            const Reduction *kept = r->mean ? &reduce_sum : r;
+            const char *node_name = whole && !r->mean ? name : arena_format(s->arena, "%s_%s", name, a->name);
+            Node *n = make_node(s, node_name, body, dims, rank, kept, bound.indices, bound.count, a->span);
+            s->batch = outer_batch;
+            const Expr *e = access_node(s, n, dims, rank);
+            if (r->mean)
+                e = expr_div(s->program->pool, e, mean_count(s, &bound, false));
+            if (whole && !r->mean)
+                *whole = n;
+            v = value_expr(s, e, NULL, 0, a->span);
+        }
+    }
+    s->statement->indices = outer_scope;
+    s->statement->ellipsis = outer_ellipsis;
+    s->batch = outer_batch;
+    return v;
+}
+
+/* ---- the switch ------------------------------------------------------------------------------------ */
+
+Value *eval(Sema *s, const Ast *a)
+{
+    Memo *m = a->kind != AST_REDUCE ? memo_find(s, a) : NULL;
+    if (m && m->value)
+        return m->value;
+    switch (a->kind) {
+    case AST_NUMBER:
+        return value_number(s, a->number, a->span);
+    case AST_STRING:
+        return value_text(s, VALUE_STRING, a->name, a->span);
+    case AST_TRUTH:
+        return value_truth(s, a->number != 0, a->span);
+    case AST_NAME:
+        return eval_name(s, a);
+    case AST_LIST:
+        return eval_list(s, a);
+    case AST_UNARY:
+        return eval_unary(s, a);
+    case AST_BINARY:
+        return eval_binary(s, a);
+    case AST_PIPE: {
+        Value *left = eval(s, a->left);
+        return left ? eval_call(s, a->right, left) : NULL;
+    }
+    case AST_IF_EXPR:
+        return eval_if(s, a);
+    case AST_ELSE:
+        return eval_else(s, a);
+    case AST_CALL:
+        return eval_call(s, a, NULL);
+    case AST_SUBSCRIPT:
+        return eval_subscript(s, a);
+    case AST_MEMBER:
+        return eval_member(s, a);
+    case AST_REDUCE:
+        return eval_reduce(s, a, s->statement->name, NULL, 0, NULL);
+    case AST_AT:
+        diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]", a->left->name ? a->left->name : "x", a->name);
+        return NULL;
+    default:
+        diag_error(s->diag, a->span, "this cannot be a value");
+        return NULL;
+    }
+}
+
+Value *eval_statement(Sema *s, const Ast *a, const char *name)
+{
+    statement_enter(s, name);
+    Value *v = infer_extents(s, a) ? eval(s, a) : NULL;
+    statement_leave(s);
+    return v;
+}
+
+Value *eval_number(Sema *s, const Ast *a, const char *what)
+{
+    const bool outer = s->compile_time;
+    s->compile_time = true;
+    Value *v = eval(s, a);
+    s->compile_time = outer;
+    if (!v || v->kind == VALUE_NUMBER)
+        return v;
+    diag_error(s->diag, a->span, "%s must be a number known at compile time, found %s", what, value_describe(s, v));
+    return NULL;
+}
+
+bool eval_integer(Sema *s, const Ast *a, const char *what, int64_t *out)
+{
+    Value *v = eval_number(s, a, what);
+    if (!v)
+        return false;
+    if (!v->is_integer || v->number < 0 || v->number > 1e12) {
+        diag_error(s->diag, a->span, "%s must be a whole number from 0, found %g", what, v->number);
+        return false;
+    }
+    *out = (int64_t)v->number;
+    return true;
+}
+
+bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out)
+{
+    const bool outer = s->compile_time;
+    s->compile_time = true;
+    Value *v = eval(s, a);
+    s->compile_time = outer;
+    if (!v)
+        return false;
+    if (v->kind != VALUE_TRUTH) {
+        diag_error(s->diag, a->span, "%s must be known at compile time, found %s", what, value_describe(s, v));
+        diag_help(s->diag, "for values that depend on data, write: if … then … else …");
+        return false;
+    }
+    *out = v->number != 0;
+    return true;
+}

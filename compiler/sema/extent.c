@@ -1,0 +1,215 @@
+/* Index ranges: a walk over a statement before it is evaluated, in which every subscript that is
+ * an index alone settles, or must agree with, that index's extent. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+Statement *statement_enter(Sema *s, const char *name)
+{
+    Statement *st = arena_new(s->arena, Statement, 1);
+    st->outer = s->statement;
+    st->name = name;
+    st->ellipsis = arena_new(s->arena, Ellipsis, 1);
+    s->statement = st;
+    return st;
+}
+
+void statement_leave(Sema *s)
+{
+    s->statement = s->statement->outer;
+}
+
+IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span)
+{
+    IndexScope *scope = arena_new(s->arena, IndexScope, 1);
+    scope->outer = s->statement->indices;
+    scope->name = name;
+    scope->index = ix;
+    scope->origin_span = span;
+    s->statement->indices = scope;
+    return scope;
+}
+
+Memo *memo_find(Sema *s, const Ast *ast)
+{
+    for (int i = 0; s->statement && i < s->statement->memos.count; i++)
+        if (s->statement->memos.data[i]->ast == ast)
+            return s->statement->memos.data[i];
+    return NULL;
+}
+
+static Memo *memo_add(Sema *s, const Ast *ast)
+{
+    Memo *m = arena_new(s->arena, Memo, 1);
+    m->ast = ast;
+    vec_push(s->arena, &s->statement->memos, m);
+    return m;
+}
+
+/* Two uses of one index must agree on its extent. */
+static bool unify_extent(Sema *s, IndexScope *scope, int64_t extent, const Ast *use, const Ast *base)
+{
+    Index *ix = scope->index;
+    if (ix->per_example) {
+        diag_error(s->diag, use->span, "index `%s` runs over the batch, and this is a dimension of %lld",
+                   ix->name, (long long)extent);
+        return false;
+    }
+    if (ix->extent == 0) {
+        ix->extent = extent;
+        scope->origin = base;
+        scope->origin_span = use->span;
+        return true;
+    }
+    if (ix->extent == extent)
+        return true;
+    diag_error(s->diag, use->span, "index `%s` runs over %lld here", ix->name, (long long)extent);
+    diag_note(s->diag, scope->origin_span, "and over %lld here", (long long)ix->extent);
+    return false;
+}
+
+/* How many dimensions `...` covers in a list of subscripts; -1 without one. */
+static int ellipsis_covers(const AstList *items, int rank)
+{
+    for (int i = 0; i < items->count; i++)
+        if (items->data[i]->kind == AST_ELLIPSIS)
+            return rank - (items->count - 1);
+    return -1;
+}
+
+static bool settle_ellipsis(Sema *s, const Value *base, int first, int count, Span span)
+{
+    Ellipsis *e = s->statement->ellipsis;
+    if (!e->known) {
+        e->known = true;
+        e->count = count;
+        e->span = span;
+        e->indices = arena_new(s->arena, Index *, count + 1);
+        for (int i = 0; i < count; i++) {
+            const char *name = intern(s->names, arena_format(s->arena, "e%d", i));
+            e->indices[i] = index_new(s->program->pool, name, 0, 0, span);
+            value_extent(base, first + i, &e->indices[i]->extent);
+        }
+        return true;
+    }
+    bool same = e->count == count;
+    for (int i = 0; same && i < count; i++) {
+        int64_t extent = 0;
+        value_extent(base, first + i, &extent);
+        same = extent == e->indices[i]->extent;
+    }
+    if (!same) {
+        diag_error(s->diag, span, "`...` stands for other dimensions here: the tensor is %s", shape_text(s, base));
+        diag_note(s->diag, e->span, "it was settled here, with %d leading dimension%s", e->count,
+                  e->count == 1 ? "" : "s");
+    }
+    return same;
+}
+
+static bool infer_list(Sema *s, const AstList *list)
+{
+    bool ok = true;
+    for (int i = 0; i < list->count; i++)
+        ok = infer_extents(s, list->data[i]) && ok;
+    return ok;
+}
+
+static bool infer_item(Sema *s, const Ast *item, const Value *base, int dimension, const Ast *subscript)
+{
+    IndexScope *scope = item->kind == AST_NAME ? index_lookup(s, item->name) : NULL;
+    int64_t extent = 0;
+    if (!scope)
+        return infer_extents(s, item);
+    if (!value_extent(base, dimension, &extent))
+        return true; /* too many subscripts: reported when evaluated */
+    return unify_extent(s, scope, extent, item, subscript->left);
+}
+
+static bool infer_subscript(Sema *s, const Ast *a)
+{
+    const Ast *target = a->left->kind == AST_AT ? a->left->left : a->left;
+    if (target->kind != AST_NAME && target->kind != AST_MEMBER && !infer_extents(s, target))
+        return false;
+    Memo *m = memo_find(s, target);
+    if (!m) {
+        Value *base = eval(s, target);
+        if (!base)
+            return false;
+        m = memo_add(s, target);
+        m->value = base;
+    }
+    if (m->value->kind != VALUE_TENSOR)
+        return infer_list(s, &a->items);
+    bool ok = true;
+    const int covers = ellipsis_covers(&a->items, m->value->rank);
+    for (int i = 0, dimension = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        if (item->kind == AST_ELLIPSIS) {
+            if (covers < 0 || !settle_ellipsis(s, m->value, dimension, covers, item->span))
+                return covers < 0;
+            dimension += covers;
+        } else {
+            ok = infer_item(s, item, m->value, dimension++, a) && ok;
+        }
+    }
+    return ok;
+}
+
+/* A reduction's own indices: new ones, in scope below it. */
+static bool infer_reduce(Sema *s, const Ast *a)
+{
+    Memo *m = memo_add(s, a);
+    IndexScope *outer = s->statement->indices;
+    Ellipsis *outer_ellipsis = s->statement->ellipsis;
+    bool ok = true;
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        if (item->kind == AST_ELLIPSIS) {
+            m->ellipsis = s->statement->ellipsis = arena_new(s->arena, Ellipsis, 1);
+            continue;
+        }
+        if (item->name == intern(s->names, "batch") && !item->left) {
+            m->batch = true;
+            m->batch_index = index_new(s->program->pool, item->name, s->program->train.batch, 1, item->span);
+            continue;
+        }
+        Index *ix = index_new(s->program->pool, item->name, 0, 0, item->span);
+        if (item->left && item->left->kind == AST_NAME && item->left->name == intern(s->names, "batch")) {
+            ix->extent = s->program->train.batch;
+            ix->per_example = 1;
+        } else if (item->left) {
+            ok = eval_integer(s, item->left, "an index's extent", &ix->extent) && ok;
+        }
+        index_push(s, item->name, ix, item->span);
+    }
+    m->scope = s->statement->indices;
+    ok = ok && infer_extents(s, a->left);
+    for (IndexScope *i = m->scope; i != outer; i = i->outer)
+        if (ok && i->index->extent <= 0) {
+            diag_error(s->diag, i->origin_span, "nothing says how far index `%s` runs", i->name);
+            diag_help(s->diag, "give it a range: %s[%s: n]", a->name, i->name);
+            ok = false;
+        }
+    s->statement->indices = outer;
+    s->statement->ellipsis = outer_ellipsis;
+    return ok;
+}
+
+bool infer_extents(Sema *s, const Ast *a)
+{
+    if (!a)
+        return true;
+    switch (a->kind) {
+    case AST_SUBSCRIPT:
+        return infer_subscript(s, a);
+    case AST_REDUCE:
+        return infer_reduce(s, a);
+    case AST_MEMBER:
+        return true;
+    default: {
+        const bool cond = infer_extents(s, a->cond), left = infer_extents(s, a->left);
+        const bool right = infer_extents(s, a->right);
+        return infer_list(s, &a->items) && cond && left && right;
+    }
+    }
+}

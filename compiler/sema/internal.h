@@ -1,0 +1,270 @@
+/* What the files of this floor share. */
+#ifndef GRADC_SEMA_INTERNAL_H
+#define GRADC_SEMA_INTERNAL_H
+
+#include "functions/functions.h"
+#include "sema/sema.h"
+
+typedef struct Value Value;
+typedef struct Frame Frame;
+typedef struct Statement Statement;
+
+/* ---- value.c: what an expression means ------------------------------------------------------------ */
+
+typedef enum {
+    VALUE_NUMBER,   /* known at compile time                                    */
+    VALUE_TRUTH,    /* the same                                                 */
+    VALUE_STRING,
+    VALUE_SYMBOL,   /* a bare word: same, last                                  */
+    VALUE_LIST,
+    VALUE_TENSOR,   /* a node, or an expression over `dims` not stored (yet)    */
+    VALUE_INSTANCE, /* a layer with its arguments, waiting for its tensor       */
+} ValueKind;
+
+typedef struct Instance {
+    const Ast *decl;
+    const char *path;
+    Span span;
+    VEC(Value *) args;
+    VEC(const char *) names; /* NULL: positional */
+} Instance;
+
+struct Value {
+    ValueKind kind;
+    Span span; /* where it came from, for notes */
+    double number;
+    bool is_integer;
+    const char *hyper; /* NUMBER: the hyper-parameter it is the declared value of, or NULL */
+    const char *text;
+    VEC(Value *) items;
+    /* TENSOR: without the batch index, which `expr` uses as Sema.batch */
+    Node *node;
+    const Expr *expr;
+    int rank;
+    Index **dims;
+    const char *hint; /* a name for its node, once it gets one */
+    Instance *instance;
+};
+
+/* ---- sema.c ------------------------------------------------------------------------------------ */
+
+typedef struct Declaration {
+    const Ast *ast;
+    const char *name;
+    bool library;
+} Declaration;
+
+typedef enum { FRAME_MODEL, FRAME_LAYER, FRAME_FN, FRAME_OPTIMIZER, FRAME_SCHEDULE, FRAME_INITIALIZER } FrameKind;
+
+typedef struct Binding {
+    const char *name;
+    Value *value;
+    Span span;
+} Binding;
+
+typedef struct Counter {
+    const char *name;
+    int count;
+} Counter;
+
+/* One body being elaborated. */
+struct Frame {
+    Frame *caller;
+    FrameKind kind;
+    const Ast *decl;
+    bool library;
+    const char *path; /* "" or "encoder.dense_1" */
+    VEC(Binding) bindings;
+    VEC(Counter) counters; /* of layers named without an instance */
+    Value *result;
+    bool returned;
+    int depth;
+    /* OPTIMIZER */
+    Tensor *weight;
+};
+
+/* An index in scope, innermost first. */
+typedef struct IndexScope {
+    struct IndexScope *outer;
+    const char *name;
+    Index *index;
+    const Ast *origin; /* the subscript that settled its extent, for notes */
+    Span origin_span;
+} IndexScope;
+
+/* The indices that `...` stands for, once an access has settled how many. */
+typedef struct Ellipsis {
+    bool known;
+    int count;
+    Index **indices;
+    Span span;
+} Ellipsis;
+
+typedef struct Memo {
+    const Ast *ast;
+    Value *value;
+    IndexScope *scope; /* REDUCE: its indices, pushed */
+    Ellipsis *ellipsis;
+    bool batch; /* REDUCE: binds the batch */
+    Index *batch_index;
+} Memo;
+
+/* One statement's expression: indices by name, what was already evaluated. */
+struct Statement {
+    Statement *outer;
+    IndexScope *indices;
+    Ellipsis *ellipsis;
+    VEC(Memo *) memos;
+    VEC(Index *) order; /* the left side's indices: the order inner nodes keep */
+    const char *name;   /* for the nodes of inner reductions */
+};
+
+struct Sema {
+    SyntaxContext *syntax;
+    Arena *arena;
+    Interner *names;
+    Diag *diag;
+    SemaOptions options;
+    VEC(Declaration) declarations;
+    const Ast *model, *train;
+    const Ast *optimizer; /* the call in the train block, or NULL */
+    double clip_norm;
+    Program *program;
+    /* the entry under construction */
+    EntryKind entry;
+    Graph *graph;
+    bool training;
+    Index *batch;   /* the current example             */
+    Index *element; /* stands for a random's element, batched when it is `element_batched` */
+    Index *element_batched;
+    int site;
+    Frame *frame;
+    Statement *statement;
+    const Facts *facts;
+    VEC(const Expr *) *unproven; /* inside (… else v): tests of subscripts that may leave */
+    bool compile_time;     /* hyper-parameters count as the numbers they are declared as   */
+    bool integer_division; /* inside a subscript or a condition on indices                 */
+    bool symbols;          /* an unknown name is a word                                    */
+    bool in_metric;        /* reductions over the batch run over the whole evaluated set   */
+    VEC(Result) updates;   /* of states, in order                                          */
+    VEC(const char *) frozen;
+    VEC(Span) frozen_spans;
+    VEC(const Expr *) metric_values; /* per loss and metric, over SCALAR_SUM               */
+    VEC(Node *) current;             /* per program tensor: its newest value in this graph */
+    Graph *init;
+    int init_site;
+    bool layers_recorded;
+};
+
+/* ---- scope.c ------------------------------------------------------------------------------------- */
+const Declaration *sema_declaration(Sema *s, const char *name, AstKind kind);
+Value *frame_lookup(Frame *f, const char *name);
+void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span);
+IndexScope *index_lookup(Sema *s, const char *name);
+void sema_unknown_name(Sema *s, Span at, const char *name, const char *what);
+bool sources_is_library(Sema *s, Span span);
+const char *dotted_name(Sema *s, const Ast *a); /* a.b.c as one name, or NULL */
+
+/* ---- value.c -------------------------------------------------------------------------------------- */
+Value *value_number(Sema *s, double number, Span span);
+Value *value_truth(Sema *s, bool truth, Span span);
+Value *value_text(Sema *s, ValueKind kind, const char *text, Span span);
+Value *value_list(Sema *s, Span span);
+Value *value_node(Sema *s, Node *n, Span span);
+Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span);
+const char *value_describe(Sema *s, const Value *v); /* "a tensor [8, 8]", "the number 3" */
+const char *shape_text(Sema *s, const Value *v);
+bool value_is_tensor(const Value *v);
+/* The value as an expression over v's dims (fresh ones for a node); NULL after an error. */
+bool value_to_expr(Sema *s, Value *v, const Expr **expr, Index ***dims, int *rank);
+/* The value as one number per element with no dimensions left; reports otherwise. */
+const Expr *value_to_scalar(Sema *s, Value *v, const char *what);
+/* The value stored as a node of its own. */
+Node *value_to_node(Sema *s, Value *v, const char *name);
+/* No index of an enclosing statement in it: it can be a node of its own. */
+bool value_is_closed(Sema *s, const Value *v);
+bool value_extent(const Value *v, int dimension, int64_t *extent);
+
+/* ---- node.c: nodes out of expressions -------------------------------------------------------------- */
+Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims, int rank,
+                const Reduction *r, Index *const *bound, int bound_count, Span span);
+/* The identity access of a node made by make_node, at `dims` and the current example. */
+const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank);
+bool expr_has_scalar(Sema *s, const Expr *e, ScalarKind kind);
+void node_rename(Sema *s, Node *n, const char *name);
+
+/* ---- elementwise.c ---------------------------------------------------------------------------------- */
+Value *apply_function(Sema *s, const ScalarFunction *f, Value **args, Span span);
+Value *apply_select(Sema *s, Value *cond, Value *yes, Value *no, Span span);
+const Expr *coerce(Sema *s, const Expr *e, DType type, Span span, bool *ok);
+
+/* ---- extent.c --------------------------------------------------------------------------------------- */
+bool infer_extents(Sema *s, const Ast *expr);
+bool check_extents(Sema *s);
+Memo *memo_find(Sema *s, const Ast *ast);
+Statement *statement_enter(Sema *s, const char *name);
+void statement_leave(Sema *s);
+IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span);
+
+/* ---- subscript.c and bounds.c ------------------------------------------------------------------------- */
+Value *eval_subscript(Sema *s, const Ast *a);
+bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, int64_t extent, int dimension, const Ast *base);
+Interval data_interval(const Expr *e);
+
+/* ---- expression.c ------------------------------------------------------------------------------------- */
+Value *eval(Sema *s, const Ast *a);
+/* A whole statement's expression: extents first, then the value. */
+Value *eval_statement(Sema *s, const Ast *a, const char *name);
+bool eval_integer(Sema *s, const Ast *a, const char *what, int64_t *out);
+Value *eval_number(Sema *s, const Ast *a, const char *what);
+bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out);
+/* The enclosing statement's indices in `body`, those bound aside, in the order of its left side. */
+void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims, int *rank);
+Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank, Node **whole);
+
+/* ---- call.c --------------------------------------------------------------------------------------------- */
+Value *eval_call(Sema *s, const Ast *call, Value *piped);
+Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value **args,
+                         const char *const *names, int count, Span span);
+Frame *frame_enter(Sema *s, FrameKind kind, const Ast *decl, bool library, const char *path);
+void frame_leave(Sema *s);
+
+/* ---- builtin.c -------------------------------------------------------------------------------------------- */
+typedef struct Builtin {
+    const char *name;
+    int least, most; /* arguments */
+    const char *usage;
+    Value *(*apply)(Sema *s, Value **args, const char *const *names, int count, Span span);
+} Builtin;
+const Builtin *builtin_find(const char *name);
+int builtin_count(void);
+const Builtin *builtin_at(int i);
+
+/* ---- statement.c ------------------------------------------------------------------------------------------- */
+void run_body(Sema *s, const AstList *body);
+Node *define_tensor(Sema *s, const Ast *a, const char *name, const int64_t *shape, int shape_rank);
+
+/* ---- parameter.c ------------------------------------------------------------------------------------------- */
+void run_param(Sema *s, const Ast *a);
+void run_state(Sema *s, const Ast *a);
+void run_update(Sema *s, const Ast *a);
+void run_gradient(Sema *s, const Ast *a);
+Tensor *tensor_find(Sema *s, const char *name);
+Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank, Span span);
+Node *tensor_current(Sema *s, Tensor *t);
+void tensor_set(Sema *s, Tensor *t, Node *value);
+Node *hyper_node(Sema *s, const char *name, double initial);
+
+/* ---- port.c -------------------------------------------------------------------------------------------------- */
+void run_input(Sema *s, const Ast *a);
+void run_output(Sema *s, const Ast *a);
+void run_loss(Sema *s, const Ast *a);
+void run_metric(Sema *s, const Ast *a);
+
+/* ---- train.c -------------------------------------------------------------------------------------------------- */
+bool read_train(Sema *s);
+
+/* ---- optimize.c ------------------------------------------------------------------------------------------------ */
+bool add_updates(Sema *s);
+
+#endif

@@ -1,0 +1,93 @@
+/* Names: declarations, variables of a frame, indices; and what to say of an unknown one. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+/* The library sees its own definitions first; a file may define its own under the same name. */
+const Declaration *sema_declaration(Sema *s, const char *name, AstKind kind)
+{
+    const bool library_first = s->frame && s->frame->library;
+    const Declaration *second = NULL;
+    for (int i = 0; i < s->declarations.count; i++) {
+        const Declaration *d = &s->declarations.data[i];
+        if (d->name != name || (kind != AST_KIND_COUNT && d->ast->kind != kind))
+            continue;
+        if (d->library == library_first)
+            return d;
+        second = d;
+    }
+    return second;
+}
+
+Value *frame_lookup(Frame *f, const char *name)
+{
+    for (int i = f->bindings.count - 1; i >= 0; i--)
+        if (f->bindings.data[i].name == name)
+            return f->bindings.data[i].value;
+    return NULL;
+}
+
+void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span)
+{
+    for (int i = 0; i < f->bindings.count; i++)
+        if (f->bindings.data[i].name == name) {
+            f->bindings.data[i].value = v;
+            f->bindings.data[i].span = span;
+            return;
+        }
+    const Binding b = {name, v, span};
+    vec_push(s->arena, &f->bindings, b);
+}
+
+IndexScope *index_lookup(Sema *s, const char *name)
+{
+    if (!s->statement)
+        return NULL;
+    for (IndexScope *scope = s->statement->indices; scope; scope = scope->outer)
+        if (scope->name == name)
+            return scope;
+    return NULL;
+}
+
+/* Everything that could have been meant at this place. */
+static int known_names(Sema *s, const char **names, int room)
+{
+    int n = 0;
+    for (IndexScope *i = s->statement ? s->statement->indices : NULL; i && n < room; i = i->outer)
+        names[n++] = i->name;
+    for (int i = 0; s->frame && i < s->frame->bindings.count && n < room; i++)
+        names[n++] = s->frame->bindings.data[i].name;
+    for (int i = 0; i < s->declarations.count && n < room; i++)
+        names[n++] = s->declarations.data[i].name;
+    for (int i = 0; i < scalar_count() && n < room; i++)
+        if (!scalar_at(i)->internal && !scalar_at(i)->infix)
+            names[n++] = scalar_at(i)->name;
+    for (int i = 0; i < builtin_count() && n < room; i++)
+        names[n++] = builtin_at(i)->name;
+    return n;
+}
+
+void sema_unknown_name(Sema *s, Span at, const char *name, const char *what)
+{
+    enum { ROOM = 1024 };
+    const char **names = arena_new(s->arena, const char *, ROOM);
+    const char *near = diag_nearest(name, names, known_names(s, names, ROOM));
+    diag_error(s->diag, at, "there is no %s named `%s` here", what, name);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+}
+
+const char *dotted_name(Sema *s, const Ast *a)
+{
+    if (a->kind == AST_NAME)
+        return a->name;
+    if (a->kind != AST_MEMBER)
+        return NULL;
+    const char *left = dotted_name(s, a->left);
+    return left ? intern(s->names, arena_format(s->arena, "%s.%s", left, a->name)) : NULL;
+}
+
+bool sources_is_library(Sema *s, Span span)
+{
+    return span.file >= 0 && source_get(s->syntax->sources, span.file)->library;
+}

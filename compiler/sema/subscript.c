@@ -1,0 +1,141 @@
+/* tensor[i, j + 1, label]: affine subscripts, data subscripts, `...`, x@m. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+/* A subscript's expression as affine, or as data. */
+static bool make_subscript(Sema *s, const Ast *item, Subscript *sub)
+{
+    const bool outer = s->integer_division;
+    s->integer_division = true;
+    Value *v = eval(s, item);
+    s->integer_division = outer;
+    if (!v)
+        return false;
+    if (v->kind == VALUE_NUMBER && v->is_integer) {
+        sub->affine = affine_constant(s->program->pool, (int64_t)v->number);
+        return true;
+    }
+    if (v->kind != VALUE_TENSOR) {
+        diag_error(s->diag, item->span, "a subscript must be a whole number or an index, found %s", value_describe(s, v));
+        return false;
+    }
+    const Expr *e = value_to_scalar(s, v, "a subscript");
+    if (!e)
+        return false;
+    if (e->kind == EXPR_AFFINE)
+        sub->affine = e->affine;
+    else if (dtype_is_integer(e->type))
+        sub->data = e;
+    else
+        diag_error(s->diag, item->span, "a subscript must be a whole number, found %s", dtype_name(e->type));
+    return sub->affine || sub->data;
+}
+
+static int list_position(Sema *s, const Ast *a, const Value *list)
+{
+    int64_t at;
+    if (a->items.count != 1 || !eval_integer(s, a->items.data[0], "a list's subscript", &at))
+        return -1;
+    if (at >= 0 && at < list->items.count)
+        return (int)at;
+    diag_error(s->diag, a->items.data[0]->span, "the list has %d entries, this asks for entry %lld", list->items.count,
+               (long long)at);
+    return -1;
+}
+
+/* The batch index of x@m; the current example without @. */
+static Index *example_index(Sema *s, const Ast *a)
+{
+    if (a->left->kind != AST_AT)
+        return s->batch;
+    IndexScope *scope = index_lookup(s, a->left->name);
+    if (scope && scope->index->per_example)
+        return scope->index;
+    diag_error(s->diag, a->left->name_span, "`@%s` needs an index over the batch", a->left->name);
+    diag_help(s->diag, "declare it so: y[%s: batch] = …", a->left->name);
+    return NULL;
+}
+
+static bool wrong_count(Sema *s, const Ast *a, const Value *base, int given, bool ellipsis)
+{
+    if (ellipsis ? given - 1 <= base->rank : given == base->rank)
+        return false;
+    diag_error(s->diag, a->span, "%d subscript%s for %d dimension%s", given - ellipsis,
+               given - ellipsis == 1 ? "" : "s", base->rank, base->rank == 1 ? "" : "s");
+    diag_note(s->diag, base->span, "the tensor has shape %s", shape_text(s, base));
+    return true;
+}
+
+static bool all_subscripts(Sema *s, const Ast *a, const Value *base, Subscript *subs)
+{
+    int dimension = 0;
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        if (item->kind == AST_ELLIPSIS) {
+            const Ellipsis *e = s->statement->ellipsis;
+            for (int k = 0; k < e->count; k++)
+                subs[dimension++].affine = affine_index(s->program->pool, e->indices[k]);
+            continue;
+        }
+        int64_t extent = 0;
+        value_extent(base, dimension, &extent);
+        if (!make_subscript(s, item, &subs[dimension]) ||
+            !prove_inside(s, item, &subs[dimension], extent, dimension, a))
+            return false;
+        dimension++;
+    }
+    return true;
+}
+
+/* An unstored expression is indexed by substitution, unless a subscript is data. */
+static Value *index_expression(Sema *s, const Value *base, const Subscript *subs, Span span)
+{
+    const Affine **to = arena_new(s->arena, const Affine *, base->rank + 1);
+    for (int i = 0; i < base->rank; i++)
+        to[i] = subs[i].affine;
+    const Substitution sub = {base->rank, base->dims, to};
+    return value_expr(s, expr_substitute(s->program->pool, base->expr, &sub), NULL, 0, span);
+}
+
+static Value *index_node(Sema *s, Node *n, Index *example, const Subscript *subs, int rank, Span span)
+{
+    const int batched = node_is_batched(n);
+    Subscript *all = arena_new(s->arena, Subscript, rank + 1);
+    if (batched)
+        all[0].affine = affine_index(s->program->pool, example);
+    memcpy(all + batched, subs, sizeof *subs * (size_t)rank);
+    return value_expr(s, expr_access(s->program->pool, n, all), NULL, 0, span);
+}
+
+Value *eval_subscript(Sema *s, const Ast *a)
+{
+    const Ast *target = a->left->kind == AST_AT ? a->left->left : a->left;
+    Memo *m = memo_find(s, target);
+    Value *base = m ? m->value : eval(s, target);
+    if (!base)
+        return NULL;
+    if (base->kind == VALUE_LIST) {
+        const int at = list_position(s, a, base);
+        return at < 0 ? NULL : base->items.data[at];
+    }
+    if (base->kind != VALUE_TENSOR) {
+        diag_error(s->diag, a->span, "only tensors and lists have subscripts, this is %s", value_describe(s, base));
+        return NULL;
+    }
+    bool ellipsis = false, data = false;
+    for (int i = 0; i < a->items.count; i++)
+        ellipsis = ellipsis || a->items.data[i]->kind == AST_ELLIPSIS;
+    if (wrong_count(s, a, base, a->items.count, ellipsis))
+        return NULL;
+    Index *example = example_index(s, a);
+    Subscript *subs = arena_new(s->arena, Subscript, base->rank + 1);
+    if (!example || !all_subscripts(s, a, base, subs))
+        return NULL;
+    for (int i = 0; i < base->rank; i++)
+        data = data || subs[i].data;
+    if (!base->node && !data && a->left->kind != AST_AT)
+        return index_expression(s, base, subs, a->span);
+    Node *n = value_to_node(s, base, target->kind == AST_NAME ? target->name : "t");
+    return n ? index_node(s, n, example, subs, base->rank, a->span) : NULL;
+}

@@ -1,0 +1,177 @@
+/* What an expression means: a compile-time value, or a tensor as an expression over indices. */
+#include "sema/internal.h"
+
+#include <math.h>
+
+static Value *value_new(Sema *s, ValueKind kind, Span span)
+{
+    Value *v = arena_new(s->arena, Value, 1);
+    v->kind = kind;
+    v->span = span;
+    return v;
+}
+
+Value *value_number(Sema *s, double number, Span span)
+{
+    Value *v = value_new(s, VALUE_NUMBER, span);
+    v->number = number;
+    v->is_integer = floor(number) == number && fabs(number) < 9e15;
+    return v;
+}
+
+Value *value_truth(Sema *s, bool truth, Span span)
+{
+    Value *v = value_new(s, VALUE_TRUTH, span);
+    v->number = truth;
+    return v;
+}
+
+Value *value_text(Sema *s, ValueKind kind, const char *text, Span span)
+{
+    Value *v = value_new(s, kind, span);
+    v->text = text;
+    return v;
+}
+
+Value *value_list(Sema *s, Span span)
+{
+    return value_new(s, VALUE_LIST, span);
+}
+
+Value *value_node(Sema *s, Node *n, Span span)
+{
+    Value *v = value_new(s, VALUE_TENSOR, span);
+    v->node = n;
+    v->rank = n->rank - node_is_batched(n);
+    return v;
+}
+
+Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span)
+{
+    Value *v = value_new(s, VALUE_TENSOR, span);
+    v->expr = e;
+    v->dims = dims;
+    v->rank = rank;
+    return v;
+}
+
+bool value_is_tensor(const Value *v)
+{
+    return v->kind == VALUE_TENSOR;
+}
+
+/* The extent of one dimension of a tensor value. */
+bool value_extent(const Value *v, int dimension, int64_t *extent)
+{
+    if (v->kind != VALUE_TENSOR || dimension < 0 || dimension >= v->rank)
+        return false;
+    *extent = v->node ? v->node->domain[dimension + node_is_batched(v->node)]->extent
+                      : v->dims[dimension]->extent;
+    return true;
+}
+
+const char *shape_text(Sema *s, const Value *v)
+{
+    Text t;
+    text_init(&t, s->arena);
+    text_append(&t, "[");
+    for (int i = 0; i < v->rank; i++) {
+        int64_t extent = 0;
+        value_extent(v, i, &extent);
+        text_printf(&t, "%s%lld", i ? ", " : "", (long long)extent);
+    }
+    text_append(&t, "]");
+    return t.data;
+}
+
+const char *value_describe(Sema *s, const Value *v)
+{
+    switch (v->kind) {
+    case VALUE_NUMBER:
+        return arena_format(s->arena, "the number %g", v->number);
+    case VALUE_TRUTH:
+        return v->number != 0 ? "the truth value true" : "the truth value false";
+    case VALUE_STRING:
+        return arena_format(s->arena, "the string \"%s\"", v->text);
+    case VALUE_SYMBOL:
+        return arena_format(s->arena, "the word `%s`", v->text);
+    case VALUE_LIST:
+        return arena_format(s->arena, "a list of %d", v->items.count);
+    case VALUE_INSTANCE:
+        return arena_format(s->arena, "the layer `%s`, not applied to a tensor", v->instance->decl->name);
+    case VALUE_TENSOR:
+        return v->rank ? arena_format(s->arena, "a tensor %s", shape_text(s, v)) : "a single number";
+    }
+    return "a value";
+}
+
+static Index **fresh_dims(Sema *s, const Node *n, int skip)
+{
+    Index **dims = arena_new(s->arena, Index *, n->rank - skip + 1);
+    for (int i = skip; i < n->rank; i++)
+        dims[i - skip] = index_copy(s->program->pool, n->domain[i]);
+    return dims;
+}
+
+bool value_to_expr(Sema *s, Value *v, const Expr **expr, Index ***dims, int *rank)
+{
+    ExprPool *p = s->program->pool;
+    *dims = NULL;
+    *rank = 0;
+    switch (v->kind) {
+    case VALUE_NUMBER:
+        *expr = v->hyper ? access_node(s, hyper_node(s, v->hyper, v->number), NULL, 0)
+                         : expr_const(p, v->number);
+        return true;
+    case VALUE_TRUTH:
+        *expr = expr_const_typed(p, v->number, TYPE_BOOL);
+        return true;
+    case VALUE_TENSOR:
+        *rank = v->rank;
+        *dims = v->node ? fresh_dims(s, v->node, node_is_batched(v->node)) : v->dims;
+        *expr = v->node ? access_node(s, v->node, *dims, *rank) : v->expr;
+        return true;
+    default:
+        diag_error(s->diag, v->span, "expected a number or a tensor, found %s", value_describe(s, v));
+        return false;
+    }
+}
+
+const Expr *value_to_scalar(Sema *s, Value *v, const char *what)
+{
+    const Expr *e;
+    Index **dims;
+    int rank;
+    if (!value_to_expr(s, v, &e, &dims, &rank))
+        return NULL;
+    if (rank == 0)
+        return e;
+    diag_error(s->diag, v->span, "%s must be one number, found %s", what, value_describe(s, v));
+    diag_help(s->diag, "name its indices, or reduce them with sum[…] or mean[…]");
+    return NULL;
+}
+
+Node *value_to_node(Sema *s, Value *v, const char *name)
+{
+    if (v->kind == VALUE_TENSOR && v->node)
+        return v->node;
+    const Expr *e;
+    Index **dims;
+    int rank;
+    if (!value_to_expr(s, v, &e, &dims, &rank))
+        return NULL;
+    Node *n = make_node(s, v->hint ? v->hint : name, e, dims, rank, NULL, NULL, 0, v->span);
+    if (v->kind == VALUE_TENSOR)
+        v->node = n;
+    return n;
+}
+
+bool value_is_closed(Sema *s, const Value *v)
+{
+    if (v->kind != VALUE_TENSOR || v->node)
+        return true;
+    Index **dims;
+    int rank;
+    free_indices(s, v->expr, v->dims, v->rank, &dims, &rank);
+    return rank == 0 && !expr_has_scalar(s, v->expr, SCALAR_SUM) && !expr_has_scalar(s, v->expr, SCALAR_EXAMPLES);
+}
