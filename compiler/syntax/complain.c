@@ -189,10 +189,24 @@ static const char **in_backticks(Parser *p, const char *const *names, int count)
     return out;
 }
 
+/* A declaration keyword inside a block: the block before it was never closed. */
+static bool complain_of_open_block(Parser *p)
+{
+    const Bracket *b = p->brackets.count ? &p->brackets.data[0] : NULL;
+    if (!b || !p->last.starts_line || !lists(groups[0].members, found(p, &p->last)))
+        return false;
+    diag_error(p->cx->diag, p->last.span, "%s cannot stand inside a block", found(p, &p->last));
+    diag_note(p->cx->diag, b->span, "this `%c` is not closed", b->opener);
+    diag_help(p->cx->diag, "put a `}` before %s", found(p, &p->last));
+    return true;
+}
+
 void complain(Parser *p, const char *const *names, int count)
 {
     Expected e = {in_backticks(p, names, count), count};
     Diag *d = p->cx->diag;
+    if (p->last.kind > NAME && p->last.kind != REDUCTION && complain_of_open_block(p))
+        return;
     if (is_missing_operator(p, &e)) {
         diag_error(d, p->previous.span, "expected an operator or a new line before %s", found(p, &p->previous));
         return;
