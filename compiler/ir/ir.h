@@ -164,6 +164,8 @@ const Expr *expr_const(ExprPool *p, double value);                  /* real */
 const Expr *expr_const_typed(ExprPool *p, double value, DType type);
 const Expr *expr_affine(ExprPool *p, const Affine *a);
 const Expr *expr_test(ExprPool *p, TestKind kind, const Affine *a);
+/* The subscript that an integer expression makes: affine where it is one, else data. */
+Subscript subscript_of(ExprPool *p, const Expr *value);
 const Expr *expr_access(ExprPool *p, Node *n, const Subscript *subscripts); /* n->rank of them */
 /* n at its own domain: n[i, j] for domain (i, j). */
 const Expr *expr_access_identity(ExprPool *p, Node *n, Index *const *indices);
@@ -298,6 +300,7 @@ struct Graph {
     VEC(Node *) nodes;
     VEC(Result) results;
     int64_t batch; /* the most examples of a call */
+    struct NameTable *used; /* graph.c */
 };
 
 Graph *graph_create(ExprPool *p, Interner *names, const char *name, int64_t batch);
