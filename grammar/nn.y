@@ -50,26 +50,31 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %precedence '(' '['
 
 %type <word> path
-%type <node> file declaration parameter entry statement if_statement
+%type <node> declaration parameter entry entry_line statement if_statement
 %type <node> expr pipe_target condition disjunction conjunction negation comparison total term reduction
 %type <node> product unary power exponent postfix primary argument item entry_item qualified
-%type <list> declarations parameters parameter_list block statements else_part entries entry_lines
+%type <list> declarations declaration_list parameters parameter_list block statements statement_list else_part
+%type <list> entries entry_lines
 %type <list> entry_items arguments argument_list items item_list list_items list_item_list dimensions
 
 %%
 
 file
     : declarations                  { p->tree = ast_file(p, @$, 0, $1); }
-    | EDITION NUMBER                { check_edition(p, @2, $2); }
-      declarations                  { p->tree = ast_file(p, @$, $2.number, $4); }
+    | EDITION NUMBER declarations   { check_edition(p, @2, $2); p->tree = ast_file(p, @$, $2.number, $3); }
     ;
 
-/* ---- declarations ---------------------------------------------------------------------------- */
+/* ---- declarations ----------------------------------------------------------------------------
+ * What is wrong is nobody's node: parse.c skips to RESUME, and lists leave NULL out. */
 
 declarations
     : %empty                        { $$ = NO_LIST; }
-    | declarations declaration      { $$ = list_add(p, $1, $2); }
-    | declarations error RESUME     { $$ = $1; yyerrok; }
+    | declaration_list
+    ;
+
+declaration_list
+    : declaration                   { $$ = list_of(p, $1); }
+    | declaration_list declaration  { $$ = list_add(p, $1, $2); }
     ;
 
 declaration
@@ -82,6 +87,7 @@ declaration
     | INITIALIZER NAME parameters block { $$ = ast_declaration(p, AST_INITIALIZER, @$, @2, $2, $3, $4); }
     | TRAIN '{' entries '}'         { $$ = ast_declaration(p, AST_TRAIN, @$, @1, NO_WORD, NO_LIST, $3); }
     | TRAIN NAME '{' entries '}'    { $$ = ast_declaration(p, AST_TRAIN, @$, @2, $2, NO_LIST, $4); }
+    | error RESUME                  { $$ = NULL; yyerrok; }
     ;
 
 parameters
@@ -104,15 +110,21 @@ parameter
 /* ---- a train block: one entry a line ------------------------------------------------------------ */
 
 entries
-    : entry_lines
+    : %empty                        { $$ = NO_LIST; }
+    | entry                         { $$ = list_of(p, $1); }
+    | entry_lines
     | entry_lines entry             { $$ = list_add(p, $1, $2); }
     ;
 
 entry_lines
-    : %empty                        { $$ = NO_LIST; }
-    | entry_lines NEWLINE           { $$ = $1; }
-    | entry_lines entry NEWLINE     { $$ = list_add(p, $1, $2); }
-    | entry_lines error RESUME      { $$ = $1; yyerrok; }
+    : entry_line                    { $$ = list_of(p, $1); }
+    | entry_lines entry_line        { $$ = list_add(p, $1, $2); }
+    ;
+
+entry_line
+    : NEWLINE                       { $$ = NULL; }
+    | entry NEWLINE
+    | error RESUME                  { $$ = NULL; yyerrok; }
     ;
 
 entry
@@ -138,8 +150,12 @@ block
 
 statements
     : %empty                        { $$ = NO_LIST; }
-    | statements statement          { $$ = list_add(p, $1, $2); }
-    | statements error RESUME       { $$ = $1; yyerrok; }
+    | statement_list
+    ;
+
+statement_list
+    : statement                     { $$ = list_of(p, $1); }
+    | statement_list statement      { $$ = list_add(p, $1, $2); }
     ;
 
 statement
@@ -166,6 +182,7 @@ statement
     | REPEAT expr AS NAME block         { $$ = ast_repeat(p, @$, $2, @4, $4, $5); }
     | FREEZE path                       { $$ = ast_freeze(p, @$, @2, $2); }
     | INIT path FROM STRING             { $$ = ast_init_from(p, @$, @2, $2, ast_string(p, @4, $4)); }
+    | error RESUME                      { $$ = NULL; yyerrok; }
     ;
 
 if_statement

@@ -70,6 +70,14 @@ static const char *flag_word(const Ast *n)
     }
 }
 
+/* The brackets a node's items stand in. */
+static const char *items_role(const Ast *n)
+{
+    bool bare = n->kind == AST_LIST || n->kind == AST_ENTRY;
+    bool round = n->kind == AST_CALL || (n->kind >= AST_LAYER && n->kind <= AST_INITIALIZER);
+    return bare ? "" : round ? "(): " : "[]: ";
+}
+
 static void dump_place(const Dump *d, Span at)
 {
     const Source *src = source_get(d->sources, at.file);
@@ -99,16 +107,24 @@ static void dump_node(const Dump *d, const Ast *n, int indent, const char *role)
     text_printf(d->out, "%*s%s%s", indent, "", role, ast_kind_name(n->kind));
     if (n->name)
         dump_name(d, n);
-    if (n->kind == AST_NUMBER || (n->kind == AST_FILE && n->number))
-        text_printf(d->out, " %.17g%s", n->number, n->kind == AST_NUMBER && !n->is_integer ? " real" : "");
+    if (n->kind == AST_FILE && n->number)
+        text_printf(d->out, " %g", n->number);
+    if (n->kind == AST_NUMBER) {
+        text_append(d->out, " ");
+        ast_format_expr(d->out, n);
+    }
     if (n->kind == AST_TRUTH)
         text_append(d->out, n->number ? " true" : " false");
     text_append(d->out, flag_word(n));
     dump_place(d, n->span);
     text_append(d->out, "\n");
+    bool applied = n->kind == AST_CALL || n->kind == AST_SUBSCRIPT; /* what is applied comes first */
     dump_node(d, n->cond, indent + 2, "if: ");
-    dump_list(d, &n->items, indent + 2, n->left || n->body.count ? "[]: " : "");
-    dump_node(d, n->left, indent + 2, "");
+    if (applied)
+        dump_node(d, n->left, indent + 2, "");
+    dump_list(d, &n->items, indent + 2, items_role(n));
+    if (!applied)
+        dump_node(d, n->left, indent + 2, "");
     dump_node(d, n->right, indent + 2, "");
     dump_list(d, &n->body, indent + 2, "");
     dump_list(d, &n->orelse, indent + 2, "else: ");

@@ -42,9 +42,11 @@ static Ast *leaf(Parser *p, AstKind kind, Span span, const char *name)
     return finish(p, start(p, kind, span, span, name));
 }
 
+/* NULL stands for what was wrong, and reported. */
 AstList list_add(Parser *p, AstList list, Ast *item)
 {
-    vec_push(p->arena, &list, item);
+    if (item)
+        vec_push(p->arena, &list, item);
     return list;
 }
 

@@ -53,9 +53,10 @@ static const Group groups[] = {
      " a number a string a reduction a name `true` `false` `(` `[` `-` `not` `if` "},
 };
 
-/* After an expression almost anything may follow; only what closes it is worth naming. */
-static const char continuations[] =
-    " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `(` `[` ";
+/* After an expression almost anything may follow; only what closes it is worth naming, and the
+ * end of its statement is not. */
+static const char continuations[] = " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.`"
+                                    " `(` `[` `}` the end of the file ";
 
 static bool lists(const char *members, const char *name)
 {
@@ -84,8 +85,9 @@ static int phrases(const Expected *e, const char **out, int most)
             out[count++] = groups[g].called;
     }
     for (int i = 0; i < e->count && count < most; i++) {
-        bool covered = after && (lists(continuations, e->names[i]) || strcmp(e->names[i], "`}`") == 0 ||
-                                 strcmp(e->names[i], "the end of the file") == 0);
+        bool covered = after && lists(continuations, e->names[i]);
+        /* `(x else 0)` is rare; a missing parenthesis is not. */
+        covered = covered || (expects(e, "`)`") && strcmp(e->names[i], "`else`") == 0);
         for (size_t g = 0; g < GROUPS; g++)
             covered = covered || (named[g] && lists(groups[g].members, e->names[i]));
         if (!covered && strcmp(e->names[i], "a place to go on") != 0)
@@ -94,13 +96,22 @@ static int phrases(const Expected *e, const char **out, int most)
     return count;
 }
 
+static bool begins_operand(const Token *t)
+{
+    return t->kind == NAME || t->kind == NUMBER || t->kind == STRING || t->kind == REDUCTION || t->kind == TRUTH ||
+           t->kind == FALSITY;
+}
+
 static const char *sentence(Parser *p, const Expected *e)
 {
     enum { MOST = 6 };
     const char *phrase[MOST];
     int count = phrases(e, phrase, MOST);
+    if (count == 0 && p->last.kind == END)
+        return "the file ends inside a block";
     if (count == 0)
-        return arena_format(p->arena, "unexpected %s", found(p, &p->last));
+        return arena_format(p->arena, begins_operand(&p->last) ? "expected an operator or a new line before %s"
+                                                               : "unexpected %s", found(p, &p->last));
     Text t;
     text_init(&t, p->arena);
     for (int i = 0; i < count; i++)
@@ -120,17 +131,19 @@ static const char *const declaration_words[] = {
 };
 #define COUNT(table) ((int)(sizeof table / sizeof *table))
 
-/* The bracket that should have been closed before this token, when that is what is wrong. */
+/* The bracket that is open where something else than its end was found. */
 static void note_unclosed(Parser *p, const Expected *e)
 {
     if (!p->brackets.count)
         return;
     const Bracket *b = &p->brackets.data[p->brackets.count - 1];
+    int from = b->span.begin, to = p->last.span.begin;
     const char *closer = b->opener == '(' ? "`)`" : b->opener == '[' ? "`]`" : "`}`";
-    bool elsewhere = p->last.starts_line || p->last.kind == END || p->last.kind == '}';
-    bool block_ends = b->opener != '{' || p->last.kind == END || !expects(e, "`param`") || p->last.kind < 256;
-    if (elsewhere && block_ends && (expects(e, closer)))
-        diag_note(p->cx->diag, b->span, "this `%c` is not closed", b->opener);
+    bool surely = p->last.starts_line || p->last.kind == END || p->last.kind == '}';
+    if (!expects(e, closer) || (b->opener == '{' && p->last.kind != END))
+        return;
+    if (surely || memchr(p->src->text + from, '\n', (size_t)(to - from)))
+        diag_note(p->cx->diag, b->span, surely ? "this `%c` is not closed" : "this `%c` is still open", b->opener);
 }
 
 static bool is_word(const Parser *p, const Token *t)
@@ -143,7 +156,9 @@ static void help_with_token(Parser *p, const Expected *e)
 {
     Diag *d = p->cx->diag;
     int kind = p->last.kind;
-    if (kind == '=' && p->train == TRAIN_INSIDE && !parser_in_brackets(p))
+    if (kind == '}' && expects(e, "`layer`"))
+        diag_help(d, "this `}` closes nothing: one is too many, or a `{` is missing above");
+    else if (kind == '=' && p->train == TRAIN_INSIDE && !parser_in_brackets(p))
         diag_help(d, "an entry is a name and its values, without `=`");
     else if (kind == '=' && expects(e, "`==`"))
         diag_help(d, "to compare, write `==`");
@@ -161,16 +176,26 @@ static void help_with_token(Parser *p, const Expected *e)
 }
 
 /* `parm w[n] = 0`: a misspelt keyword reads as a name with another name behind it. */
-static bool help_with_misspelling(Parser *p, const Expected *e)
+static bool complain_of_misspelling(Parser *p, const Expected *e)
 {
-    const char *meant = NULL;
-    if (expects(e, "`layer`") && p->last.kind == NAME)
-        meant = diag_nearest(p->last.value.word.text, declaration_words, COUNT(declaration_words));
-    else if (expects(e, "`<-`") && p->previous.kind == NAME && p->last.kind == NAME)
-        meant = diag_nearest(p->previous.value.word.text, statement_words, COUNT(statement_words));
+    const Token *t = &p->previous;
+    if (!expects(e, "`<-`") || !expects(e, "`=`") || t->kind != NAME || p->last.kind != NAME)
+        return false;
+    const char *meant = diag_nearest(t->value.word.text, statement_words, COUNT(statement_words));
+    if (meant) {
+        diag_error(p->cx->diag, t->span, "`%s` begins no statement", t->value.word.text);
+        diag_help(p->cx->diag, "did you mean `%s`?", meant);
+    }
+    return meant;
+}
+
+static void help_with_declaration(Parser *p)
+{
+    const char *meant = diag_nearest(p->last.value.word.text, declaration_words, COUNT(declaration_words));
     if (meant)
         diag_help(p->cx->diag, "did you mean `%s`?", meant);
-    return meant;
+    else
+        diag_help(p->cx->diag, "statements stand inside a `model`, `layer` or `fn`");
 }
 
 /* `x = a b`: `b` has been taken for the next statement's name; the mistake is before it. */
@@ -201,22 +226,30 @@ static bool complain_of_open_block(Parser *p)
     return true;
 }
 
+/* The end of a file is shown behind its last token, not on an empty line. */
+static Span place(const Parser *p)
+{
+    if (p->last.kind != END || !p->previous.kind)
+        return p->last.span;
+    return (Span){p->file, p->previous.span.end, p->previous.span.end};
+}
+
 void complain(Parser *p, const char *const *names, int count)
 {
     Expected e = {in_backticks(p, names, count), count};
     Diag *d = p->cx->diag;
     if (p->last.kind > NAME && p->last.kind != REDUCTION && complain_of_open_block(p))
         return;
+    if (complain_of_misspelling(p, &e))
+        return;
     if (is_missing_operator(p, &e)) {
         diag_error(d, p->previous.span, "expected an operator or a new line before %s", found(p, &p->previous));
         return;
     }
-    diag_error(d, p->last.span, "%s", sentence(p, &e));
+    diag_error(d, place(p), "%s", sentence(p, &e));
     note_unclosed(p, &e);
-    if (help_with_misspelling(p, &e))
-        return;
     if (expects(&e, "`layer`") && p->last.kind == NAME)
-        diag_help(d, "statements stand inside a `model`, `layer` or `fn`");
+        help_with_declaration(p);
     else
         help_with_token(p, &e);
 }
