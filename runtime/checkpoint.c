@@ -1,0 +1,214 @@
+/* The model's tensors in a safetensors file.  Parameters and states stand under their names, so
+ * that other tools find them; moments and hyper-parameters under optimizer.*. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OPTIMIZER "optimizer."
+
+/* ---- the layout ---------------------------------------------------------------------------------- */
+
+static bool is_saved(const gradc_tensor *t)
+{
+    return t->role != GRADC_GRADIENT;
+}
+
+static bool is_optimizer(const gradc_tensor *t)
+{
+    return t->role == GRADC_MOMENT || t->role == GRADC_HYPER;
+}
+
+static void add_entry(Checkpoint *c, const gradc_tensor *t)
+{
+    TensorEntry *entry = &c->entries[c->count];
+    uint64_t size = t->count * dtype_size(t->type);
+    entry->name = text_format("%s%s", is_optimizer(t) ? OPTIMIZER : "", t->name);
+    strcpy(entry->type, dtype_name(t->type));
+    entry->rank = t->rank;
+    entry->shape = memory_get((size_t)t->rank, sizeof *entry->shape);
+    memcpy(entry->shape, t->shape, (size_t)t->rank * sizeof *entry->shape);
+    entry->begin = c->data_size;
+    entry->end = c->data_size + size;
+    c->tensors[c->count++] = t;
+    c->data_size += size;
+}
+
+void checkpoint_create(Checkpoint *c, const gradc_model *model)
+{
+    size_t n = (size_t)model->tensor_count;
+    *c = (Checkpoint){.model = model,
+                      .entries = memory_get(n, sizeof *c->entries),
+                      .tensors = memory_get(n, sizeof *c->tensors)};
+    for (size_t size = 8; size; size /= 2) /* wide types first: everything stays aligned */
+        for (size_t i = 0; i < n; i++)
+            if (is_saved(&model->tensors[i]) && dtype_size(model->tensors[i].type) == size)
+                add_entry(c, &model->tensors[i]);
+}
+
+void checkpoint_destroy(Checkpoint *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        free(c->entries[i].name);
+        free(c->entries[i].shape);
+    }
+    free(c->entries);
+    free(c->tensors);
+    *c = (Checkpoint){0};
+}
+
+void checkpoint_pack(const Checkpoint *c, const Instance *in, uint8_t *data)
+{
+    for (int i = 0; i < c->count; i++)
+        memcpy(data + c->entries[i].begin, tensor_data(in, c->tensors[i]),
+               (size_t)(c->entries[i].end - c->entries[i].begin));
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------ */
+
+static bool write_all(int fd, const void *data, size_t size)
+{
+    const char *p = data;
+    while (size) {
+        ssize_t n = write(fd, p, size < 1u << 30 ? size : 1u << 30);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            if (n == 0)
+                errno = ENOSPC;
+            return false;
+        }
+        p += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+/* The rename itself must survive a power cut. */
+static bool sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? text_copy(path, (size_t)(slash - path) + 1) : text_copy(".", 1);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (fd < 0)
+        return false;
+    bool ok = fsync(fd) == 0 || errno == EINVAL; /* some file systems cannot, and need not */
+    close(fd);
+    return ok;
+}
+
+static bool write_aside(const char *aside, const void *header, size_t header_size, const void *data,
+                        size_t data_size)
+{
+    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return false;
+    bool ok = write_all(fd, header, header_size) && write_all(fd, data, data_size) && fsync(fd) == 0;
+    int kept = errno;
+    if (close(fd) != 0 && ok) {
+        ok = false;
+        kept = errno;
+    }
+    errno = kept;
+    return ok;
+}
+
+bool checkpoint_save(const Checkpoint *c, const uint8_t *data, const Position *p,
+                     const Encoding *encoding, const char *path, Error *e)
+{
+    Pair *pairs;
+    int pair_count;
+    size_t size;
+    metadata_write(c->model, p, encoding, &pairs, &pair_count);
+    char *header = safetensors_header(c->entries, c->count, pairs, pair_count, &size);
+    char *aside = text_format("%s.tmp", path);
+    bool ok = write_aside(aside, header, size, data, c->data_size) && rename(aside, path) == 0 &&
+              sync_folder(path);
+    if (!ok) {
+        error_set(e, "cannot write %s: %s", path, strerror(errno));
+        unlink(aside);
+    }
+    pairs_free(pairs, pair_count);
+    free(header);
+    free(aside);
+    return ok;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+static const TensorEntry *entry_named(const Safetensors *s, const char *name)
+{
+    for (int i = 0; i < s->entry_count; i++)
+        if (strcmp(s->entries[i].name, name) == 0)
+            return &s->entries[i];
+    return NULL;
+}
+
+static bool same_form(const TensorEntry *a, const TensorEntry *b)
+{
+    return strcmp(a->type, b->type) == 0 && a->rank == b->rank &&
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+}
+
+static void compare_entry(const TensorEntry *mine, const TensorEntry *theirs, Error *differences)
+{
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+    if (!theirs)
+        error_add(differences, "  %s: not in the file; %s %s in the model", mine->name, mine->type,
+                  shape_text(a, mine->rank, mine->shape));
+    else if (!same_form(mine, theirs))
+        error_add(differences, "  %s: %s %s in the file, %s %s in the model", mine->name,
+                  theirs->type, shape_text(b, theirs->rank, theirs->shape), mine->type,
+                  shape_text(a, mine->rank, mine->shape));
+}
+
+static bool is_wanted(const char *name, CheckpointPart part)
+{
+    return part == CHECKPOINT_ALL || strncmp(name, OPTIMIZER, sizeof OPTIMIZER - 1) != 0;
+}
+
+static bool compare(const Checkpoint *c, const Safetensors *s, CheckpointPart part, const char *path,
+                    Error *e)
+{
+    Error differences = {0};
+    for (int i = 0; i < c->count; i++)
+        if (is_wanted(c->entries[i].name, part))
+            compare_entry(&c->entries[i], entry_named(s, c->entries[i].name), &differences);
+    for (int i = 0; i < s->entry_count; i++) {
+        bool known = !is_wanted(s->entries[i].name, part);
+        for (int j = 0; j < c->count && !known; j++)
+            known = strcmp(c->entries[j].name, s->entries[i].name) == 0;
+        if (!known)
+            error_add(&differences, "  %s: in the file, not in the model", s->entries[i].name);
+    }
+    if (!differences.text)
+        return true;
+    error_set(e, "%s does not fit the model %s:\n%s", path, c->model->name, differences.text);
+    error_add(e, "help: use the trainer that wrote it, or train anew without --resume");
+    error_clear(&differences);
+    return false;
+}
+
+bool checkpoint_load(const Checkpoint *c, Instance *in, CheckpointPart part, const char *path,
+                     Position *p, Encoding *encoding, Error *e)
+{
+    Safetensors s;
+    if (!safetensors_open(&s, path, e))
+        return false;
+    bool ok = compare(c, &s, part, path, e) && metadata_read(&s, c->model, p, encoding, e);
+    for (int i = 0; ok && i < c->count; i++) {
+        if (!is_wanted(c->entries[i].name, part))
+            continue;
+        const TensorEntry *t = entry_named(&s, c->entries[i].name);
+        memcpy(tensor_data(in, c->tensors[i]), s.data + t->begin, (size_t)(t->end - t->begin));
+    }
+    if (ok)
+        c->model->set_step(in->self, p->step);
+    safetensors_close(&s);
+    return ok;
+}

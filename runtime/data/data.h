@@ -1,0 +1,139 @@
+/* Data sources: each fills the model's ports from files, checks every value, and says where the
+ * first wrong one stands. */
+#ifndef GRADRT_DATA_H
+#define GRADRT_DATA_H
+
+#include "../internal.h"
+
+/* ---- source.c: opening what a train block names ------------------------------------------------ */
+
+/* One port's examples: row i lies at data + i * stride, in the port's raw type. */
+typedef struct Field {
+    const uint8_t *data; /* NULL: absent (a target when predicting) */
+    size_t stride;
+    void *owned; /* freed with the set */
+} Field;
+
+typedef struct Dataset {
+    const gradc_port *ports;
+    int port_count;
+    size_t count;
+    bool counted; /* count is known from a first file */
+    char *counted_by;
+    Field *fields;
+    Bytes **files; /* closed with the set */
+    int file_count;
+    Encoding encoding;
+} Dataset;
+
+typedef struct Request {
+    const gradc_source *source;
+    const gradc_port *ports;
+    int port_count;
+    const char *folder;    /* where relative paths are also looked for, or NULL */
+    const Encoding *known; /* names and fills of the training data, or NULL      */
+    bool targets_optional;
+} Request;
+
+bool dataset_open(Dataset *d, const Request *r, Error *e);
+void dataset_close(Dataset *d);
+/* A file of the set, mapped or inflated; *found is its path, to be freed. */
+const Bytes *dataset_file(Dataset *d, const Request *r, const char *name, char **found, Error *e);
+/* All files must hold equally many examples. */
+bool dataset_agree(Dataset *d, size_t count, const char *path, Error *e);
+void *field_own(Field *f, size_t count, const gradc_port *port);
+
+const gradc_option *option_find(const gradc_source *s, const char *key);
+const char *option_text(const gradc_source *s, const char *key, const char *otherwise);
+/* The n-th value without a key. */
+const gradc_option *option_positional(const gradc_source *s, int n);
+
+/* The source with --data values in place of its paths: "path" or "key=path"; free with source_free. */
+bool source_override(gradc_source *out, const gradc_source *in, const TextList *data, Error *e);
+/* A source for a file by its name's ending: csv, npy, npz, idx. */
+bool source_guess(gradc_source *out, const gradc_source *like, const TextList *files,
+                  const gradc_port *ports, int port_count, Error *e);
+void source_free(gradc_source *s);
+
+/* ---- convert.c: one value into a port -------------------------------------------------------------- */
+
+#define REASON_TEXT 120
+
+/* NULL, or why the value cannot be the port's (in `reason`). */
+const char *port_put(const gradc_port *p, double value, void *out, char reason[REASON_TEXT]);
+/* The same for values that already lie in the port's type. */
+const char *port_check(const gradc_port *p, const void *at, char reason[REASON_TEXT]);
+
+/* ---- array.c: arrays of any number type onto a port --------------------------------------------------- */
+
+typedef struct Element {
+    char kind; /* 'u' 'i' 'f' 'b' */
+    uint8_t size;
+    bool big; /* big-endian */
+} Element;
+
+#define ARRAY_RANK 16
+
+typedef struct Array {
+    const uint8_t *data;
+    Element element;
+    int rank;
+    uint64_t dims[ARRAY_RANK]; /* dims[0] counts the examples */
+    size_t stride;             /* bytes from example to example; 0: packed */
+    bool fortran;              /* first index fastest */
+} Array;
+
+/* Number of elements times size, or false when it does not fit. */
+bool array_size(const Array *a, uint64_t *bytes);
+bool array_bind(Dataset *d, const Request *r, int port, const Array *a, const char *path, Error *e);
+bool element_parse(Element *out, const char *name); /* u8, i32, f64, … */
+
+/* ---- csv.c: RFC 4180 ------------------------------------------------------------------------------------- */
+
+typedef struct Cell {
+    const char *text; /* trimmed, unquoted, not terminated */
+    uint32_t length;
+    bool quoted;
+} Cell;
+
+typedef struct Csv {
+    Cell *cells; /* rows × columns */
+    size_t rows, columns;
+    size_t *lines; /* of each row */
+    char *unquoted;
+} Csv;
+
+bool csv_parse(Csv *c, const char *text, size_t size, char separator, const char *path, Error *e);
+void csv_free(Csv *c);
+bool cell_number(const Cell *c, double *value);
+bool cell_is(const Cell *c, const char *text);
+
+/* ---- table.c: columns onto ports; categories.c: words onto classes ------------------------------------------ */
+
+bool table_bind(Dataset *d, const Request *r, Csv *csv, const char *path, Error *e);
+
+/* The port's words, sorted; none when every cell is a number. */
+void categories_collect(Names *names, const Csv *csv, size_t first_row, const int *columns,
+                        size_t count);
+int categories_find(const Names *names, const char *text, size_t length); /* -1: none */
+void categories_copy(Names *to, const Names *from);
+
+/* ---- the formats' parsers, apart from files so that they can be fuzzed ---------------------------------------- */
+
+bool idx_parse(Array *a, const uint8_t *bytes, size_t size, const char *path, Error *e);
+bool npy_parse(Array *a, const uint8_t *bytes, size_t size, const char *path, Error *e);
+
+typedef struct ZipEntry {
+    const char *name; /* not terminated */
+    size_t name_length;
+    const uint8_t *data;
+    uint64_t packed, size;
+    int method;
+    uint32_t crc;
+} ZipEntry;
+
+/* Finds `name` (without its .npy) in an archive. */
+bool zip_find(ZipEntry *entry, const uint8_t *bytes, size_t size, const char *name,
+              const char *path, Error *e);
+
+#endif

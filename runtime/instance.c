@@ -1,0 +1,110 @@
+/* A model in memory of its own, and the few facts about number types that everyone needs. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void instance_create(Instance *in, const gradc_model *model, uint64_t seed, size_t threads)
+{
+    size_t size = (model->bytes(threads) + 63) / 64 * 64;
+    *in = (Instance){.model = model, .memory = aligned_alloc(64, size ? size : 64)};
+    if (!in->memory) {
+        fprintf(stderr, "%s: cannot get the %zu bytes the model needs: try fewer --threads\n",
+                model->name, size);
+        exit(1);
+    }
+    in->self = model->init(in->memory, seed);
+    in->pool = threads > 1 ? pool_create(threads) : NULL;
+    model->threads(in->self, in->pool ? pool_run : NULL, in->pool, threads);
+}
+
+void instance_destroy(Instance *in)
+{
+    pool_destroy(in->pool);
+    free(in->memory);
+    *in = (Instance){0};
+}
+
+void *tensor_data(const Instance *in, const gradc_tensor *t)
+{
+    return (char *)in->self + t->offset;
+}
+
+size_t dtype_size(gradc_dtype type)
+{
+    static const size_t sizes[] = {1, 1, 2, 4, 4, 8};
+    return sizes[type];
+}
+
+const char *dtype_name(gradc_dtype type)
+{
+    static const char *const names[] = {"BOOL", "U8", "U16", "I32", "F32", "F64"};
+    return names[type];
+}
+
+double number_get(gradc_dtype type, const void *at)
+{
+    union {
+        uint8_t u8;
+        uint16_t u16;
+        int32_t i32;
+        float f32;
+        double f64;
+    } v;
+    memcpy(&v, at, dtype_size(type));
+    switch (type) {
+    case GRADC_BOOL:
+    case GRADC_U8:
+        return v.u8;
+    case GRADC_U16:
+        return v.u16;
+    case GRADC_I32:
+        return v.i32;
+    case GRADC_F32:
+        return (double)v.f32;
+    case GRADC_F64:
+        return v.f64;
+    }
+    return 0;
+}
+
+void number_put(gradc_dtype type, void *at, double value)
+{
+    union {
+        uint8_t u8;
+        uint16_t u16;
+        int32_t i32;
+        float f32;
+        double f64;
+    } v;
+    switch (type) {
+    case GRADC_BOOL:
+    case GRADC_U8:
+        v.u8 = (uint8_t)value;
+        break;
+    case GRADC_U16:
+        v.u16 = (uint16_t)value;
+        break;
+    case GRADC_I32:
+        v.i32 = (int32_t)value;
+        break;
+    case GRADC_F32:
+        v.f32 = (float)value;
+        break;
+    case GRADC_F64:
+        v.f64 = value;
+        break;
+    }
+    memcpy(at, &v, dtype_size(type));
+}
+
+const char *shape_text(char *buffer, int rank, const int64_t *shape)
+{
+    size_t used = (size_t)snprintf(buffer, SHAPE_TEXT, "(");
+    for (int i = 0; i < rank && used < SHAPE_TEXT; i++)
+        used += (size_t)snprintf(buffer + used, SHAPE_TEXT - used, "%s%lld", i ? ", " : "",
+                                 (long long)shape[i]);
+    if (used < SHAPE_TEXT)
+        snprintf(buffer + used, SHAPE_TEXT - used, ")");
+    return buffer;
+}
