@@ -1,0 +1,264 @@
+/* Rewrites of the graph: nodes that only repeat another one give way to it. */
+#include "opt/opt.h"
+
+#include <string.h>
+
+/* ---- topological order ----------------------------------------------------------------------------------------- */
+
+typedef struct Sorting {
+    Graph *g;
+    VEC(Node *) sorted;
+    bool *placed; /* per old id */
+} Sorting;
+
+static void place(Sorting *s, Node *n);
+
+static void place_operand(void *context, const Expr *e)
+{
+    if (e->kind == EXPR_ACCESS)
+        place(context, e->node);
+}
+
+/* Operands first; otherwise the order stays. */
+static void place(Sorting *s, Node *n)
+{
+    if (s->placed[n->id])
+        return;
+    s->placed[n->id] = true;
+    if (n->kind == NODE_VIEW)
+        place(s, n->viewed);
+    if (n->kind == NODE_COMPUTE)
+        expr_visit(s->g->pool, n->body, place_operand, s);
+    vec_push(s->g->arena, &s->sorted, n);
+}
+
+void graph_sort(Graph *g)
+{
+    Sorting s = {.g = g, .placed = arena_new(g->arena, bool, g->nodes.count + 1)};
+    for (int i = 0; i < g->nodes.count; i++)
+        place(&s, g->nodes.data[i]);
+    for (int i = 0; i < s.sorted.count; i++) {
+        g->nodes.data[i] = s.sorted.data[i];
+        g->nodes.data[i]->id = i;
+    }
+}
+
+/* ---- replacing nodes -------------------------------------------------------------------------------------------- */
+
+/* Per node id: another node of the same shape and elements, or a value that all elements have. */
+typedef struct Instead {
+    Node **node;
+    const Expr **value;
+    ExprPool *pool;
+} Instead;
+
+static Instead instead_create(Graph *g)
+{
+    int count = g->nodes.count + 1;
+    return (Instead){arena_new(g->arena, Node *, count), arena_new(g->arena, const Expr *, count), g->pool};
+}
+
+static const Expr *replace_access(void *context, const Expr *e)
+{
+    const Instead *in = context;
+    if (e->kind != EXPR_ACCESS)
+        return e;
+    if (in->value[e->node->id])
+        return in->value[e->node->id];
+    Node *other = in->node[e->node->id];
+    return other ? expr_access(in->pool, other, e->subscripts) : e;
+}
+
+/* What n reads, from where it now stands.  Did that change? */
+static bool redirect_operands(Instead *in, Node *n)
+{
+    if (n->kind == NODE_VIEW) {
+        Node *other = in->node[n->viewed->id];
+        if (other)
+            n->viewed = other;
+        return other != NULL;
+    }
+    if (n->kind != NODE_COMPUTE)
+        return false;
+    const Expr *before = n->body;
+    n->body = expr_map(in->pool, n->body, replace_access, in);
+    return n->body != before;
+}
+
+/* ---- nodes that say nothing new ------------------------------------------------------------------------------------ */
+
+/* The node that n is a copy of, index by index. */
+static Node *copied(const Node *n)
+{
+    if (n->kind != NODE_COMPUTE || n->reduction || n->body->kind != EXPR_ACCESS)
+        return NULL;
+    const Expr *e = n->body;
+    if (e->count != n->rank || e->type != n->type)
+        return NULL;
+    for (int i = 0; i < n->rank; i++)
+        if (!e->subscripts[i].affine || affine_is_index(e->subscripts[i].affine) != n->domain[i] ||
+            e->node->domain[i]->extent != n->domain[i]->extent)
+            return NULL;
+    return e->node;
+}
+
+static bool same_shape(const Node *a, const Node *b)
+{
+    if (a->rank != b->rank || a->type != b->type)
+        return false;
+    for (int i = 0; i < a->rank; i++)
+        if (a->domain[i]->extent != b->domain[i]->extent || a->domain[i]->per_example != b->domain[i]->per_example)
+            return false;
+    return true;
+}
+
+static Node *same_node(const Node *n)
+{
+    if (n->kind == NODE_VIEW && same_shape(n, n->viewed))
+        return n->viewed;
+    return copied(n);
+}
+
+static const Expr *same_value(const Instead *in, const Node *n)
+{
+    if (n->kind == NODE_VIEW)
+        return in->value[n->viewed->id];
+    return n->kind == NODE_COMPUTE && !n->reduction && is_uniform(n->body) ? n->body : NULL;
+}
+
+/* A result keeps its node; only other nodes look past it. */
+static bool forward(Rewriter *w)
+{
+    Graph *g = w->g;
+    Instead in = instead_create(g);
+    bool changed = false;
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        if (redirect_operands(&in, n)) {
+            opt_fired(w, n->name);
+            changed = true;
+        }
+        if (n->kind == NODE_VIEW && n->viewed->kind == NODE_VIEW)
+            n->viewed = n->viewed->viewed;
+        in.value[i] = same_value(&in, n);
+        in.node[i] = same_node(n);
+    }
+    return changed;
+}
+
+/* ---- equal nodes ------------------------------------------------------------------------------------------------------ */
+
+/* An index that stands for those at one place of any node. */
+typedef struct Canonical {
+    Arena *arena;
+    ExprPool *pool;
+    VEC(Index *) indices;
+    VEC(int) places;
+} Canonical;
+
+static const Affine *canonical_index(Canonical *c, int at, const Index *like)
+{
+    for (int i = 0; i < c->indices.count; i++) {
+        const Index *ix = c->indices.data[i];
+        if (c->places.data[i] == at && ix->extent == like->extent && ix->per_example == like->per_example)
+            return affine_index(c->pool, c->indices.data[i]);
+    }
+    vec_push(c->arena, &c->indices, index_copy(c->pool, like));
+    vec_push(c->arena, &c->places, at);
+    return affine_index(c->pool, c->indices.data[c->indices.count - 1]);
+}
+
+/* The body over indices that depend on their place alone: equal for equal nodes. */
+static const Expr *canonical_body(Canonical *c, const Node *n)
+{
+    int count = n->rank + n->bound_count;
+    Index **from = arena_new(c->arena, Index *, count + 1);
+    const Affine **to = arena_new(c->arena, const Affine *, count + 1);
+    for (int i = 0; i < count; i++) {
+        bool free = i < n->rank;
+        from[i] = free ? n->domain[i] : n->bound[i - n->rank];
+        to[i] = canonical_index(c, free ? i : -1 - (i - n->rank), from[i]);
+    }
+    return expr_substitute(c->pool, n->body, &(Substitution){count, from, to});
+}
+
+static bool same_bound(const Node *a, const Node *b)
+{
+    if (a->reduction != b->reduction || a->bound_count != b->bound_count)
+        return false;
+    for (int i = 0; i < a->bound_count; i++)
+        if (a->bound[i]->extent != b->bound[i]->extent || a->bound[i]->per_example != b->bound[i]->per_example)
+            return false;
+    return true;
+}
+
+typedef struct Class {
+    Node *node;
+    const Expr *body; /* canonical */
+    int next;         /* in the same bucket, or -1 */
+} Class;
+
+enum { BUCKETS = 1024 };
+
+typedef struct Classes {
+    Arena *arena;
+    VEC(Class) all;
+    int first[BUCKETS];
+} Classes;
+
+static bool equal_nodes(const Class *known, const Node *n, const Expr *body)
+{
+    const Node *m = known->node;
+    if (m->kind != n->kind || known->body != body || !same_shape(m, n))
+        return false;
+    return n->kind == NODE_VIEW ? m->viewed == n->viewed : same_bound(m, n);
+}
+
+/* The first node equal to n; n itself when it is the first. */
+static Node *representative(Classes *c, Canonical *canonical, Node *n)
+{
+    bool compute = n->kind == NODE_COMPUTE;
+    const Expr *body = compute ? canonical_body(canonical, n) : NULL;
+    int *bucket = &c->first[(unsigned)(compute ? body->id : n->viewed->id) % BUCKETS];
+    for (int i = *bucket; i >= 0; i = c->all.data[i].next)
+        if (equal_nodes(&c->all.data[i], n, body))
+            return c->all.data[i].node;
+    vec_push(c->arena, &c->all, ((Class){n, body, *bucket}));
+    *bucket = c->all.count - 1;
+    return n;
+}
+
+static bool merge_equal(Rewriter *w)
+{
+    Graph *g = w->g;
+    Instead in = instead_create(g);
+    Canonical canonical = {.arena = g->arena, .pool = g->pool};
+    Classes *classes = arena_new(g->arena, Classes, 1);
+    classes->arena = g->arena;
+    memset(classes->first, -1, sizeof classes->first);
+    bool changed = false;
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        if (n->kind != NODE_COMPUTE && n->kind != NODE_VIEW)
+            continue;
+        redirect_operands(&in, n);
+        Node *first = representative(classes, &canonical, n);
+        if (first == n)
+            continue;
+        in.node[i] = first;
+        opt_fired(w, n->name);
+        changed = true;
+    }
+    for (int i = 0; i < g->results.count; i++) {
+        Result *r = &g->results.data[i];
+        if (in.node[r->value->id])
+            r->value = in.node[r->value->id];
+    }
+    return changed;
+}
+
+const Rule graph_rules[] = {
+    {"forward", "a copy of another node, or one value everywhere", .graph = forward},
+    {"merge-equal", "equal nodes", .graph = merge_equal},
+    {0},
+};

@@ -1,0 +1,133 @@
+/* Conditions: taking them apart, deciding them from facts, adding them where a range needs one. */
+#include "opt/opt.h"
+
+bool is_call_of(const Expr *e, const ScalarFunction *f)
+{
+    return e->kind == EXPR_CALL && e->function == f;
+}
+
+bool is_const_of(const Expr *e, double value)
+{
+    double v;
+    return expr_is_const(e, &v) && v == value;
+}
+
+bool is_guarded(const Expr *e)
+{
+    return is_call_of(e, &scalar_select) && is_const_of(e->args[2], 0);
+}
+
+bool is_pure_test(const Expr *c)
+{
+    if (c->kind != EXPR_CALL)
+        return c->kind == EXPR_TEST || c->kind == EXPR_CONST;
+    if (c->function != &scalar_and && c->function != &scalar_or && c->function != &scalar_not)
+        return false;
+    for (int i = 0; i < c->function->arity; i++)
+        if (!is_pure_test(c->args[i]))
+            return false;
+    return true;
+}
+
+void conjuncts_of(ExprPool *p, const Expr *c, Conjuncts *out)
+{
+    if (is_call_of(c, &scalar_and)) {
+        conjuncts_of(p, c->args[0], out);
+        conjuncts_of(p, c->args[1], out);
+        return;
+    }
+    vec_push(expr_pool_arena(p), out, c);
+}
+
+/* Does `c` stand among the conditions themselves? */
+static int stated(const Expr *condition, bool holds, const Expr *c)
+{
+    if (condition == c)
+        return holds;
+    if (is_call_of(condition, &scalar_not))
+        return stated(condition->args[0], !holds, c);
+    if (is_call_of(condition, holds ? &scalar_and : &scalar_or)) {
+        int first = stated(condition->args[0], holds, c);
+        return first >= 0 ? first : stated(condition->args[1], holds, c);
+    }
+    return -1;
+}
+
+static int decide_test(ExprPool *p, const Facts *facts, const Expr *t)
+{
+    const Affine *a = t->affine, *minus = affine_scale(p, a, -1);
+    bool positive = facts_prove_not_negative(p, facts, affine_offset(p, a, -1));
+    bool negative = facts_prove_not_negative(p, facts, affine_offset(p, minus, -1));
+    if (t->test == TEST_NOT_NEGATIVE)
+        return negative ? 0 : positive || facts_prove_not_negative(p, facts, a) ? 1 : -1;
+    if (positive || negative)
+        return 0;
+    bool zero = facts_prove_not_negative(p, facts, a) && facts_prove_not_negative(p, facts, minus);
+    return zero ? 1 : -1;
+}
+
+int decide(ExprPool *p, const Facts *facts, const Expr *c)
+{
+    double value;
+    if (expr_is_const(c, &value))
+        return value != 0;
+    for (const Facts *f = facts; f; f = f->outer) {
+        int known = stated(f->test, f->holds, c);
+        if (known >= 0)
+            return known;
+    }
+    return c->kind == EXPR_TEST ? decide_test(p, facts, c) : -1;
+}
+
+static const Expr *guard_not_negative(ExprPool *p, const Affine *a, const Expr *e)
+{
+    if (facts_prove_not_negative(p, NULL, a))
+        return e;
+    return expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, a), e, expr_const_typed(p, 0, e->type));
+}
+
+const Expr *guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e)
+{
+    e = guard_not_negative(p, affine_offset(p, affine_scale(p, a, -1), extent - 1), e);
+    return guard_not_negative(p, a, e);
+}
+
+typedef struct Safety {
+    ExprPool *pool;
+    bool safe;
+} Safety;
+
+static void check_safe(void *context, const Expr *e)
+{
+    Safety *c = context;
+    for (int i = 0; e->kind == EXPR_ACCESS && i < e->count; i++) {
+        const Affine *a = e->subscripts[i].affine;
+        if (a && !facts_prove_inside(c->pool, NULL, a, e->node->domain[i]->extent))
+            c->safe = false;
+    }
+}
+
+bool reads_inside(ExprPool *p, const Expr *e)
+{
+    Safety c = {p, true};
+    expr_visit(p, e, check_safe, &c);
+    return c.safe;
+}
+
+bool uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (expr_uses_index(p, e, indices[i]))
+            return true;
+    return false;
+}
+
+bool is_uniform(const Expr *e)
+{
+    if (e->kind != EXPR_CALL)
+        return e->kind == EXPR_CONST || e->kind == EXPR_SCALAR;
+    for (int i = 0; i < e->function->arity; i++)
+        if (!is_uniform(e->args[i]))
+            return false;
+    return true;
+}

@@ -1,0 +1,290 @@
+/* Rewrites of expressions: one row each, the table is at the end.
+ * What expr_call and expr_test simplify by themselves is not repeated here. */
+#include "opt/opt.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const Expr *call2(Rewriter *w, const ScalarFunction *f, const Expr *a, const Expr *b)
+{
+    return expr_call(w->p, f, (const Expr *const[]){a, b});
+}
+
+static const Expr *zero_like(Rewriter *w, const Expr *e)
+{
+    return expr_const_typed(w->p, 0, e->type);
+}
+
+/* ---- guards ------------------------------------------------------------------------------------------------ */
+
+static const Expr *decided_condition(Rewriter *w, const Expr *e)
+{
+    if (e->type != TYPE_BOOL)
+        return NULL;
+    int known = decide(w->p, w->facts, e);
+    return known < 0 ? NULL : expr_const_typed(w->p, known, TYPE_BOOL);
+}
+
+/* A condition on data stays apart from tests on indices, and outside: that is what a scatter looks like. */
+static const Expr *nested_guards(Rewriter *w, const Expr *e)
+{
+    if (!is_guarded(e) || !is_guarded(e->args[1]))
+        return NULL;
+    const Expr *outer = e->args[0], *inner = e->args[1]->args[0];
+    if (is_pure_test(outer) != is_pure_test(inner))
+        return NULL;
+    return expr_select(w->p, expr_and(w->p, outer, inner), e->args[1]->args[1], e->args[2]);
+}
+
+static bool has_zero_branch(const Expr *e)
+{
+    return is_call_of(e, &scalar_select) && (is_const_of(e->args[1], 0) || is_const_of(e->args[2], 0));
+}
+
+/* f(…, select(c, a, 0), …) is select(c, f(…, a, …), 0) where f(…, 0, …) is 0. */
+static const Expr *hoist_guard(Rewriter *w, const Expr *e, int operand)
+{
+    const Expr *guarded = e->args[operand];
+    const Expr *branch[2];
+    for (int i = 0; i < 2; i++) {
+        const Expr *args[3] = {e->args[0], e->args[1], e->args[2]};
+        args[operand] = guarded->args[i + 1];
+        branch[i] = is_const_of(args[operand], 0) ? zero_like(w, e) : expr_call(w->p, e->function, args);
+    }
+    return expr_select(w->p, guarded->args[0], branch[0], branch[1]);
+}
+
+static const Expr *product_under_guard(Rewriter *w, const Expr *e)
+{
+    bool product = is_call_of(e, &scalar_mul);
+    bool first = product || is_call_of(e, &scalar_div) || is_call_of(e, &scalar_neg);
+    if (!first || !dtype_is_real(e->type))
+        return NULL;
+    if (has_zero_branch(e->args[0]))
+        return hoist_guard(w, e, 0);
+    return product && has_zero_branch(e->args[1]) ? hoist_guard(w, e, 1) : NULL;
+}
+
+static const Expr *sum_under_one_guard(Rewriter *w, const Expr *e)
+{
+    if (!is_call_of(e, &scalar_add) && !is_call_of(e, &scalar_sub))
+        return NULL;
+    const Expr *a = e->args[0], *b = e->args[1];
+    if (!has_zero_branch(a) || !has_zero_branch(b) || a->args[0] != b->args[0])
+        return NULL;
+    return expr_select(w->p, a->args[0], call2(w, e->function, a->args[1], b->args[1]),
+                       call2(w, e->function, a->args[2], b->args[2]));
+}
+
+/* ---- products as lists of factors ---------------------------------------------------------------------------- */
+
+typedef VEC(const Expr *) Factors;
+
+/* constant * over… / under… */
+typedef struct Product {
+    Arena *arena;
+    double constant;
+    int constants, signs; /* how many constants (1 aside) and negations went into it */
+    Factors over, under;
+} Product;
+
+static void collect(Product *f, const Expr *e, bool inverse)
+{
+    double value;
+    if (is_call_of(e, &scalar_mul) || is_call_of(e, &scalar_div)) {
+        collect(f, e->args[0], inverse);
+        collect(f, e->args[1], inverse != (e->function == &scalar_div));
+    } else if (is_call_of(e, &scalar_neg)) {
+        f->constant = -f->constant;
+        f->signs++;
+        collect(f, e->args[0], inverse);
+    } else if (expr_is_const(e, &value)) {
+        f->constant = inverse ? f->constant / value : f->constant * value;
+        f->constants += value != 1;
+    } else if (inverse) {
+        vec_push(f->arena, &f->under, e);
+    } else {
+        vec_push(f->arena, &f->over, e);
+    }
+}
+
+static bool is_product(const Expr *e)
+{
+    if (e->kind != EXPR_CALL || !dtype_is_real(e->type))
+        return false;
+    return e->function == &scalar_mul || e->function == &scalar_div || e->function == &scalar_neg;
+}
+
+static Product product_of(Rewriter *w, const Expr *e)
+{
+    Product f = {.arena = w->g->arena, .constant = 1};
+    collect(&f, e, false);
+    return f;
+}
+
+static const Expr *times_all(Rewriter *w, const Expr *e, const Factors *factors, bool uniform)
+{
+    for (int i = 0; i < factors->count; i++)
+        if (is_uniform(factors->data[i]) == uniform)
+            e = e ? expr_mul(w->p, e, factors->data[i]) : factors->data[i];
+    return e;
+}
+
+static const Expr *over_all(Rewriter *w, const Expr *e, const Factors *factors, bool uniform)
+{
+    const Expr *under = times_all(w, NULL, factors, uniform);
+    if (!under)
+        return e;
+    return expr_div(w->p, e ? e : expr_const(w->p, 1), under);
+}
+
+/* What is the same for every element is multiplied together first. */
+static const Expr *rebuild(Rewriter *w, const Product *f)
+{
+    const Expr *uniform = expr_const(w->p, fabs(f->constant));
+    uniform = over_all(w, times_all(w, uniform, &f->over, true), &f->under, true);
+    const Expr *rest = over_all(w, times_all(w, NULL, &f->over, false), &f->under, false);
+    const Expr *e = rest ? expr_mul(w->p, uniform, rest) : uniform;
+    return f->constant < 0 ? expr_neg(w->p, e) : e;
+}
+
+static int find(const Factors *factors, const Expr *e)
+{
+    for (int i = 0; i < factors->count; i++)
+        if (factors->data[i] == e)
+            return i;
+    return -1;
+}
+
+static void drop(Factors *factors, int i)
+{
+    factors->count--;
+    for (; i < factors->count; i++)
+        factors->data[i] = factors->data[i + 1];
+}
+
+/* x * batch_size / batch_size */
+static const Expr *cancel_scalars(Rewriter *w, const Expr *e)
+{
+    if (!is_product(e))
+        return NULL;
+    Product f = product_of(w, e);
+    bool found = false;
+    for (int i = f.over.count - 1; i >= 0; i--) {
+        int k = f.over.data[i]->kind == EXPR_SCALAR ? find(&f.under, f.over.data[i]) : -1;
+        if (k < 0)
+            continue;
+        drop(&f.over, i);
+        drop(&f.under, k);
+        found = true;
+    }
+    return found ? rebuild(w, &f) : NULL;
+}
+
+static const Expr *constants_together(Rewriter *w, const Expr *e)
+{
+    if (!is_product(e))
+        return NULL;
+    Product f = product_of(w, e);
+    bool usable = isfinite(f.constant) && f.constant != 0;
+    return usable && f.constants >= 2 ? rebuild(w, &f) : NULL;
+}
+
+/* Exact, and a multiplication is cheaper. */
+static const Expr *divide_by_power_of_two(Rewriter *w, const Expr *e)
+{
+    double value;
+    int exponent;
+    if (!is_call_of(e, &scalar_div) || !dtype_is_real(e->type) || !expr_is_const(e->args[1], &value))
+        return NULL;
+    if (!isfinite(value) || fabs(frexp(value, &exponent)) != 0.5 || abs(exponent) > 100)
+        return NULL;
+    return expr_mul(w->p, e->args[0], expr_const(w->p, 1 / value));
+}
+
+/* ---- results at hand ----------------------------------------------------------------------------------------- */
+
+/* The body of a node without reduction, at the subscripts of an access to it. */
+static const Expr *body_at(Rewriter *w, const Expr *access)
+{
+    const Node *n = access->node;
+    const Affine **to = arena_new(w->g->arena, const Affine *, n->rank + 1);
+    for (int i = 0; i < n->rank; i++) {
+        to[i] = access->subscripts[i].affine;
+        if (!to[i])
+            return NULL;
+    }
+    return expr_substitute(w->p, n->body, &(Substitution){n->rank, n->domain, to});
+}
+
+static bool is_plain_node(const Node *n)
+{
+    return n->kind == NODE_COMPUTE && !n->reduction;
+}
+
+/* With y = c / s and s = c + e at hand: y * e / s is y * (1 - y).  (The slope of a sigmoid.) */
+static const Expr *logistic_slope(Rewriter *w, const Expr *e)
+{
+    if (!is_product(e))
+        return NULL;
+    Product f = product_of(w, e);
+    for (int i = 0; f.under.count && i < f.over.count; i++) {
+        const Expr *y = f.over.data[i];
+        if (y->kind != EXPR_ACCESS || !is_plain_node(y->node) || !is_call_of(y->node->body, &scalar_div))
+            continue;
+        const Expr *body = body_at(w, y);
+        if (!body || !is_call_of(body, &scalar_div) || !is_call_of(body->args[1], &scalar_add))
+            continue;
+        const Expr *c = body->args[0], *s = body->args[1];
+        if (c->kind != EXPR_CONST || (s->args[0] != c && s->args[1] != c))
+            continue;
+        int under = find(&f.under, s), over = find(&f.over, s->args[0] == c ? s->args[1] : s->args[0]);
+        if (under < 0 || over < 0)
+            continue;
+        drop(&f.under, under);
+        f.over.data[over] = expr_sub(w->p, expr_const(w->p, 1), y);
+        return rebuild(w, &f);
+    }
+    return NULL;
+}
+
+/* A node y with the body max(c, z[its own indices]), or NULL. */
+static Node *rectified(Rewriter *w, const Node *z, const Expr *c)
+{
+    for (int i = z->id + 1; i < w->node->id && i < w->counted; i++) {
+        Node *y = w->g->nodes.data[i];
+        if (!is_plain_node(y) || !is_call_of(y->body, &scalar_max) || y->rank != z->rank || y->body->args[0] != c)
+            continue;
+        if (y->body->args[1] == expr_access_identity(w->p, (Node *)z, y->domain))
+            return y;
+    }
+    return NULL;
+}
+
+/* With y = max(c, z) at hand, not (c >= z) is y > c: the step need not keep z. */
+static const Expr *sign_of_rectified(Rewriter *w, const Expr *e)
+{
+    if (!is_call_of(e, &scalar_select) || !is_call_of(e->args[0], &scalar_ge))
+        return NULL;
+    const Expr *c = e->args[0]->args[0], *z = e->args[0]->args[1];
+    if (c->kind != EXPR_CONST || z->kind != EXPR_ACCESS)
+        return NULL;
+    Node *y = rectified(w, z->node, c);
+    if (!y)
+        return NULL;
+    const Expr *above = call2(w, &scalar_gt, expr_access(w->p, y, z->subscripts), c);
+    return expr_select(w->p, above, e->args[2], e->args[1]);
+}
+
+const Rule expr_rules[] = {
+    {"decided-condition", "a condition that the guards around it imply or contradict", .expr = decided_condition},
+    {"sign-of-rectified", "z > 0 where max(0, z) is at hand", .expr = sign_of_rectified},
+    {"nested-guards", "if c then (if d then a)", .expr = nested_guards},
+    {"product-under-guard", "(if c then a else 0) * b", .expr = product_under_guard},
+    {"sum-under-one-guard", "(if c then a) + (if c then b)", .expr = sum_under_one_guard},
+    {"cancel-scalars", "a * batch_size / batch_size", .expr = cancel_scalars},
+    {"constants-together", "2 * (3 * a)", .expr = constants_together},
+    {"power-of-two", "a / 4", .expr = divide_by_power_of_two},
+    {"logistic-slope", "the derivative of a sigmoid, from its result", .expr = logistic_slope},
+    {0},
+};
