@@ -252,7 +252,8 @@ static AstList left_side(Parser *p, AstList items)
 Ast *ast_reduce(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *operand)
 {
     Ast *n = start(p, AST_REDUCE, span, name_span, name.text);
-    n->items = indices(p, items, ALLOW_EXTENT, "a reduction names its indices: `i` or `i: extent`");
+    n->items = indices(p, items, ALLOW_EXTENT | ALLOW_ELLIPSIS,
+                       "a reduction names its indices: `i`, `i: extent` or `...`");
     n->left = operand;
     return finish(p, n);
 }

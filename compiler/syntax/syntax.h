@@ -26,7 +26,7 @@ typedef enum {
     AST_ELLIPSIS,  /* ...                                                          */
     AST_MEMBER,    /* left.name                                                    */
     AST_AT,        /* left@name: another example of the batch                      */
-    AST_REDUCE,    /* name[items] left: items are AST_INDEX; name: sum, max …      */
+    AST_REDUCE,    /* name[items] left: items are AST_INDEX or AST_ELLIPSIS; name: sum … */
     AST_INDEX,     /* name, left: extent or NULL — `i` or `i: n`                   */
     /* statements */
     AST_INPUT,     /* name[items] : type in left; flag: a target                   */
