@@ -146,6 +146,8 @@ typedef struct Encoding {
     int fill_count;
 } Encoding;
 
+/* Names that are not cannot be kept in a checkpoint. */
+bool text_is_utf8(const char *text);
 void encoding_create(Encoding *c, int port_count);
 void encoding_destroy(Encoding *c);
 
@@ -316,6 +318,8 @@ typedef struct Saver {
 
 void saver_create(Saver *s, const Instance *in, const Encoding *encoding, const Options *o);
 void saver_destroy(Saver *s);
+/* A place that cannot be written is better known before training than after. */
+bool saver_check(const Saver *s, Error *e);
 void saver_keep_best(Saver *s, const Instance *in, const Position *p);
 /* Writes what is pending; a failure is told and remembered, and the old files stay. */
 bool saver_write(Saver *s, const Instance *in, const Position *p);

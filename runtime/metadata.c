@@ -75,6 +75,13 @@ static bool field_read(Position *p, int i, const char *text)
     return *text && !*end;
 }
 
+bool text_is_utf8(const char *text)
+{
+    json_t *string = json_string(text);
+    json_decref(string);
+    return string != NULL;
+}
+
 /* ---- names and fills, as JSON within a string -------------------------------------------------------- */
 
 static char *dump(json_t *object)

@@ -340,7 +340,12 @@ int options_read(Options *o, int argc, char **argv, const gradc_model *model)
         return usage_error(program, NULL, text);
     }
     o->command = commands[command].name;
-    return read_options(o, argc - 1, argv + 1, model, (size_t)command);
+    char **own = memory_get((size_t)argc, sizeof *own); /* getopt's messages begin with own[0] */
+    memcpy(own, argv + 1, (size_t)(argc - 1) * sizeof *own);
+    own[0] = program_invocation_short_name;
+    int status = read_options(o, argc - 1, own, model, (size_t)command);
+    free(own);
+    return status;
 }
 
 void options_free(Options *o)

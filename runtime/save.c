@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SUFFIX ".safetensors"
 
@@ -47,6 +48,18 @@ void saver_destroy(Saver *s)
     *s = (Saver){0};
 }
 
+bool saver_check(const Saver *s, Error *e)
+{
+    const char *slash = strrchr(s->last_path, '/');
+    char *folder = slash ? text_copy(s->last_path, (size_t)(slash - s->last_path) + 1)
+                         : text_copy(".", 1);
+    bool ok = access(folder, W_OK | X_OK) == 0 ||
+              error_set(e, "cannot save in the folder %s: %s\nhelp: give --save another place",
+                        folder, strerror(errno));
+    free(folder);
+    return ok;
+}
+
 void saver_keep_best(Saver *s, const Instance *in, const Position *p)
 {
     checkpoint_pack(&s->layout, in, s->best);
@@ -59,8 +72,8 @@ static bool write_one(Saver *s, const uint8_t *data, const Position *p, const ch
     Error e = {0};
     if (checkpoint_save(&s->layout, data, p, s->encoding, path, &e))
         return true;
-    fprintf(stderr, "%s: %s\nhelp: training goes on; the former %s is whole; free some space, or "
-            "stop and give --save another place\n", program_invocation_short_name, e.text, path);
+    fprintf(stderr, "%s: %s\nhelp: what was saved before is whole; free some space, or give --save "
+            "another place\n", program_invocation_short_name, e.text);
     error_clear(&e);
     return false;
 }

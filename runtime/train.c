@@ -188,6 +188,8 @@ static bool prepare(Training *t, const Options *o)
     l->values = memory_get((size_t)(m->loss_count + m->metric_count), sizeof *l->values);
     l->report = memory_get((size_t)(m->loss_count + m->metric_count) + 2, sizeof *l->report);
     saver_create(&l->saver, &t->instance, &t->data.encoding, o);
+    if (!saver_check(&l->saver, &t->error))
+        return false;
     return !o->log || log_open(&l->log, o->log, o->resume, &t->error);
 }
 

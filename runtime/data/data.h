@@ -108,7 +108,7 @@ void csv_free(Csv *c);
 bool cell_number(const Cell *c, double *value);
 bool cell_is(const Cell *c, const char *text);
 
-/* ---- table.c: columns onto ports; categories.c: words onto classes ------------------------------------------ */
+/* ---- table.c, columns.c: columns onto ports; categories.c: words onto classes ------------------------------------------ */
 
 bool table_bind(Dataset *d, const Request *r, Csv *csv, const char *path, Error *e);
 
