@@ -1,5 +1,5 @@
-# The lit suite: every file under tests/ with RUN lines.  Files that tests read lie in folders
-# named inputs/ and are no tests themselves.
+# The lit suite: every .nn and .test file under tests/; each has RUN lines.  Files that tests read
+# lie in folders named inputs/ and are no tests themselves.
 #
 #   gradc FileCheck not     the programs, found through PATH
 #   %cc %cxx                compilers for C and C++, with the build's sanitizers
@@ -8,7 +8,7 @@
 #   %examples %std %root    examples/, compiler/std/, the project's folder
 #   %data                   real data sets, where the feature shared-data says there are some
 #
-# Features: shared-data, torch, dot, gdb, x86, avx512, llvm-19 … llvm-22, sanitizer, address, thread.
+# Features: shared-data, torch, dot, gdb, x86, avx512, llvm-19 … llvm-22, cxx, sanitizer, address, thread.
 
 import os
 import platform
@@ -20,7 +20,7 @@ import lit.util
 
 config.name = "gradc"
 config.test_format = lit.formats.ShTest(execute_external=True)
-config.suffixes = [".nn", ".test", ".c"]
+config.suffixes = [".nn", ".test"]
 config.excludes = ["unit", "fuzz", "inputs", "CMakeLists.txt"]
 config.test_source_root = os.path.join(config.source_root, "tests")
 config.test_exec_root = config.tests_build
@@ -32,6 +32,8 @@ config.environment["PATH"] = os.pathsep.join(path)
 # What a terminal or a user's settings would change stays out of the tests.
 config.environment["LC_ALL"] = "C.UTF-8"
 config.environment["TERM"] = "dumb"
+# What gradc links with has to be the compiler that the runtime was built with.
+config.environment["CC"] = config.cc
 for variable in ("NO_COLOR", "COLUMNS"):
     config.environment.pop(variable, None)
 for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "CI"):
