@@ -328,6 +328,9 @@ void expr_print(Text *out, const Expr *e);
 void node_print(Text *out, const Node *n);
 /* A list of statements, each followed by `  # file.nn:12` for the source line it comes from. */
 void graph_print(Text *out, const Graph *g, const Sources *sources);
+/* `loss name = node`, `gradient w[o, i] = …`; a gradient or update that nothing else reads has its
+ * node's body for a right side. */
+void result_print(Text *out, const Graph *g, const Result *r);
 
 /* ---- verify.c: what a legal graph is ------------------------------------------------------------------ */
 

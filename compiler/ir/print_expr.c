@@ -1,0 +1,532 @@
+/* Expressions as .nn text, with as few parentheses as the grammar needs. */
+#include "functions/functions.h"
+#include "ir/pool.h"
+#include "ir/print.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *printer_name(const Printer *pr, const Index *ix)
+{
+    for (int i = 0; i < pr->names.count; i++)
+        if (pr->names.data[i].index == ix)
+            return pr->names.data[i].name;
+    return ix->name;
+}
+
+static void put(Printer *pr, const char *text)
+{
+    text_append(pr->out, text);
+}
+
+/* ---- numbers --------------------------------------------------------------------------------------- */
+
+/* The shortest text that reads back to the same value. */
+void print_number(Text *out, double value, DType type)
+{
+    char text[40];
+    if (type == TYPE_BOOL || !isfinite(value)) {
+        const char *infinite = isnan(value) ? "(0 / 0)" : value > 0 ? "(1 / 0)" : "(-1 / 0)";
+        text_append(out, type != TYPE_BOOL ? infinite : value ? "true" : "false");
+        return;
+    }
+    if (value == rint(value) && fabs(value) < 1e15) {
+        text_printf(out, "%.0f", value);
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        double back = strtod(text, NULL);
+        if (back == value || (type == TYPE_F32 && (float)back == (float)value))
+            break;
+    }
+    text_append(out, text);
+}
+
+/* ---- affine expressions ------------------------------------------------------------------------------ */
+
+static Level affine_level(const Affine *a)
+{
+    if (a->count == 0)
+        return a->constant < 0 ? LEVEL_UNARY : LEVEL_PRIMARY;
+    if (a->count > 1 || a->constant)
+        return LEVEL_SUM;
+    const Term *t = &a->terms[0];
+    if (t->kind != TERM_INDEX || (t->factor != 1 && t->factor != -1))
+        return LEVEL_PRODUCT;
+    return t->factor < 0 ? LEVEL_UNARY : LEVEL_PRIMARY;
+}
+
+/* i, inner / divisor or inner % divisor, to be multiplied where `multiplied`. */
+static void print_atom(Printer *pr, const Term *t, bool multiplied)
+{
+    if (t->kind == TERM_INDEX) {
+        put(pr, printer_name(pr, t->index));
+        return;
+    }
+    put(pr, multiplied ? "(" : "");
+    print_affine(pr, t->inner, affine_is_index(t->inner) ? LEVEL_PRODUCT : LEVEL_PRIMARY);
+    text_printf(pr->out, " %c %lld", t->kind == TERM_QUOTIENT ? '/' : '%', (long long)t->divisor);
+    put(pr, multiplied ? ")" : "");
+}
+
+static void print_term(Printer *pr, const Term *t, bool first)
+{
+    int64_t magnitude = t->factor < 0 ? -t->factor : t->factor;
+    bool minus_first = first && t->factor < 0;
+    if (!first)
+        put(pr, t->factor < 0 ? " - " : " + ");
+    else if (minus_first)
+        put(pr, "-");
+    if (magnitude != 1)
+        text_printf(pr->out, "%lld * ", (long long)magnitude);
+    print_atom(pr, t, magnitude != 1 || minus_first);
+}
+
+static void print_constant_term(Printer *pr, int64_t c, bool first)
+{
+    if (first)
+        text_printf(pr->out, "%lld", (long long)c);
+    else if (c)
+        text_printf(pr->out, c < 0 ? " - %lld" : " + %lld", (long long)(c < 0 ? -c : c));
+}
+
+/* What is added stands before what is taken away: h - u, not -u + h. */
+static void print_terms(Printer *pr, const Affine *a)
+{
+    int positive = 0;
+    while (positive < a->count && a->terms[positive].factor < 0)
+        positive++;
+    bool none = positive == a->count, constant_first = a->count == 0 || (none && a->constant > 0);
+    if (constant_first)
+        print_constant_term(pr, a->constant, true);
+    if (!none)
+        print_term(pr, &a->terms[positive], true);
+    for (int i = 0; i < a->count; i++)
+        if (none || i != positive)
+            print_term(pr, &a->terms[i], none && i == 0 && !constant_first);
+    if (!constant_first)
+        print_constant_term(pr, a->constant, false);
+}
+
+void print_affine(Printer *pr, const Affine *a, Level level)
+{
+    bool parentheses = affine_level(a) < level;
+    put(pr, parentheses ? "(" : "");
+    print_terms(pr, a);
+    put(pr, parentheses ? ")" : "");
+}
+
+void affine_print(Text *out, const Affine *a)
+{
+    print_affine(&(Printer){.out = out}, a, LEVEL_CONDITION);
+}
+
+/* ---- conditions on indices ------------------------------------------------------------------------------ */
+
+/* The affine expression of -a's terms, or of a's but one; `terms` has room for all of them. */
+static Affine part(const Affine *a, Term *terms, int without, int64_t sign)
+{
+    Affine some = {.terms = terms};
+    for (int i = 0; i < a->count; i++)
+        if (i != without) {
+            terms[some.count] = a->terms[i];
+            terms[some.count++].factor *= sign;
+        }
+    return some;
+}
+
+static int count_positive(const Affine *a)
+{
+    int positive = 0;
+    for (int i = 0; i < a->count; i++)
+        positive += a->terms[i].factor > 0;
+    return positive;
+}
+
+/* left op right + constant */
+static void print_comparison(Printer *pr, const Affine *left, const char *op, Affine right, int64_t constant)
+{
+    right.constant = constant;
+    print_affine(pr, left, LEVEL_SUM);
+    put(pr, op);
+    print_affine(pr, &right, LEVEL_SUM);
+}
+
+/* a >= 0 as i >= 1, i < 5, i > j, 2*i + u < 9 or, failing those, as it is. */
+static void print_not_negative(Printer *pr, const Affine *a)
+{
+    Term left_terms[a->count + 1], right_terms[a->count + 1];
+    int positive = count_positive(a);
+    if (positive == 0) {
+        Affine left = part(a, left_terms, -1, -1);
+        print_comparison(pr, &left, " < ", (Affine){0}, a->constant + 1);
+    } else if (a->count == 1) {
+        Affine left = part(a, left_terms, -1, 1);
+        print_comparison(pr, &left, " >= ", (Affine){0}, -a->constant);
+    } else if (a->count == 2 && positive == 1) {
+        int minus = a->terms[0].factor < 0 ? 0 : 1;
+        Affine left = part(a, left_terms, minus, 1), right = part(a, right_terms, 1 - minus, -1);
+        bool strict = a->constant == -1;
+        print_comparison(pr, &left, strict ? " > " : " >= ", right, strict ? 0 : -a->constant);
+    } else {
+        print_affine(pr, a, LEVEL_SUM);
+        put(pr, " >= 0");
+    }
+}
+
+static void print_zero(Printer *pr, const Affine *a, const char *op)
+{
+    Term left_terms[a->count + 1], right_terms[a->count + 1];
+    bool two = a->count == 2 && count_positive(a) == 1;
+    if (a->count == 1 || two) {
+        int minus = !two ? -1 : a->terms[0].factor < 0 ? 0 : 1;
+        Affine left = part(a, left_terms, minus, 1), right = {0};
+        if (two)
+            right = part(a, right_terms, 1 - minus, -1);
+        print_comparison(pr, &left, op, right, -a->constant);
+        return;
+    }
+    print_affine(pr, a, LEVEL_SUM);
+    put(pr, op);
+    put(pr, "0");
+}
+
+static void print_test(Printer *pr, const Expr *e)
+{
+    if (e->test == TEST_ZERO)
+        print_zero(pr, e->affine, " == ");
+    else
+        print_not_negative(pr, e->affine);
+}
+
+/* ---- accesses -------------------------------------------------------------------------------------------- */
+
+static void print_subscript(Printer *pr, const Subscript *s)
+{
+    if (s->affine)
+        print_affine(pr, s->affine, LEVEL_CONDITION);
+    else
+        print_expr(pr, s->data, LEVEL_CONDITION);
+}
+
+/* `@m` where another example of the batch is read. */
+static void print_example(Printer *pr, const Subscript *s)
+{
+    const Index *ix = s->affine ? affine_is_index(s->affine) : NULL;
+    if (ix && ix == pr->implicit)
+        return;
+    put(pr, ix ? "@" : "@(");
+    print_subscript(pr, s);
+    put(pr, ix ? "" : ")");
+}
+
+static void print_access(Printer *pr, const Expr *e)
+{
+    bool batched = node_is_batched(e->node);
+    put(pr, e->node->name);
+    if (batched)
+        print_example(pr, &e->subscripts[0]);
+    for (int i = batched; i < e->count; i++) {
+        put(pr, i == batched ? "[" : ", ");
+        print_subscript(pr, &e->subscripts[i]);
+    }
+    put(pr, e->count > batched ? "]" : "");
+}
+
+/* ---- what may lie outside: (x[i - 1] else 0) ----------------------------------------------------------- */
+
+/* Is e the test sign*a + offset >= 0, in the simplest form that expr_test gives it? */
+static bool is_bound_test(const Expr *e, const Affine *a, int64_t sign, int64_t offset)
+{
+    int64_t common = affine_common_factor(a);
+    if (e->kind != EXPR_TEST || e->test != TEST_NOT_NEGATIVE || e->affine->count != a->count ||
+        e->affine->constant != floor_div(sign * a->constant + offset, common))
+        return false;
+    for (int i = 0; i < a->count; i++) {
+        const Term *t = &e->affine->terms[i], *u = &a->terms[i];
+        if (t->kind != u->kind || t->index != u->index || t->inner != u->inner ||
+            t->divisor != u->divisor || t->factor * common != sign * u->factor)
+            return false;
+    }
+    return true;
+}
+
+static bool has_conjunct(const Expr *condition, const Affine *a, int64_t sign, int64_t offset)
+{
+    if (condition->kind == EXPR_CALL && condition->function == &scalar_and)
+        return has_conjunct(condition->args[0], a, sign, offset) ||
+               has_conjunct(condition->args[1], a, sign, offset);
+    return is_bound_test(condition, a, sign, offset);
+}
+
+static int count_conjuncts(const Expr *condition)
+{
+    if (condition->kind == EXPR_CALL && condition->function == &scalar_and)
+        return count_conjuncts(condition->args[0]) + count_conjuncts(condition->args[1]);
+    return 1;
+}
+
+/* Is the condition just that the access stays inside?  Then `else` says the same. */
+static bool guards_access(const Expr *condition, const Expr *access)
+{
+    int needed = 0;
+    if (access->kind != EXPR_ACCESS)
+        return false;
+    for (int i = 0; i < access->count; i++) {
+        const Affine *a = access->subscripts[i].affine;
+        if (!a)
+            return false;
+        int64_t last = access->node->domain[i]->extent - 1;
+        Interval v = affine_interval(a);
+        bool low = v.low < 0, high = v.high > last;
+        if ((low && !has_conjunct(condition, a, 1, 0)) || (high && !has_conjunct(condition, a, -1, last)))
+            return false;
+        needed += low + high;
+    }
+    return needed == count_conjuncts(condition);
+}
+
+static void print_select(Printer *pr, const Expr *e)
+{
+    if (guards_access(e->args[0], e->args[1])) {
+        put(pr, "(");
+        print_expr(pr, e->args[1], LEVEL_CONDITION);
+        put(pr, " else ");
+        print_expr(pr, e->args[2], LEVEL_CONDITION);
+        put(pr, ")");
+        return;
+    }
+    put(pr, "if ");
+    print_expr(pr, e->args[0], LEVEL_CONDITION);
+    put(pr, " then ");
+    print_expr(pr, e->args[1], LEVEL_CONDITION);
+    put(pr, " else ");
+    print_expr(pr, e->args[2], LEVEL_CONDITION);
+}
+
+/* ---- calls -------------------------------------------------------------------------------------------------- */
+
+/* Operators: their level, and the levels their operands need. */
+static const struct Operator {
+    const ScalarFunction *function;
+    Level level, left, right;
+    const char *text;
+} operators[] = {
+    {&scalar_or, LEVEL_OR, LEVEL_OR, LEVEL_AND, " or "},
+    {&scalar_and, LEVEL_AND, LEVEL_AND, LEVEL_NOT, " and "},
+    {&scalar_lt, LEVEL_COMPARE, LEVEL_SUM, LEVEL_SUM, " < "},
+    {&scalar_le, LEVEL_COMPARE, LEVEL_SUM, LEVEL_SUM, " <= "},
+    {&scalar_gt, LEVEL_COMPARE, LEVEL_SUM, LEVEL_SUM, " > "},
+    {&scalar_ge, LEVEL_COMPARE, LEVEL_SUM, LEVEL_SUM, " >= "},
+    {&scalar_eq, LEVEL_COMPARE, LEVEL_SUM, LEVEL_SUM, " == "},
+    {&scalar_ne, LEVEL_COMPARE, LEVEL_SUM, LEVEL_SUM, " != "},
+    {&scalar_add, LEVEL_SUM, LEVEL_SUM, LEVEL_PRODUCT, " + "},
+    {&scalar_sub, LEVEL_SUM, LEVEL_SUM, LEVEL_PRODUCT, " - "},
+    {&scalar_mul, LEVEL_PRODUCT, LEVEL_PRODUCT, LEVEL_UNARY, " * "},
+    {&scalar_div, LEVEL_PRODUCT, LEVEL_PRODUCT, LEVEL_UNARY, " / "},
+    {&scalar_mod, LEVEL_PRODUCT, LEVEL_PRODUCT, LEVEL_UNARY, " % "},
+    {&scalar_pow, LEVEL_POWER, LEVEL_PRIMARY, LEVEL_UNARY, "^"},
+};
+
+static const struct Operator *operator_of(const Expr *e)
+{
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
+        if (e->kind == EXPR_CALL && e->function == operators[i].function)
+            return &operators[i];
+    return NULL;
+}
+
+static bool is_call(const Expr *e, const ScalarFunction *f)
+{
+    return e->kind == EXPR_CALL && e->function == f;
+}
+
+/* A cast that the language makes by itself, of an index or a truth beside a real number. */
+static bool is_silent_cast(const Expr *e)
+{
+    return is_call(e, &scalar_to_real) && (e->args[0]->kind == EXPR_AFFINE || e->args[0]->type == TYPE_BOOL);
+}
+
+/* Would the text of e alone be read as a real number? */
+static bool is_plainly_real(const Expr *e)
+{
+    return dtype_is_real(e->type) && e->kind != EXPR_CONST && !is_silent_cast(e);
+}
+
+/* An operand, next to `sibling`; without f32( ) where the sibling makes it real. */
+static void print_operand(Printer *pr, const Expr *e, const Expr *sibling, Level level)
+{
+    print_expr(pr, is_silent_cast(e) && is_plainly_real(sibling) ? e->args[0] : e, level);
+}
+
+static bool is_not_zero(const Expr *e)
+{
+    return is_call(e, &scalar_not) && e->args[0]->kind == EXPR_TEST && e->args[0]->test == TEST_ZERO;
+}
+
+/* -(a * b) and -(a / b) of reals need no parentheses: the sign of the first factor is the whole's. */
+static bool sign_joins_factor(const Expr *e)
+{
+    if (!dtype_is_real(e->type))
+        return false;
+    if (is_call(e, &scalar_mul) || is_call(e, &scalar_div))
+        return sign_joins_factor(e->args[0]);
+    bool is_operator = operator_of(e) && !is_call(e, &scalar_pow);
+    return e->kind == EXPR_ACCESS || (e->kind == EXPR_CALL && !is_operator && !is_call(e, &scalar_select));
+}
+
+static void print_negation(Printer *pr, const Expr *e)
+{
+    const Expr *operand = e->args[0];
+    put(pr, "-");
+    print_expr(pr, operand, sign_joins_factor(operand) ? LEVEL_PRODUCT : LEVEL_UNARY);
+}
+
+static const char *call_name(const ScalarFunction *f)
+{
+    return f == &scalar_to_real ? "f32" : f == &scalar_to_integer ? "i32" : f->name;
+}
+
+static void print_function(Printer *pr, const Expr *e)
+{
+    put(pr, call_name(e->function));
+    for (int i = 0; i < e->function->arity; i++) {
+        put(pr, i ? ", " : "(");
+        print_expr(pr, e->args[i], LEVEL_CONDITION);
+    }
+    put(pr, ")");
+}
+
+static void print_call(Printer *pr, const Expr *e)
+{
+    const struct Operator *op = operator_of(e);
+    if (op) {
+        print_operand(pr, e->args[0], e->args[1], op->left);
+        put(pr, op->text);
+        print_operand(pr, e->args[1], e->args[0], op->right);
+    } else if (e->function == &scalar_select)
+        print_select(pr, e);
+    else if (e->function == &scalar_neg)
+        print_negation(pr, e);
+    else if (is_not_zero(e))
+        print_zero(pr, e->args[0]->affine, " != ");
+    else if (e->function == &scalar_not) {
+        put(pr, "not ");
+        print_expr(pr, e->args[0], LEVEL_NOT);
+    } else
+        print_function(pr, e);
+}
+
+/* ---- any expression ------------------------------------------------------------------------------------------ */
+
+static Level call_level(const Expr *e)
+{
+    const struct Operator *op = operator_of(e);
+    if (op)
+        return op->level;
+    if (e->function == &scalar_select)
+        return guards_access(e->args[0], e->args[1]) ? LEVEL_PRIMARY : LEVEL_CONDITION;
+    if (e->function == &scalar_neg)
+        return sign_joins_factor(e->args[0]) && operator_of(e->args[0]) ? LEVEL_PRODUCT : LEVEL_UNARY;
+    if (e->function == &scalar_not)
+        return is_not_zero(e) ? LEVEL_COMPARE : LEVEL_NOT;
+    return LEVEL_PRIMARY;
+}
+
+static Level expr_level(const Expr *e)
+{
+    switch (e->kind) {
+    case EXPR_CONST:
+        return e->value < 0 && isfinite(e->value) ? LEVEL_UNARY : LEVEL_PRIMARY;
+    case EXPR_AFFINE:
+        return affine_level(e->affine);
+    case EXPR_TEST:
+        return LEVEL_COMPARE;
+    case EXPR_CALL:
+        return call_level(e);
+    default:
+        return LEVEL_PRIMARY;
+    }
+}
+
+static void print_scalar(Printer *pr, const Expr *e)
+{
+    static const char *const names[] = {
+        [SCALAR_BATCH_SIZE] = "batch_size", [SCALAR_STEP] = "step", [SCALAR_SCALE] = "scale",
+        [SCALAR_FIRST] = "first",           [SCALAR_SUM] = "sum_",  [SCALAR_EXAMPLES] = "examples",
+    };
+    put(pr, names[e->scalar]);
+    if (e->scalar == SCALAR_SUM)
+        text_printf(pr->out, "%d", e->site);
+}
+
+/* Only below the schedule, where the text is no .nn any more. */
+static void print_load(Printer *pr, const Expr *e)
+{
+    put(pr, "load[");
+    print_affine(pr, e->affine, LEVEL_SUM);
+    for (int i = 0; i < e->count; i++) {
+        text_printf(pr->out, " + %lld * ", (long long)e->data[i].stride);
+        print_expr(pr, e->data[i].value, LEVEL_UNARY);
+    }
+    put(pr, "]");
+}
+
+static void print_plain(Printer *pr, const Expr *e)
+{
+    switch (e->kind) {
+    case EXPR_CONST:
+        print_number(pr->out, e->value, e->type);
+        break;
+    case EXPR_AFFINE:
+        print_terms(pr, e->affine);
+        break;
+    case EXPR_TEST:
+        print_test(pr, e);
+        break;
+    case EXPR_ACCESS:
+        print_access(pr, e);
+        break;
+    case EXPR_CALL:
+        print_call(pr, e);
+        break;
+    case EXPR_RANDOM:
+        put(pr, e->random == RANDOM_UNIFORM ? "random_uniform()" : "random_normal()");
+        break;
+    case EXPR_SCALAR:
+        print_scalar(pr, e);
+        break;
+    case EXPR_LOAD:
+        print_load(pr, e);
+        break;
+    case EXPR_LOCAL:
+        text_printf(pr->out, "r%d", e->local);
+        break;
+    }
+}
+
+void print_expr(Printer *pr, const Expr *e, Level level)
+{
+    bool parentheses = expr_level(e) < level;
+    put(pr, parentheses ? "(" : "");
+    print_plain(pr, e);
+    put(pr, parentheses ? ")" : "");
+}
+
+/* Alone, an expression is about the example that it reads first. */
+static void find_example(void *context, const Expr *e)
+{
+    Printer *pr = context;
+    if (pr->implicit || e->kind != EXPR_ACCESS || !node_is_batched(e->node) || !e->subscripts[0].affine)
+        return;
+    pr->implicit = affine_is_index(e->subscripts[0].affine);
+}
+
+void expr_print(Text *out, const Expr *e)
+{
+    Printer pr = {.out = out};
+    expr_visit(NULL, e, find_example, &pr);
+    print_expr(&pr, e, LEVEL_CONDITION);
+}
