@@ -4,6 +4,9 @@
 
 #include "lower/lower.h"
 
+/* Bytes at the start of an instance that are no tensor's: memory_place_tensors starts after them. */
+enum { EMIT_HEADER_BYTES = 128 };
+
 typedef struct EmitOptions {
     const char *target; /* triple, NULL: this machine                       */
     const char *cpu;    /* -mcpu=, NULL: generic for a target, "native" here */
@@ -19,10 +22,28 @@ typedef struct EmitOptions {
 typedef struct Compiled {
     Program *program;
     Schedule *schedules[ENTRY_COUNT]; /* NULL where the program has no such entry */
-    uint64_t instance_bytes, persistent_bytes, workspace_bytes;
+    uint64_t persistent_bytes; /* header and tensors: what memory_place_tensors returned */
+    uint64_t workspace_bytes;  /* the most of any entry                                  */
+    uint64_t instance_bytes;   /* emit_layout's: both, each rounded up to 64             */
 } Compiled;
 
+/* Fills in the totals from program and schedules. */
+void emit_layout(Compiled *c);
+
 typedef struct EmitUnit EmitUnit; /* an LLVM module with all that it needs */
+
+/* The block that a kernel's `arguments` point to. */
+typedef struct EmitArguments {
+    uint64_t examples; /* given to this call */
+    uint64_t seed;
+    uint64_t step;  /* updates done before this one                       */
+    uint64_t draws; /* the step that random numbers see                   */
+    double scale;   /* gradient()                                         */
+    uint64_t first; /* gradient()                                         */
+    uint64_t summed_examples; /* finish()                                 */
+    const double *sums;       /* finish()                                 */
+    void *operands[];
+} EmitArguments;
 
 /* ---- target.c ------------------------------------------------------------------------------------------ */
 /* What vectors the target has; false and a message in *error when there is no such target. */
@@ -31,6 +52,9 @@ bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error,
 /* ---- llvm.c, entry.c, descriptor.c ----------------------------------------------------------------------- */
 /* Builds the module of one program: kernels (equal ones once), entry points, descriptor. */
 EmitUnit *emit_build(const Compiled *c, const EmitOptions *o, const LaneModel *lanes);
+/* A module of bare kernels by name, each a gradc_kernel that takes EmitArguments: for tests. */
+EmitUnit *emit_kernels(LoopKernel *const *kernels, const char *const *names, int count, DType real,
+                       const Sources *sources, const EmitOptions *o, const LaneModel *lanes, Arena *a);
 void emit_dispose(EmitUnit *u);
 /* Adds the second model of a trainer (its f64 twin for gradcheck) and a main() that calls
  * gradrt_main with both; NULL: none. */
@@ -50,6 +74,13 @@ void emit_header(Text *out, const Compiled *c, const EmitOptions *o);
 bool emit_link(const char *const *objects, int count, const char *output, const char **error, Arena *a);
 
 /* ---- jit.c ------------------------------------------------------------------------------------------------ */
+typedef struct Jit Jit;
+/* Optimised code in this process; NULL and a message in *error when that fails. */
+Jit *jit_create(EmitUnit *const *units, int count, const char **error);
+void *jit_symbol(Jit *j, const char *name); /* NULL: none of that name */
+void jit_dispose(Jit *j);
+
+/* ---- run.c ------------------------------------------------------------------------------------------------ */
 /* `gradc run`: compiles in memory and calls gradrt_main; returns its exit status. */
 int emit_run(EmitUnit *u, EmitUnit *checked, int argc, char **argv);
 

@@ -1,0 +1,261 @@
+/* What the files of this floor share.  Only they see an LLVM handle. */
+#ifndef GRADC_EMIT_INTERNAL_H
+#define GRADC_EMIT_INTERNAL_H
+
+#include "emit/emit.h"
+#include "functions/functions.h"
+
+#include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/TargetMachine.h>
+
+/* ---- map.c: pointers to pointers, in the arena --------------------------------------------------- */
+
+typedef struct PointerMap {
+    Arena *arena;
+    const void **keys;
+    void **values;
+    int count, capacity; /* a power of two */
+} PointerMap;
+
+void map_init(PointerMap *m, Arena *a);
+void map_clear(PointerMap *m);
+void *map_get(const PointerMap *m, const void *key);
+void map_set(PointerMap *m, const void *key, void *value);
+
+/* ---- target.c -------------------------------------------------------------------------------------- */
+
+/* What the code generator makes of an operation: found by asking it. */
+typedef struct TargetFacts {
+    bool fma;             /* one instruction, not a call                                 */
+    bool rounding;        /* floor, ceil and round-to-even are instructions              */
+    bool ordered_maximum; /* llvm.maximum is an instruction: NaN if either operand is    */
+    int vector_bytes, vector_registers;
+} TargetFacts;
+
+LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Arena *a);
+/* Asked of a machine once; kept for the life of `a`. */
+const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a);
+
+/* ---- unit.c: a module and the shorthands that building in it takes --------------------------------- */
+
+typedef struct KernelCode {
+    const char *text; /* what loop_print says: the key */
+    LLVMValueRef function;
+} KernelCode;
+
+struct EmitUnit {
+    Arena *arena;
+    EmitOptions options;
+    LaneModel lanes;
+    const TargetFacts *facts;
+    const Compiled *compiled; /* NULL: bare kernels */
+    const Sources *sources;
+    DType real;
+    const char *prefix;
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef builder;
+    LLVMTargetMachineRef machine;
+    LLVMTargetDataRef layout;
+    LLVMTypeRef void_type, i1, i8, i16, i32, i64, size, f32, f64, pointer;
+    LLVMTypeRef kernel_type, arguments_type; /* gradc_kernel; EmitArguments */
+    VEC(KernelCode) kernels;
+    LLVMValueRef descriptor;
+    LLVMDIBuilderRef debug; /* NULL without -g */
+    LLVMMetadataRef debug_file, debug_unit, debug_signature;
+    LLVMMetadataRef *debug_files; /* per source, made when first met */
+    bool optimized;
+};
+
+EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real, const Sources *sources,
+                      const char *name, Arena *a);
+/* Dies with LLVM's message when the module is not well formed: our own fault. */
+void unit_verify(EmitUnit *u);
+LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool exported);
+LLVMBasicBlockRef unit_block(EmitUnit *u, LLVMValueRef function, const char *name);
+LLVMValueRef unit_intrinsic(EmitUnit *u, const char *name, LLVMTypeRef *types, int type_count,
+                            LLVMValueRef *args, int arg_count);
+LLVMValueRef unit_i64(EmitUnit *u, int64_t value);
+LLVMValueRef unit_i32(EmitUnit *u, int value);
+LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes); /* base + constant */
+LLVMValueRef unit_string(EmitUnit *u, const char *text);
+LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef initial);
+LLVMTypeRef unit_memory_type(EmitUnit *u, DType t); /* in memory: bool is a byte          */
+LLVMTypeRef unit_lane_type(EmitUnit *u, DType t);   /* in registers: i1, i32, f32 or f64  */
+LLVMTypeRef unit_widen(LLVMTypeRef lane, int width); /* a vector, or the lane itself for 1 */
+LLVMValueRef unit_call(EmitUnit *u, LLVMValueRef function, LLVMValueRef *args, int count);
+
+/* ---- math_builder.c ---------------------------------------------------------------------------------- */
+
+typedef struct MathContext {
+    EmitUnit *unit;
+    int width; /* lanes; 1: a scalar */
+} MathContext;
+
+void math_builder_init(MathBuilder *b, MathContext *c, bool real64);
+LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width); /* a vector passes unchanged */
+bool value_is_vector(LLVMValueRef v);
+/* x*y + z: fused where the target does that in one instruction. */
+LLVMValueRef value_multiply_add(EmitUnit *u, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+
+/* ---- kernel.c: one LLVM function for one LoopKernel --------------------------------------------------- */
+
+/* A condition under which an expression is evaluated, beside the loop's own mask. */
+typedef struct Guard {
+    const struct Guard *outer;
+    LLVMValueRef truth;   /* the condition that this guard adds …   */
+    bool holds;           /* … and whether it or its negation holds */
+    LLVMValueRef uniform; /* all conditions that no lane varies: i1, or NULL: none */
+    LLVMValueRef lanes;   /* all others, with the loop's mask: a vector, or NULL   */
+    PointerMap memo;      /* what has been evaluated under it                      */
+} Guard;
+
+typedef struct Register {
+    LLVMValueRef scalar, vector; /* allocas, made when first used */
+    int vector_width;
+} Register;
+
+/* What a register is inside the vector loop being emitted. */
+typedef enum { LOCAL_UNIFORM, LOCAL_VARYING, LOCAL_FOLDED } LocalState;
+
+typedef struct IndexBinding {
+    const Index *index;
+    LLVMValueRef value; /* i64; of the vector index: its value in lane 0 */
+    int64_t step;       /* it counts 0, step, 2*step …; 0: who knows      */
+} IndexBinding;
+
+enum { BINDINGS = 64 };
+
+/* The fields of EmitArguments. */
+enum { ARGUMENT_EXAMPLES, ARGUMENT_SEED, ARGUMENT_STEP, ARGUMENT_DRAWS, ARGUMENT_SCALE, ARGUMENT_FIRST,
+       ARGUMENT_SUMMED, ARGUMENT_SUMS, ARGUMENT_FIELDS, ARGUMENT_OPERANDS = ARGUMENT_FIELDS };
+
+typedef struct KernelBuilder {
+    EmitUnit *u;
+    const LoopKernel *kernel;
+    LLVMValueRef function, arguments, begin, end, scratch;
+    LLVMBasicBlockRef entry;
+    LLVMValueRef examples;  /* n */
+    LLVMValueRef fields[ARGUMENT_FIELDS];
+    LLVMValueRef *operands; /* pointers, by slot */
+    Register *registers;
+    IndexBinding bindings[BINDINGS];
+    int binding_count;
+    /* the vector loop, if inside one */
+    const Index *lane_index;
+    int width;         /* 1 outside */
+    LLVMValueRef mask; /* NULL: every lane */
+    LocalState *locals;
+    /* the statement */
+    PointerMap memo;
+    VEC(Guard *) guards;
+    PointerMap loads; /* which expressions read memory */
+    LLVMMetadataRef debug_scope;
+} KernelBuilder;
+
+LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, bool exported);
+/* The same, unless an equal one is there. */
+LLVMValueRef kernel_emit_once(EmitUnit *u, const LoopKernel *k, const char *name);
+void kernel_statements(KernelBuilder *kb, const LoopList *list);
+LLVMValueRef kernel_alloca(KernelBuilder *kb, LLVMTypeRef type);
+/* The largest value of a loop's begin. */
+int64_t kernel_latest(const KernelBuilder *kb, const Affine *begin);
+/* A counted loop: positions the builder in its body and binds the counter. */
+typedef struct CountedLoop {
+    LLVMBasicBlockRef header, body, exit;
+    LLVMValueRef counter, step;
+} CountedLoop;
+CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, int64_t step, const char *name);
+void loop_close(KernelBuilder *kb, CountedLoop *l, bool unrollable);
+
+/* ---- lanes.c: vector loops: what varies in them, and whether lanes may be taken together -------------- */
+
+bool affine_varies(const KernelBuilder *kb, const Affine *a);
+/* Fills kb->locals for the body; false when iterations depend on each other or loop differently. */
+bool vector_analyze(KernelBuilder *kb, const Loop *loop);
+int vector_width(const KernelBuilder *kb, const Loop *loop);
+
+/* ---- offset.c: affine expressions --------------------------------------------------------------------- */
+
+/* base + stride*lane + lanes[lane] */
+typedef struct Offset {
+    LLVMValueRef base;  /* i64 */
+    int64_t stride;
+    LLVMValueRef lanes; /* vector of i32, or NULL */
+} Offset;
+
+Offset offset_affine(KernelBuilder *kb, const Affine *a);
+LLVMValueRef offset_scalar(KernelBuilder *kb, const Affine *a); /* i64 of what does not vary */
+bool offset_varies(const Offset *o);
+LLVMValueRef offset_lanes(KernelBuilder *kb, const Offset *o, bool wide); /* without base; i32 or i64 lanes */
+LLVMValueRef offset_value(KernelBuilder *kb, const Affine *a);  /* as an i32 number, or lanes of it */
+LLVMValueRef offset_test(KernelBuilder *kb, TestKind test, const Affine *a);
+LLVMValueRef extent_value(KernelBuilder *kb, const Index *ix); /* i64, at run time */
+
+/* ---- memory.c: loads and stores ----------------------------------------------------------------------- */
+
+LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g);
+void memory_store(KernelBuilder *kb, const Loop *store);
+void memory_add(KernelBuilder *kb, const Loop *add);
+LLVMValueRef buffer_pointer(KernelBuilder *kb, const Buffer *b);
+
+/* ---- value.c: scalar expressions ---------------------------------------------------------------------- */
+
+void value_begin_statement(KernelBuilder *kb);
+LLVMValueRef value_of(KernelBuilder *kb, const Expr *e, const Guard *g);
+LLVMValueRef value_convert(KernelBuilder *kb, LLVMValueRef v, DType to); /* to the lanes of a type */
+/* combine(old, value), the product in `value` fused into a sum. */
+LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef old, const Expr *value);
+LLVMValueRef value_fold(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef lanes);
+LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef x, LLVMValueRef y);
+LLVMValueRef value_identity(KernelBuilder *kb, const Reduction *r, DType type);
+LLVMValueRef local_read(KernelBuilder *kb, int local);
+void local_write(KernelBuilder *kb, int local, LLVMValueRef v);
+LLVMValueRef local_lanes(KernelBuilder *kb, int local); /* the alloca that holds its lanes */
+
+/* ---- tile.c -------------------------------------------------------------------------------------------- */
+
+void tile_emit(KernelBuilder *kb, const Loop *tile);
+
+/* ---- entry.c, descriptor.c, wrapper.c ------------------------------------------------------------------- */
+
+/* The instance's first bytes; EMIT_HEADER_BYTES are kept for them. */
+typedef enum {
+    HEADER_MAGIC = 0,
+    HEADER_SEED = 8,
+    HEADER_STEP = 16,     /* updates done                                              */
+    HEADER_DRAWS = 24,    /* the step that random numbers see: one for each gradient    */
+    HEADER_PARALLEL = 32, /* gradc_parallel_for *, or NULL                             */
+    HEADER_POOL = 40,
+    HEADER_THREADS = 48,
+} HeaderField;
+
+/* The functions of the descriptor; NULL where the program has none. */
+typedef struct EntryPoints {
+    LLVMValueRef bytes, init, threads, step, gradient, update, loss, evaluate, finish, predict,
+        diagnose, get_step, set_step;
+    uint64_t scratch_bytes; /* per thread */
+} EntryPoints;
+
+EntryPoints entry_points(EmitUnit *u);
+void descriptor_emit(EmitUnit *u, const EntryPoints *e);
+void wrappers_emit(EmitUnit *u, const EntryPoints *e);
+/* A port's name as a parameter of a C function. */
+const char *c_parameter(Arena *a, const char *name);
+
+/* ---- debug.c --------------------------------------------------------------------------------------------- */
+
+void debug_open(EmitUnit *u, const char *source_file);
+void debug_close(EmitUnit *u);
+void debug_function(KernelBuilder *kb, const char *name, Span span);
+void debug_entry(EmitUnit *u, LLVMValueRef function, const char *name);
+void debug_place(KernelBuilder *kb, Span span);
+
+/* ---- object.c --------------------------------------------------------------------------------------------- */
+
+/* The optimised object in memory; the caller disposes of it. */
+LLVMMemoryBufferRef object_buffer(EmitUnit *u, const char **error);
+
+#endif

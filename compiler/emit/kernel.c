@@ -1,0 +1,470 @@
+/* One LLVM function for one LoopKernel: its loops and statements. */
+#include "emit/internal.h"
+
+#include <string.h>
+
+/* ---- registers -------------------------------------------------------------------------------------------- */
+
+/* Allocas stand in the entry block, where the optimiser turns them into values. */
+LLVMValueRef kernel_alloca(KernelBuilder *kb, LLVMTypeRef type)
+{
+    LLVMBuilderRef b = kb->u->builder;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(b);
+    LLVMMetadataRef place = LLVMGetCurrentDebugLocation2(b);
+    LLVMValueRef first = LLVMGetFirstInstruction(kb->entry);
+    if (first)
+        LLVMPositionBuilderBefore(b, first);
+    else
+        LLVMPositionBuilderAtEnd(b, kb->entry);
+    LLVMSetCurrentDebugLocation2(b, NULL);
+    LLVMValueRef a = LLVMBuildAlloca(b, type, "");
+    LLVMPositionBuilderAtEnd(b, here);
+    LLVMSetCurrentDebugLocation2(b, place);
+    return a;
+}
+
+static DType local_type(const KernelBuilder *kb, int local)
+{
+    return kb->kernel->locals.data[local];
+}
+
+static LLVMTypeRef local_lane(const KernelBuilder *kb, int local)
+{
+    return unit_lane_type(kb->u, local_type(kb, local));
+}
+
+static LLVMValueRef local_scalar(KernelBuilder *kb, int local)
+{
+    Register *r = &kb->registers[local];
+    if (!r->scalar)
+        r->scalar = kernel_alloca(kb, local_lane(kb, local));
+    return r->scalar;
+}
+
+LLVMValueRef local_lanes(KernelBuilder *kb, int local)
+{
+    Register *r = &kb->registers[local];
+    if (!r->vector || r->vector_width != kb->width) {
+        r->vector = kernel_alloca(kb, unit_widen(local_lane(kb, local), kb->width));
+        r->vector_width = kb->width;
+    }
+    return r->vector;
+}
+
+static bool local_varies(const KernelBuilder *kb, int local)
+{
+    return kb->width > 1 && kb->locals[local] != LOCAL_UNIFORM;
+}
+
+LLVMValueRef local_read(KernelBuilder *kb, int local)
+{
+    LLVMTypeRef lane = local_lane(kb, local);
+    if (local_varies(kb, local))
+        return LLVMBuildLoad2(kb->u->builder, unit_widen(lane, kb->width), local_lanes(kb, local), "");
+    return LLVMBuildLoad2(kb->u->builder, lane, local_scalar(kb, local), "");
+}
+
+void local_write(KernelBuilder *kb, int local, LLVMValueRef v)
+{
+    v = value_convert(kb, v, local_type(kb, local));
+    if (local_varies(kb, local))
+        LLVMBuildStore(kb->u->builder, value_splat(kb->u, v, kb->width), local_lanes(kb, local));
+    else
+        LLVMBuildStore(kb->u->builder, v, local_scalar(kb, local));
+}
+
+/* ---- loops ---------------------------------------------------------------------------------------------------- */
+
+CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, int64_t step, const char *name)
+{
+    EmitUnit *u = kb->u;
+    CountedLoop l = {.step = unit_i64(u, step)};
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(u->builder);
+    l.header = unit_block(u, kb->function, name);
+    l.body = unit_block(u, kb->function, "body");
+    l.exit = unit_block(u, kb->function, "exit");
+    LLVMBuildBr(u->builder, l.header);
+    LLVMPositionBuilderAtEnd(u->builder, l.header);
+    l.counter = LLVMBuildPhi(u->builder, u->i64, name);
+    LLVMAddIncoming(l.counter, &begin, &before, 1);
+    LLVMBuildCondBr(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, l.counter, end, ""), l.body, l.exit);
+    LLVMPositionBuilderAtEnd(u->builder, l.body);
+    return l;
+}
+
+/* Vector loops are as wide as they should be: unrolling them costs compile time and gains nothing. */
+static void forbid_unrolling(EmitUnit *u, LLVMValueRef branch)
+{
+    LLVMMetadataRef key = LLVMMDStringInContext2(u->context, "llvm.loop.unroll.disable", 24);
+    LLVMMetadataRef hint = LLVMMDNodeInContext2(u->context, &key, 1);
+    LLVMMetadataRef self = LLVMTemporaryMDNode(u->context, NULL, 0);
+    LLVMMetadataRef parts[] = {self, hint};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(u->context, parts, 2);
+    LLVMMetadataReplaceAllUsesWith(self, node); /* a loop's identity names itself */
+    unsigned kind = LLVMGetMDKindIDInContext(u->context, "llvm.loop", 9);
+    LLVMSetMetadata(branch, kind, LLVMMetadataAsValue(u->context, node));
+}
+
+void loop_close(KernelBuilder *kb, CountedLoop *l, bool unrollable)
+{
+    LLVMBuilderRef b = kb->u->builder;
+    LLVMValueRef next = LLVMBuildAdd(b, l->counter, l->step, "");
+    LLVMBasicBlockRef latch = LLVMGetInsertBlock(b);
+    LLVMValueRef branch = LLVMBuildBr(b, l->header);
+    LLVMAddIncoming(l->counter, &next, &latch, 1);
+    if (!unrollable)
+        forbid_unrolling(kb->u, branch);
+    LLVMPositionBuilderAtEnd(b, l->exit);
+}
+
+static void bind(KernelBuilder *kb, const Index *ix, LLVMValueRef value, int64_t step)
+{
+    if (kb->binding_count == BINDINGS)
+        bug("more than %d loops in one another", BINDINGS);
+    kb->bindings[kb->binding_count++] = (IndexBinding){ix, value, step};
+}
+
+/* Blocks of a loop that counts by them begin at multiples: not as late as any value of its index. */
+int64_t kernel_latest(const KernelBuilder *kb, const Affine *begin)
+{
+    if (!begin)
+        return 0;
+    const Index *ix = affine_is_index(begin);
+    for (int i = kb->binding_count; ix && i-- > 0;)
+        if (kb->bindings[i].index == ix && kb->bindings[i].step)
+            return (ix->extent - 1) / kb->bindings[i].step * kb->bindings[i].step;
+    return affine_interval(begin).high;
+}
+
+/* Is begin + length always within the extent? */
+static bool ends_inside(const KernelBuilder *kb, const Loop *l)
+{
+    return l->length && !l->index->per_example && kernel_latest(kb, l->begin) + l->length <= l->index->extent;
+}
+
+/* min(extent at run time, begin + length), settled now where it can be. */
+static LLVMValueRef loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begin)
+{
+    EmitUnit *u = kb->u;
+    LLVMValueRef extent = extent_value(kb, l->index);
+    if (!l->length)
+        return extent;
+    LLVMValueRef end = LLVMBuildAdd(u->builder, begin, unit_i64(u, l->length), "");
+    if (ends_inside(kb, l))
+        return end;
+    LLVMValueRef less = LLVMBuildICmp(u->builder, LLVMIntSLT, end, extent, "");
+    return LLVMBuildSelect(u->builder, less, end, extent, "");
+}
+
+static void emit_serial(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
+{
+    CountedLoop c = loop_open(kb, begin, end, l->step ? l->step : 1, l->index->name);
+    bind(kb, l->index, c.counter, l->begin ? 0 : l->step);
+    kernel_statements(kb, &l->body);
+    kb->binding_count--;
+    loop_close(kb, &c, true);
+}
+
+/* The number of iterations when it is known now; -1 otherwise. */
+static int64_t constant_trips(LLVMValueRef begin, LLVMValueRef end)
+{
+    if (!LLVMIsAConstantInt(begin) || !LLVMIsAConstantInt(end))
+        return -1;
+    int64_t trips = LLVMConstIntGetSExtValue(end) - LLVMConstIntGetSExtValue(begin);
+    return trips < 0 ? 0 : trips;
+}
+
+enum { UNROLL_MOST = 64 };
+
+static void emit_unrolled(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
+{
+    int64_t trips = constant_trips(begin, end), step = l->step ? l->step : 1;
+    if (trips < 0 && ends_inside(kb, l))
+        trips = l->length; /* wherever it begins */
+    if (trips < 0 || trips / step > UNROLL_MOST) {
+        emit_serial(kb, l, begin, end);
+        return;
+    }
+    for (int64_t i = 0; i < trips; i += step) {
+        bind(kb, l->index, LLVMBuildAdd(kb->u->builder, begin, unit_i64(kb->u, i), ""), 0);
+        kernel_statements(kb, &l->body);
+        kb->binding_count--;
+    }
+}
+
+/* The kernel's own begin and end count the outermost loop's iterations. */
+static void emit_parallel(KernelBuilder *kb, const Loop *l)
+{
+    LLVMBuilderRef b = kb->u->builder;
+    CountedLoop c = loop_open(kb, kb->begin, kb->end, 1, l->index->name);
+    bind(kb, l->index, LLVMBuildMul(b, c.counter, unit_i64(kb->u, l->step ? l->step : 1), ""), l->step);
+    kernel_statements(kb, &l->body);
+    kb->binding_count--;
+    loop_close(kb, &c, true);
+}
+
+/* ---- vector loops --------------------------------------------------------------------------------------------- */
+
+/* The reduction that a register is COMBINEd by in the loop. */
+static const Reduction *reduction_of(const LoopList *list, int local)
+{
+    for (int i = 0; i < list->count; i++) {
+        const Loop *s = list->data[i];
+        if (s->kind == LOOP_COMBINE && s->local == local)
+            return s->reduction;
+        const Reduction *inside = reduction_of(&s->body, local);
+        if (inside)
+            return inside;
+    }
+    return NULL;
+}
+
+static void start_folds(KernelBuilder *kb, const Loop *l)
+{
+    for (int i = 0; i < kb->kernel->locals.count; i++)
+        if (kb->locals[i] == LOCAL_FOLDED) {
+            LLVMValueRef start = value_identity(kb, reduction_of(&l->body, i), local_type(kb, i));
+            LLVMBuildStore(kb->u->builder, value_splat(kb->u, start, kb->width), local_lanes(kb, i));
+        }
+}
+
+static void finish_folds(KernelBuilder *kb, const Loop *l)
+{
+    LLVMBuilderRef b = kb->u->builder;
+    for (int i = 0; i < kb->kernel->locals.count; i++) {
+        if (kb->locals[i] != LOCAL_FOLDED)
+            continue;
+        const Reduction *r = reduction_of(&l->body, i);
+        DType type = local_type(kb, i);
+        LLVMTypeRef lanes = unit_widen(local_lane(kb, i), kb->width);
+        LLVMValueRef folded = value_fold(kb, r, type, LLVMBuildLoad2(b, lanes, local_lanes(kb, i), ""));
+        LLVMValueRef outer = LLVMBuildLoad2(b, local_lane(kb, i), local_scalar(kb, i), "");
+        LLVMBuildStore(b, value_merge(kb, r, type, outer, folded), local_scalar(kb, i));
+    }
+}
+
+static void emit_lanes(KernelBuilder *kb, const Loop *l, LLVMValueRef at, LLVMValueRef mask)
+{
+    kb->mask = mask;
+    bind(kb, l->index, at, 0);
+    kernel_statements(kb, &l->body);
+    kb->binding_count--;
+    kb->mask = NULL;
+}
+
+/* The lanes below `rest`. */
+static LLVMValueRef first_lanes(KernelBuilder *kb, LLVMValueRef rest)
+{
+    EmitUnit *u = kb->u;
+    LLVMValueRef lanes[64];
+    for (int i = 0; i < kb->width; i++)
+        lanes[i] = unit_i32(u, i);
+    LLVMValueRef narrow = LLVMBuildTrunc(u->builder, rest, u->i32, "");
+    return LLVMBuildICmp(u->builder, LLVMIntULT, LLVMConstVector(lanes, (unsigned)kb->width),
+                         value_splat(u, narrow, kb->width), "");
+}
+
+static void emit_known_count(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, int64_t trips)
+{
+    EmitUnit *u = kb->u;
+    int64_t full = trips - trips % kb->width;
+    LLVMValueRef middle = LLVMBuildAdd(u->builder, begin, unit_i64(u, full), "");
+    if (full == kb->width) {
+        emit_lanes(kb, l, begin, NULL);
+    } else if (full) {
+        CountedLoop c = loop_open(kb, begin, middle, kb->width, l->index->name);
+        emit_lanes(kb, l, c.counter, NULL);
+        loop_close(kb, &c, false);
+    }
+    if (full < trips)
+        emit_lanes(kb, l, middle, first_lanes(kb, unit_i64(u, trips - full)));
+}
+
+static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
+{
+    EmitUnit *u = kb->u;
+    LLVMBuilderRef b = u->builder;
+    LLVMValueRef count = LLVMBuildSub(b, end, begin, "");
+    LLVMValueRef rest = LLVMBuildAnd(b, count, unit_i64(u, kb->width - 1), "");
+    LLVMValueRef middle = LLVMBuildSub(b, end, rest, "");
+    CountedLoop c = loop_open(kb, begin, middle, kb->width, l->index->name);
+    emit_lanes(kb, l, c.counter, NULL);
+    loop_close(kb, &c, false);
+
+    LLVMBasicBlockRef tail = unit_block(u, kb->function, "tail"), done = unit_block(u, kb->function, "done");
+    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSLT, middle, end, ""), tail, done);
+    LLVMPositionBuilderAtEnd(b, tail);
+    emit_lanes(kb, l, middle, first_lanes(kb, rest));
+    LLVMBuildBr(b, done);
+    LLVMPositionBuilderAtEnd(b, done);
+}
+
+static void emit_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
+{
+    kb->width = vector_width(kb, l);
+    kb->lane_index = l->index;
+    bool together = kb->width > 1 && l->step <= 1 && vector_analyze(kb, l);
+    if (!together) {
+        kb->width = 1;
+        kb->lane_index = NULL;
+        kb->locals = NULL;
+        emit_serial(kb, l, begin, end);
+        return;
+    }
+    start_folds(kb, l);
+    int64_t trips = constant_trips(begin, end);
+    if (trips < 0 && ends_inside(kb, l))
+        trips = l->length;
+    if (trips >= 0)
+        emit_known_count(kb, l, begin, trips);
+    else
+        emit_counted(kb, l, begin, end);
+    finish_folds(kb, l);
+    kb->width = 1;
+    kb->lane_index = NULL;
+    kb->locals = NULL;
+}
+
+static void emit_for(KernelBuilder *kb, const Loop *l)
+{
+    if (l->how == FOR_PARALLEL) {
+        emit_parallel(kb, l);
+        return;
+    }
+    LLVMValueRef begin = l->begin ? offset_scalar(kb, l->begin) : unit_i64(kb->u, 0);
+    LLVMValueRef end = loop_end(kb, l, begin);
+    if (l->how == FOR_VECTOR && kb->width == 1)
+        emit_vector(kb, l, begin, end);
+    else if (l->how == FOR_UNROLLED)
+        emit_unrolled(kb, l, begin, end);
+    else
+        emit_serial(kb, l, begin, end);
+}
+
+/* ---- statements ------------------------------------------------------------------------------------------------- */
+
+static void emit_combine(KernelBuilder *kb, const Loop *s)
+{
+    LLVMValueRef old = local_read(kb, s->local);
+    LLVMValueRef v = value_combine(kb, s->reduction, local_type(kb, s->local), old, s->value);
+    if (kb->mask && local_varies(kb, s->local))
+        v = LLVMBuildSelect(kb->u->builder, kb->mask, value_splat(kb->u, v, kb->width), old, "");
+    local_write(kb, s->local, v);
+}
+
+static void emit_statement(KernelBuilder *kb, const Loop *s)
+{
+    value_begin_statement(kb);
+    debug_place(kb, s->span);
+    switch (s->kind) {
+    case LOOP_FOR:
+        emit_for(kb, s);
+        break;
+    case LOOP_SET:
+        local_write(kb, s->local, value_of(kb, s->value, NULL));
+        break;
+    case LOOP_COMBINE:
+        emit_combine(kb, s);
+        break;
+    case LOOP_STORE:
+        memory_store(kb, s);
+        break;
+    case LOOP_ADD:
+        memory_add(kb, s);
+        break;
+    case LOOP_TILE:
+        tile_emit(kb, s);
+        break;
+    }
+}
+
+void kernel_statements(KernelBuilder *kb, const LoopList *list)
+{
+    for (int i = 0; i < list->count; i++)
+        emit_statement(kb, list->data[i]);
+}
+
+/* ---- the function --------------------------------------------------------------------------------------------- */
+
+static LLVMValueRef widened(EmitUnit *u, LLVMValueRef size)
+{
+    return u->size == u->i64 ? size : LLVMBuildZExt(u->builder, size, u->i64, "");
+}
+
+static LLVMValueRef load_field(KernelBuilder *kb, int field)
+{
+    EmitUnit *u = kb->u;
+    LLVMTypeRef type = LLVMStructGetTypeAtIndex(u->arguments_type, (unsigned)field);
+    return LLVMBuildLoad2(u->builder, type,
+                          LLVMBuildStructGEP2(u->builder, u->arguments_type, kb->arguments, (unsigned)field, ""), "");
+}
+
+static void load_arguments(KernelBuilder *kb)
+{
+    EmitUnit *u = kb->u;
+    for (int i = 0; i < ARGUMENT_FIELDS; i++)
+        kb->fields[i] = load_field(kb, i);
+    kb->examples = kb->fields[ARGUMENT_EXAMPLES];
+    for (int i = 0; i < kb->kernel->operands.count; i++) {
+        LLVMValueRef at[] = {unit_i32(u, 0), unit_i32(u, ARGUMENT_OPERANDS), unit_i64(u, i)};
+        LLVMValueRef slot = LLVMBuildInBoundsGEP2(u->builder, u->arguments_type, kb->arguments, at, 3, "");
+        kb->operands[i] = LLVMBuildLoad2(u->builder, u->pointer, slot, arena_format(u->arena, "operand%d", i));
+    }
+}
+
+/* A call costs nothing against a kernel's work; inlined, the entry points would take long to compile. */
+static void keep_apart(EmitUnit *u, LLVMValueRef f)
+{
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(u->context, LLVMGetEnumAttributeKindForName("noinline", 8), 0));
+}
+
+LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, bool exported)
+{
+    KernelBuilder *kb = arena_new(u->arena, KernelBuilder, 1);
+    *kb = (KernelBuilder){.u = u, .kernel = k, .width = 1};
+    kb->function = unit_function(u, name, u->kernel_type, exported);
+    keep_apart(u, kb->function);
+    kb->operands = arena_new(u->arena, LLVMValueRef, k->operands.count + 1);
+    kb->registers = arena_new(u->arena, Register, k->locals.count + 1);
+    map_init(&kb->memo, u->arena);
+    map_init(&kb->loads, u->arena);
+    debug_function(kb, name, k->span);
+    kb->entry = unit_block(u, kb->function, "entry");
+    LLVMPositionBuilderAtEnd(u->builder, kb->entry);
+    debug_place(kb, k->span);
+    kb->arguments = LLVMGetParam(kb->function, 0);
+    kb->begin = widened(u, LLVMGetParam(kb->function, 1));
+    kb->end = widened(u, LLVMGetParam(kb->function, 2));
+    kb->scratch = LLVMGetParam(kb->function, 3);
+    load_arguments(kb);
+    kernel_statements(kb, &k->body);
+    LLVMBuildRetVoid(u->builder);
+    LLVMSetCurrentDebugLocation2(u->builder, NULL);
+    return kb->function;
+}
+
+LLVMValueRef kernel_emit_once(EmitUnit *u, const LoopKernel *k, const char *name)
+{
+    Text text;
+    text_init(&text, u->arena);
+    loop_print(&text, k);
+    for (int i = 0; i < u->kernels.count; i++)
+        if (!strcmp(u->kernels.data[i].text, text.data))
+            return u->kernels.data[i].function;
+    KernelCode code = {text.data, kernel_emit(u, k, name, false)};
+    vec_push(u->arena, &u->kernels, code);
+    return code.function;
+}
+
+EmitUnit *emit_kernels(LoopKernel *const *kernels, const char *const *names, int count, DType real,
+                       const Sources *sources, const EmitOptions *o, const LaneModel *lanes, Arena *a)
+{
+    EmitUnit *u = unit_create(o, lanes, real, sources, "kernels", a);
+    debug_open(u, "kernels.nn");
+    for (int i = 0; i < count; i++)
+        kernel_emit(u, kernels[i], names[i], true);
+    debug_close(u);
+    unit_verify(u);
+    return u;
+}

@@ -1,0 +1,192 @@
+/* The machine to compile for, and what it can do.  LLVM's C interface does not tell what a CPU's
+ * features mean, so the code generator is asked: a few operations are compiled, and what comes
+ * out is read. */
+#include "emit/internal.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void initialize_targets(bool all)
+{
+    static bool native_done, all_done;
+    if (!native_done) {
+        LLVMInitializeNativeTarget();
+        LLVMInitializeNativeAsmPrinter();
+        LLVMInitializeNativeAsmParser();
+        native_done = true;
+    }
+    if (all && !all_done) {
+        LLVMInitializeAllTargetInfos();
+        LLVMInitializeAllTargets();
+        LLVMInitializeAllTargetMCs();
+        LLVMInitializeAllAsmPrinters();
+        LLVMInitializeAllAsmParsers();
+        all_done = true;
+    }
+}
+
+/* LLVM's own strings are freed here; ours live in the arena. */
+static const char *take_message(Arena *a, char *message)
+{
+    const char *copy = arena_format(a, "%s", message);
+    LLVMDisposeMessage(message);
+    return copy;
+}
+
+static LLVMCodeGenOptLevel level(int optimize)
+{
+    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                                 LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+    return levels[optimize < 0 ? 0 : optimize > 3 ? 3 : optimize];
+}
+
+/* "native" and the absence of a target mean this machine. */
+static void choose_cpu(const EmitOptions *o, const char **cpu, const char **features, Arena *a)
+{
+    bool host = o->cpu ? !strcmp(o->cpu, "native") : !o->target;
+    *cpu = host ? take_message(a, LLVMGetHostCPUName()) : o->cpu ? o->cpu : "";
+    *features = host ? take_message(a, LLVMGetHostCPUFeatures()) : "";
+    if (o->features && *o->features)
+        *features = **features ? arena_format(a, "%s,%s", *features, o->features) : o->features;
+}
+
+LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Arena *a)
+{
+    initialize_targets(o->target != NULL);
+    char *given = o->target ? LLVMNormalizeTargetTriple(o->target) : LLVMGetDefaultTargetTriple();
+    const char *triple = take_message(a, given);
+    LLVMTargetRef target;
+    char *message = NULL;
+    if (LLVMGetTargetFromTriple(triple, &target, &message)) {
+        *error = take_message(a, message);
+        return NULL;
+    }
+    if (!LLVMTargetHasTargetMachine(target) || !LLVMTargetHasAsmBackend(target)) {
+        *error = arena_format(a, "LLVM makes no code for '%s'", triple);
+        return NULL;
+    }
+    const char *cpu, *features;
+    choose_cpu(o, &cpu, &features, a);
+    LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, triple, cpu, features, level(o->optimize),
+                                                     LLVMRelocPIC, LLVMCodeModelDefault);
+    if (!m)
+        *error = arena_format(a, "LLVM makes no code for '%s'", triple);
+    return m;
+}
+
+/* ---- asking the code generator --------------------------------------------------------------------- */
+
+/* The assembly of `lane f(lane, lane, lane)`, whose result is an addition or an intrinsic's. */
+static const char *probe(LLVMTargetMachineRef machine, const char *intrinsic, int arity, int lanes, Arena *a)
+{
+    LLVMContextRef context = LLVMContextCreate();
+    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("probe", context);
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
+    char *triple = LLVMGetTargetMachineTriple(machine);
+    LLVMSetTarget(module, triple);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
+    LLVMSetModuleDataLayout(module, layout);
+
+    LLVMTypeRef lane = LLVMFloatTypeInContext(context);
+    LLVMTypeRef type = lanes > 1 ? LLVMVectorType(lane, (unsigned)lanes) : lane;
+    LLVMTypeRef pointer = LLVMPointerTypeInContext(context, 0);
+    LLVMTypeRef signature = LLVMFunctionType(LLVMVoidTypeInContext(context), &pointer, 1, false);
+    LLVMValueRef f = LLVMAddFunction(module, "probe", signature);
+    const char *const keys[] = {"prefer-vector-width", "min-legal-vector-width"};
+    for (int i = 0; i < 2; i++)
+        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
+                                LLVMCreateStringAttribute(context, keys[i], (unsigned)strlen(keys[i]), "512", 3));
+    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, f, ""));
+    LLVMValueRef x = LLVMBuildLoad2(b, type, LLVMGetParam(f, 0), ""), result;
+    if (intrinsic) {
+        LLVMValueRef args[3] = {x, x, x};
+        unsigned id = LLVMLookupIntrinsicID(intrinsic, strlen(intrinsic));
+        LLVMValueRef callee = LLVMGetIntrinsicDeclaration(module, id, &type, 1);
+        result = LLVMBuildCall2(b, LLVMIntrinsicGetType(context, id, &type, 1), callee, args, (unsigned)arity, "");
+    } else {
+        result = LLVMBuildFAdd(b, x, x, "");
+    }
+    LLVMBuildStore(b, result, LLVMGetParam(f, 0));
+    LLVMBuildRetVoid(b);
+
+    LLVMMemoryBufferRef buffer = NULL;
+    char *message = NULL;
+    const char *text = "";
+    if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMAssemblyFile, &message, &buffer))
+        LLVMDisposeMessage(message);
+    else
+        text = arena_format(a, "%.*s", (int)LLVMGetBufferSize(buffer), LLVMGetBufferStart(buffer));
+    if (buffer)
+        LLVMDisposeMemoryBuffer(buffer);
+    LLVMDisposeTargetData(layout);
+    LLVMDisposeMessage(triple);
+    LLVMDisposeBuilder(b);
+    LLVMDisposeModule(module);
+    LLVMContextDispose(context);
+    return text;
+}
+
+/* Registers by the instruction that an addition of sixteen f32 becomes. */
+static const struct {
+    const char *arch, *instruction;
+    int bytes, registers;
+} vectors[] = {
+    {"x86_64", "%zmm", 64, 32},    {"x86_64", "%ymm", 32, 16},      {"x86_64", "%xmm", 16, 16},
+    {"i", "%zmm", 64, 8},          {"i", "%ymm", 32, 8},            {"i", "%xmm", 16, 8},
+    {"aarch64", "fadd\tv", 16, 32}, {"arm64", "fadd", 16, 32},      {"arm", "vadd.f32\tq", 16, 16},
+    {"thumb", "vadd.f32\tq", 16, 8}, {"wasm", "f32x4.add", 16, 16}, {"riscv", "vfadd.vv", 16, 32},
+    {"powerpc", "xvaddsp", 16, 64}, {"powerpc", "vaddfp", 16, 32},  {"s390x", "vfasb", 16, 32},
+    {"loongarch", "xvfadd.s", 32, 32}, {"loongarch", "vfadd.s", 16, 32},
+};
+
+static void find_vectors(TargetFacts *f, const char *triple, const char *assembly)
+{
+    f->vector_bytes = 4;
+    f->vector_registers = 16;
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        if (strncmp(triple, vectors[i].arch, strlen(vectors[i].arch)) || !strstr(assembly, vectors[i].instruction))
+            continue;
+        f->vector_bytes = vectors[i].bytes;
+        f->vector_registers = vectors[i].registers;
+        return;
+    }
+}
+
+const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a)
+{
+    TargetFacts *f = arena_new(a, TargetFacts, 1);
+    char *triple = LLVMGetTargetMachineTriple(machine);
+    f->fma = !strstr(probe(machine, "llvm.fma", 3, 1, a), "fmaf");
+    f->rounding = !strstr(probe(machine, "llvm.floor", 1, 1, a), "floorf");
+    f->ordered_maximum = !strncmp(triple, "aarch64", 7) || !strncmp(triple, "arm64", 5) || !strncmp(triple, "wasm", 4);
+    find_vectors(f, triple, probe(machine, NULL, 2, 16, a));
+    LLVMDisposeMessage(triple);
+    return f;
+}
+
+/* ---- for the lowering --------------------------------------------------------------------------------- */
+
+static int cache_bytes(int name, int otherwise)
+{
+    long size = name >= 0 ? sysconf(name) : 0;
+    return size > 0 && size < (1 << 30) ? (int)size : otherwise;
+}
+
+bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error, Arena *a)
+{
+    LLVMTargetMachineRef machine = target_machine(o, error, a);
+    if (!machine)
+        return false;
+    const TargetFacts *f = target_facts(machine, a);
+    LLVMDisposeTargetMachine(machine);
+    int l1 = -1, l2 = -1;
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    if (!o->target) {
+        l1 = _SC_LEVEL1_DCACHE_SIZE;
+        l2 = _SC_LEVEL2_CACHE_SIZE;
+    }
+#endif
+    *lanes = (LaneModel){.vector_bytes = f->vector_bytes, .vector_registers = f->vector_registers,
+                         .l1_bytes = cache_bytes(l1, 32 << 10), .l2_bytes = cache_bytes(l2, 512 << 10)};
+    return true;
+}

@@ -1,0 +1,166 @@
+/* The register tile: c[i, j] (+)= sum[k] a[k, i] * b[k, j].  Rows times columns of accumulators stay
+ * in registers; each step of depth loads a row of b, broadcasts an element of a for each row of the
+ * tile, and fuses a multiply and an add for each pair. */
+#include "emit/internal.h"
+
+enum { MOST_PARTS = 256 };
+
+/* A row of the tile in vectors; the last may be narrower, in powers of two. */
+typedef struct Parts {
+    int count;
+    int begin[MOST_PARTS], width[MOST_PARTS];
+} Parts;
+
+typedef struct Tile {
+    KernelBuilder *kb;
+    const Loop *loop;
+    LLVMTypeRef real;
+    int bytes; /* of an element */
+    Parts parts;
+    LLVMValueRef a, b, c;   /* where each begins */
+    LLVMValueRef *sums;     /* rows x parts */
+} Tile;
+
+static void split_columns(Tile *t)
+{
+    int width = t->kb->u->lanes.vector_bytes / t->bytes;
+    if (width < 1)
+        width = 1;
+    for (int at = 0; at < t->loop->columns; at += width) {
+        while (width > t->loop->columns - at)
+            width /= 2;
+        if (t->parts.count == MOST_PARTS)
+            bug("a tile of %d columns", t->loop->columns);
+        t->parts.begin[t->parts.count] = at;
+        t->parts.width[t->parts.count++] = width;
+    }
+}
+
+static LLVMValueRef at_element(Tile *t, LLVMValueRef base, LLVMValueRef index)
+{
+    return LLVMBuildGEP2(t->kb->u->builder, t->real, base, &index, 1, "");
+}
+
+static LLVMValueRef at_constant(Tile *t, LLVMValueRef base, int64_t index)
+{
+    return index ? at_element(t, base, unit_i64(t->kb->u, index)) : base;
+}
+
+static LLVMValueRef start_of(Tile *t, const Buffer *b, const Affine *offset)
+{
+    return at_element(t, buffer_pointer(t->kb, b), offset_scalar(t->kb, offset));
+}
+
+static LLVMValueRef load_part(Tile *t, LLVMValueRef row, int part)
+{
+    LLVMTypeRef type = unit_widen(t->real, t->parts.width[part]);
+    LLVMValueRef v = LLVMBuildLoad2(t->kb->u->builder, type, at_constant(t, row, t->parts.begin[part]), "");
+    LLVMSetAlignment(v, (unsigned)t->bytes);
+    return v;
+}
+
+/* One step of depth, at index k of both panels. */
+static void step(Tile *t, LLVMValueRef k, int ahead, LLVMValueRef *sums)
+{
+    EmitUnit *u = t->kb->u;
+    const Loop *l = t->loop;
+    LLVMValueRef a = at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->rows), ""));
+    LLVMValueRef b = at_element(t, t->b, LLVMBuildMul(u->builder, k, unit_i64(u, l->columns), ""));
+    LLVMValueRef row[MOST_PARTS];
+    for (int p = 0; p < t->parts.count; p++)
+        row[p] = load_part(t, at_constant(t, b, (int64_t)ahead * l->columns), p);
+    for (int i = 0; i < l->rows; i++) {
+        LLVMValueRef x = LLVMBuildLoad2(u->builder, t->real, at_constant(t, a, (int64_t)ahead * l->rows + i), "");
+        LLVMSetAlignment(x, (unsigned)t->bytes);
+        for (int p = 0; p < t->parts.count; p++) {
+            LLVMValueRef *sum = &sums[i * t->parts.count + p];
+            *sum = value_multiply_add(u, value_splat(u, x, t->parts.width[p]), row[p], *sum);
+        }
+    }
+}
+
+/* Depth from begin to end, `unroll` steps at a time; the sums travel in phis. */
+static void run_depth(Tile *t, LLVMValueRef begin, LLVMValueRef end, int unroll)
+{
+    EmitUnit *u = t->kb->u;
+    int count = t->loop->rows * t->parts.count;
+    LLVMValueRef *phis = arena_new(u->arena, LLVMValueRef, count), *sums = arena_new(u->arena, LLVMValueRef, count);
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(u->builder);
+    CountedLoop c = loop_open(t->kb, begin, end, unroll, "depth");
+    LLVMPositionBuilderBefore(u->builder, LLVMGetNextInstruction(c.counter));
+    for (int i = 0; i < count; i++) {
+        phis[i] = LLVMBuildPhi(u->builder, LLVMTypeOf(t->sums[i]), "sum");
+        LLVMAddIncoming(phis[i], &t->sums[i], &before, 1);
+        sums[i] = phis[i];
+    }
+    LLVMPositionBuilderAtEnd(u->builder, c.body);
+    for (int ahead = 0; ahead < unroll; ahead++)
+        step(t, c.counter, ahead, sums);
+    LLVMBasicBlockRef latch = LLVMGetInsertBlock(u->builder);
+    for (int i = 0; i < count; i++)
+        LLVMAddIncoming(phis[i], &sums[i], &latch, 1);
+    loop_close(t->kb, &c, false);
+    for (int i = 0; i < count; i++)
+        t->sums[i] = phis[i];
+}
+
+/* Few accumulators leave the loop's own instructions in the way: more steps at a time. */
+static int unroll_for(int accumulators)
+{
+    return accumulators <= 16 ? 4 : accumulators <= 32 ? 2 : 1;
+}
+
+static LLVMValueRef depth_of(Tile *t)
+{
+    EmitUnit *u = t->kb->u;
+    const Loop *l = t->loop;
+    LLVMValueRef begin = l->depth_begin ? offset_scalar(t->kb, l->depth_begin) : unit_i64(u, 0);
+    int64_t latest = kernel_latest(t->kb, l->depth_begin);
+    if (l->depth_length && !l->depth_index->per_example && latest + l->depth_length <= l->depth_index->extent)
+        return unit_i64(u, l->depth_length);
+    LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(t->kb, l->depth_index), begin, "");
+    if (!l->depth_length)
+        return left;
+    LLVMValueRef most = unit_i64(u, l->depth_length);
+    return LLVMBuildSelect(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, left, most, ""), left, most, "");
+}
+
+static void accumulate_depth(Tile *t)
+{
+    EmitUnit *u = t->kb->u;
+    LLVMValueRef depth = depth_of(t), zero = unit_i64(u, 0);
+    int unroll = unroll_for(t->loop->rows * t->parts.count);
+    LLVMValueRef rest = LLVMBuildAnd(u->builder, depth, unit_i64(u, unroll - 1), "");
+    LLVMValueRef whole = LLVMBuildSub(u->builder, depth, rest, "");
+    run_depth(t, zero, whole, unroll);
+    if (!LLVMIsAConstantInt(rest) || LLVMConstIntGetZExtValue(rest))
+        run_depth(t, whole, depth, 1);
+}
+
+static LLVMValueRef row_of_c(Tile *t, int row)
+{
+    return at_constant(t, t->c, (int64_t)row * t->loop->c_stride);
+}
+
+void tile_emit(KernelBuilder *kb, const Loop *l)
+{
+    EmitUnit *u = kb->u;
+    DType type = l->c->type;
+    Tile *t = arena_new(u->arena, Tile, 1);
+    *t = (Tile){.kb = kb, .loop = l, .real = unit_memory_type(u, type), .bytes = dtype_size(type)};
+    split_columns(t);
+    t->a = start_of(t, l->a, l->a_offset);
+    t->b = start_of(t, l->b, l->b_offset);
+    t->c = start_of(t, l->c, l->c_offset);
+    t->sums = arena_new(u->arena, LLVMValueRef, l->rows * t->parts.count);
+    for (int i = 0; i < l->rows; i++)
+        for (int p = 0; p < t->parts.count; p++)
+            t->sums[i * t->parts.count + p] = l->accumulate ? load_part(t, row_of_c(t, i), p)
+                                                            : LLVMConstNull(unit_widen(t->real, t->parts.width[p]));
+    accumulate_depth(t);
+    for (int i = 0; i < l->rows; i++)
+        for (int p = 0; p < t->parts.count; p++) {
+            LLVMValueRef at = at_constant(t, row_of_c(t, i), t->parts.begin[p]);
+            LLVMSetAlignment(LLVMBuildStore(u->builder, t->sums[i * t->parts.count + p], at), (unsigned)t->bytes);
+        }
+}
