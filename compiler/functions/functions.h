@@ -39,7 +39,7 @@ struct MathBuilder {
     MathValue (*either)(MathBuilder *b, MathValue x, MathValue y); /* truths: or  */
     MathValue (*invert)(MathBuilder *b, MathValue x);              /* truths: not */
     MathValue (*to_integer)(MathBuilder *b, MathValue x);          /* towards zero, saturating */
-    MathValue (*to_real)(MathBuilder *b, MathValue x);             /* from integer */
+    MathValue (*to_real)(MathBuilder *b, MathValue x);             /* from integer; a truth gives 0 or 1 */
     MathValue (*bits)(MathBuilder *b, MathValue real);             /* real to its bits */
     MathValue (*from_bits)(MathBuilder *b, MathValue integer);
     MathValue (*iadd)(MathBuilder *b, MathValue x, MathValue y);
@@ -56,6 +56,11 @@ struct MathBuilder {
     MathValue (*multiply_high)(MathBuilder *b, MathValue x, MathValue y);        /* unsigned, u32 lanes only */
     /* A call of the C library's function, for real64 only. */
     MathValue (*library)(MathBuilder *b, const char *name, MathValue const *args, int count);
+    /* Lanes where `truth` holds get rare(b, args), the others `common`.  For code so long and so
+     * seldom needed that emit/ should branch around it when no lane needs it.  May be NULL: then
+     * both are computed. */
+    MathValue (*rarely)(MathBuilder *b, MathValue truth, MathValue common,
+                        MathValue (*rare)(MathBuilder *b, MathValue const *args), MathValue const *args, int count);
 };
 
 /* ---- scalar.c ------------------------------------------------------------------------------------------ */
@@ -81,6 +86,7 @@ struct ScalarFunction {
     /* d y / d args[operand] for a call y = f(args); NULL: not differentiable, its cotangent is 0.
      * The result multiplies y's cotangent. */
     const Expr *(*derivative)(ExprPool *p, const Expr *y, int operand);
+    /* For integers: the result of a division is to be rounded down by the caller. */
     double (*value)(const double *args);
     /* integer: the arguments are integers or truths */
     MathValue (*lower)(MathBuilder *b, MathValue const *args, bool integer);
@@ -98,7 +104,8 @@ const ScalarFunction *scalar_find(const char *name);
 const ScalarFunction *scalar_find_infix(const char *infix, int arity); /* "-" with 1 or 2 */
 int scalar_count(void);
 const ScalarFunction *scalar_at(int i);
-/* Result type of f on these types, or -1 when they do not fit. */
+/* Result type of f on these types, or -1 when they do not fit.  to_real gives TYPE_F32, for which a
+ * model in double precision reads TYPE_F64. */
 int scalar_result_type(const ScalarFunction *f, const DType *args);
 
 /* ---- reduce.c ------------------------------------------------------------------------------------------ */
@@ -127,7 +134,8 @@ const Reduction *reduction_at(int i);
  * The value that EXPR_RANDOM has; emitted code gives the same (normal: to rounding). */
 void random_words(uint64_t seed, uint64_t step, uint32_t site, uint32_t element, uint32_t words[4]);
 double random_value(RandomKind kind, uint64_t seed, uint64_t step, uint32_t site, uint32_t element);
-/* The same as code; key and counter words are integers of the lanes' shape (32-bit lanes). */
+/* The same as code; key and counter words are integers of the lanes' shape (in 64-bit lanes, the low
+ * half of each counts). */
 MathValue random_lower(MathBuilder *b, RandomKind kind, MathValue const key[2], MathValue const counter[4]);
 
 #endif
