@@ -171,6 +171,17 @@ static bool match_pattern(Sema *s, const Ast *param, const Value *v)
     return true;
 }
 
+/* The numbers of optimizers and schedules stay open to change at run time. */
+static Value *name_hyper(Sema *s, const char *name, const Value *v)
+{
+    Value *hyper = arena_new(s->arena, Value, 1);
+    *hyper = *v;
+    hyper->hyper = s->frame->kind == FRAME_SCHEDULE && s->hyper_prefix
+                       ? intern(s->names, arena_format(s->arena, "%s.%s", s->hyper_prefix, name))
+                       : name;
+    return hyper;
+}
+
 static bool bind_parameter(Sema *s, const Ast *param, Value *v)
 {
     if (!v) {
@@ -181,6 +192,9 @@ static bool bind_parameter(Sema *s, const Ast *param, Value *v)
         if (!v)
             return false;
     }
+    const FrameKind kind = s->frame->kind;
+    if (v->kind == VALUE_NUMBER && (kind == FRAME_OPTIMIZER || kind == FRAME_SCHEDULE))
+        v = name_hyper(s, param->name, v);
     if (param->flag) {
         if (v->kind != VALUE_TENSOR)
             return pattern_mismatch(s, param, v);
@@ -211,11 +225,24 @@ static FrameKind frame_kind(const Ast *decl)
     }
 }
 
+/* What every optimizer is given: w, the parameter, and g, its gradient. */
+static void bind_optimized(Sema *s, Span span)
+{
+    s->frame->weight = s->updated;
+    frame_bind(s, s->frame, intern(s->names, "w"), value_node(s, tensor_current(s, s->updated), span), span);
+    frame_bind(s, s->frame, intern(s->names, "g"), value_node(s, s->gradient, span), span);
+}
+
 static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span span)
 {
     for (int i = 0; i < d->ast->items.count; i++)
         if (!bind_parameter(s, d->ast->items.data[i], bound[i]))
             return NULL;
+    if (s->frame->kind == FRAME_OPTIMIZER) {
+        bind_optimized(s, span);
+        run_body(s, &d->ast->body);
+        return value_truth(s, true, span);
+    }
     run_body(s, &d->ast->body);
     if (s->frame->returned)
         return s->frame->result;
@@ -438,7 +465,7 @@ static const ScalarFunction *find_function(const char *name)
 static Value *call_named(Sema *s, const Ast *callee, const Arguments *args, Span span)
 {
     const char *name = callee->name;
-    const Declaration *d = sema_declaration(s, name, AST_KIND_COUNT);
+    const Declaration *d = sema_callable(s, name);
     if (d && (!d->library || s->frame->library))
         return call_declared(s, d, args, span);
     if (!strcmp(name, "random_uniform") || !strcmp(name, "random_normal"))

@@ -48,6 +48,8 @@ static Value *eval_name(Sema *s, const Ast *a)
         here->span = a->span;
         return here;
     }
+    if (frame_is_broken(s->frame, a->name))
+        return NULL;
     v = eval_ambient(s, a);
     if (v)
         return v;
@@ -345,7 +347,9 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
         int rank = lhs_rank;
         if (!whole)
             free_indices(s, body, bound.indices, bound.count, &dims, &rank);
-        if (m->batch && s->in_metric && rank == 0) {
+        if (bound.count == 0 && !r->position) { /* `...` that stands for nothing */
+            v = value_expr(s, body, NULL, 0, a->span);
+        } else if (m->batch && s->in_metric && rank == 0) {
             v = set_reduction(s, a, r, &bound, body);
         } else {
             const Reduction *kept = r->mean ? &reduce_sum : r;

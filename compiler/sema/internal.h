@@ -149,16 +149,24 @@ struct Sema {
     VEC(Result) updates;   /* of states, in order                                          */
     VEC(const char *) frozen;
     VEC(Span) frozen_spans;
-    VEC(const Expr *) metric_values; /* per loss and metric, over SCALAR_SUM               */
+    VEC(const Expr *) loss_values, metric_values; /* over SCALAR_SUM                       */
     VEC(Node *) current;             /* per program tensor: its newest value in this graph */
     Graph *init;
     int init_site;
     bool layers_recorded;
+    const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
+    Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
+    Node *gradient;
+    bool printing; /* outputs and metrics join the training graph, to be printed */
+    VEC(Binding) schedules; /* optimizer arguments that are schedules: one node each */
 };
 
 /* ---- scope.c ------------------------------------------------------------------------------------- */
 const Declaration *sema_declaration(Sema *s, const char *name, AstKind kind);
+/* What a call in the current frame may mean. */
+const Declaration *sema_callable(Sema *s, const char *name);
 Value *frame_lookup(Frame *f, const char *name);
+bool frame_is_broken(Frame *f, const char *name);
 void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span);
 IndexScope *index_lookup(Sema *s, const char *name);
 void sema_unknown_name(Sema *s, Span at, const char *name, const char *what);

@@ -19,12 +19,31 @@ const Declaration *sema_declaration(Sema *s, const char *name, AstKind kind)
     return second;
 }
 
+const Declaration *sema_callable(Sema *s, const char *name)
+{
+    const FrameKind kind = s->frame->kind;
+    const AstKind own = kind == FRAME_SCHEDULE ? AST_SCHEDULE : kind == FRAME_INITIALIZER ? AST_INITIALIZER : AST_FN;
+    const Declaration *d = sema_declaration(s, name, own);
+    if (!d)
+        d = sema_declaration(s, name, AST_FN);
+    return d ? d : sema_declaration(s, name, AST_LAYER);
+}
+
 Value *frame_lookup(Frame *f, const char *name)
 {
     for (int i = f->bindings.count - 1; i >= 0; i--)
         if (f->bindings.data[i].name == name)
             return f->bindings.data[i].value;
     return NULL;
+}
+
+/* Bound to nothing: its definition had an error, which was reported there. */
+bool frame_is_broken(Frame *f, const char *name)
+{
+    for (int i = 0; i < f->bindings.count; i++)
+        if (f->bindings.data[i].name == name)
+            return f->bindings.data[i].value == NULL;
+    return false;
 }
 
 void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span)

@@ -24,6 +24,8 @@ bool sema_forward(Sema *s, EntryKind kind);
 /* The rest of the entry: updates, the mean loss, gradient stores. */
 bool sema_complete(Sema *s, EntryKind kind);
 bool sema_has_entry(const Sema *s, EntryKind kind);
+/* Before sema_forward: outputs and metrics join the graph, to be printed with it. */
+void sema_print_outputs(Sema *s);
 /* Every declaration in a file, without compiling a model: names and arguments of the train block. */
 const Ast *sema_train_block(const Sema *s);
 /* The text that surrounds a printed graph: inputs, parameters, states; then the train block. */

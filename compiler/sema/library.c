@@ -1,0 +1,73 @@
+/* `gradc --std`: the embedded library as its readers see it. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+static const char *kind_word(AstKind k)
+{
+    switch (k) {
+    case AST_LAYER:
+        return "layer";
+    case AST_FN:
+        return "fn";
+    case AST_OPTIMIZER:
+        return "optimizer";
+    case AST_SCHEDULE:
+        return "schedule";
+    default:
+        return "initializer";
+    }
+}
+
+/* The first sentence of a comment block, without its `#`. */
+static void print_summary(Text *out, const char *doc)
+{
+    while (doc && (*doc == '#' || *doc == ' '))
+        doc++;
+    const size_t length = doc ? strcspn(doc, "\n") : 0;
+    text_printf(out, "%.*s", (int)length, doc ? doc : "");
+}
+
+static void print_line(Text *out, const Ast *a, const Source *src)
+{
+    const char *brace = strchr(src->text + a->span.begin, '{');
+    const int head = (int)(brace - (src->text + a->span.begin));
+    text_printf(out, "%-11s %.*s\n", kind_word(a->kind), head - (int)strlen(kind_word(a->kind)) - 1,
+                src->text + a->span.begin + strlen(kind_word(a->kind)) + 1);
+    text_append(out, "            ");
+    print_summary(out, a->doc);
+    text_append(out, "\n");
+}
+
+/* With the comment block above it. */
+static void print_source(Text *out, const Ast *a, const Source *src)
+{
+    int begin = a->span.begin;
+    while (begin > 1) {
+        int line = begin - 1;
+        while (line > 0 && src->text[line - 1] != '\n')
+            line--;
+        if (src->text[line] != '#')
+            break;
+        begin = line;
+    }
+    text_printf(out, "%.*s\n", a->span.end - begin, src->text + begin);
+}
+
+bool library_print(Text *out, const char *name, SyntaxContext *syntax)
+{
+    bool found = false;
+    for (const LibraryFile *f = library_files; f->path; f++) {
+        const int file = source_add(syntax->sources, f->path, f->text, (int)strlen(f->text), true);
+        const Ast *tree = syntax_parse(syntax, file);
+        for (int i = 0; tree && i < tree->body.count; i++) {
+            const Ast *a = tree->body.data[i];
+            if (!name)
+                print_line(out, a, source_get(syntax->sources, file));
+            else if (!strcmp(a->name, name))
+                print_source(out, a, source_get(syntax->sources, file));
+            found = found || !name || !strcmp(a->name, name);
+        }
+    }
+    return found;
+}

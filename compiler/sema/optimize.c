@@ -1,0 +1,227 @@
+/* The update: the optimizer's text run once for every trained parameter. */
+#include "sema/internal.h"
+
+/* ---- gradients ---------------------------------------------------------------------------------------- */
+
+/* Takes the gradient results out of the graph; what remains is theirs alone. */
+static Node *take_gradient(Sema *s, const Tensor *t)
+{
+    Graph *g = s->graph;
+    for (int i = 0; i < g->results.count; i++) {
+        if (g->results.data[i].role != RESULT_GRADIENT || g->results.data[i].tensor != t)
+            continue;
+        Node *n = g->results.data[i].value;
+        for (int k = i + 1; k < g->results.count; k++)
+            g->results.data[k - 1] = g->results.data[k];
+        g->results.count--;
+        return n;
+    }
+    return NULL;
+}
+
+static Tensor *gradient_tensor(Sema *s, Tensor *t)
+{
+    const char *name = intern(s->names, arena_format(s->arena, "%s.gradient", t->name));
+    Tensor *g = tensor_find(s, name);
+    if (!g) {
+        g = tensor_add(s, name, ROLE_GRADIENT, t->type, t->shape, t->rank, t->span);
+        g->of = t;
+    }
+    return g;
+}
+
+static Index **tensor_indices(Sema *s, const Tensor *t)
+{
+    Index **dims = arena_new(s->arena, Index *, t->rank + 1);
+    for (int i = 0; i < t->rank; i++)
+        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)), t->shape[i], 0, t->span);
+    return dims;
+}
+
+/* gradient(): the first micro-batch stores, later ones add. */
+static void store_gradient(Sema *s, Tensor *t)
+{
+    ExprPool *p = s->program->pool;
+    Node *g = take_gradient(s, t);
+    if (!g)
+        return;
+    Tensor *sum = gradient_tensor(s, t);
+    Index **dims = tensor_indices(s, t);
+    const Expr *before = access_node(s, graph_tensor(s->graph, sum), dims, t->rank);
+    const Expr *start = expr_select(p, expr_scalar(p, SCALAR_FIRST, 0), expr_const(p, 0), before);
+    const Expr *scaled = expr_mul(p, expr_scalar(p, SCALAR_SCALE, 0), access_node(s, g, dims, t->rank));
+    Node *n = make_node(s, sum->name, expr_add(p, start, scaled), dims, t->rank, NULL, NULL, 0, t->span);
+    graph_result(s->graph, RESULT_UPDATE, sum->name, n, sum, 0);
+}
+
+/* ---- clipping ------------------------------------------------------------------------------------------ */
+
+static const Expr *squared_norm(Sema *s, Node *g, const Tensor *t)
+{
+    Index **dims = tensor_indices(s, t);
+    const Expr *e = access_node(s, g, dims, t->rank);
+    Node *n = make_node(s, arena_format(s->arena, "%s_square", t->name), expr_mul(s->program->pool, e, e), NULL, 0,
+                        t->rank ? &reduce_sum : NULL, dims, t->rank, t->span);
+    return access_node(s, n, NULL, 0);
+}
+
+/* min(1, clip_norm / (norm + 1e-6)), as PyTorch's clip_grad_norm_ has it. */
+static const Expr *clip_factor(Sema *s, Node **gradients, Tensor **weights, int count)
+{
+    ExprPool *p = s->program->pool;
+    const Expr *sum = expr_const(p, 0);
+    for (int i = 0; i < count; i++)
+        sum = expr_add(p, sum, squared_norm(s, gradients[i], weights[i]));
+    const Expr *root = expr_call(p, &scalar_sqrt, &sum);
+    const Expr *limit = access_node(s, hyper_node(s, "clip_norm", s->clip_norm), NULL, 0);
+    const Expr *args[2] = {expr_const(p, 1), expr_div(p, limit, expr_add(p, root, expr_const(p, 1e-6)))};
+    Node *n = make_node(s, "clip", expr_call(p, &scalar_min, args), NULL, 0, NULL, NULL, 0, s->train->span);
+    return access_node(s, n, NULL, 0);
+}
+
+static void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int count)
+{
+    if (s->clip_norm <= 0)
+        return;
+    const Expr *factor = clip_factor(s, gradients, weights, count);
+    for (int i = 0; i < count; i++) {
+        Index **dims = tensor_indices(s, weights[i]);
+        const Expr *e = expr_mul(s->program->pool, access_node(s, gradients[i], dims, weights[i]->rank), factor);
+        gradients[i] = make_node(s, arena_format(s->arena, "%s_clipped", weights[i]->name), e, dims, weights[i]->rank,
+                                 NULL, NULL, 0, weights[i]->span);
+    }
+}
+
+/* ---- the optimizer's call ---------------------------------------------------------------------------------- */
+
+/* An argument that calls a schedule is one number a step, shared by all parameters. */
+static Value *schedule_argument(Sema *s, const char *name, const Ast *a)
+{
+    for (int i = 0; i < s->schedules.count; i++)
+        if (s->schedules.data[i].name == name)
+            return s->schedules.data[i].value;
+    s->hyper_prefix = name;
+    frame_enter(s, FRAME_SCHEDULE, a, false, "");
+    Value *v = eval_statement(s, a, name);
+    Node *n = v ? value_to_node(s, v, name) : NULL;
+    frame_leave(s);
+    s->hyper_prefix = NULL;
+    v = n ? value_node(s, n, a->span) : NULL;
+    const Binding b = {name, v, a->span};
+    vec_push(s->arena, &s->schedules, b);
+    return v;
+}
+
+static bool calls_schedule(Sema *s, const Ast *a)
+{
+    const Ast *callee = a->kind == AST_CALL ? a->left : a;
+    return a->kind == AST_CALL && callee->kind == AST_NAME && sema_declaration(s, callee->name, AST_SCHEDULE);
+}
+
+static bool run_optimizer(Sema *s, const Declaration *d)
+{
+    VEC(Value *) args = {0};
+    VEC(const char *) names = {0};
+    const Ast *call = s->optimizer;
+    for (int i = 0; call->kind == AST_CALL && i < call->items.count; i++) {
+        const Ast *item = call->items.data[i];
+        const Ast *a = item->kind == AST_ARGUMENT ? item->left : item;
+        const char *name = item->kind == AST_ARGUMENT ? item->name : i < d->ast->items.count ? d->ast->items.data[i]->name : "";
+        s->symbols = true;
+        Value *v = calls_schedule(s, a) ? schedule_argument(s, name, a) : eval_statement(s, a, name);
+        s->symbols = false;
+        if (!v)
+            return false;
+        vec_push(s->arena, &args, v);
+        vec_push(s->arena, &names, item->kind == AST_ARGUMENT ? item->name : NULL);
+    }
+    return apply_declaration(s, d, "", args.data, names.data, args.count, call->span) != NULL;
+}
+
+static const Declaration *find_optimizer(Sema *s)
+{
+    const Ast *callee = s->optimizer->kind == AST_CALL ? s->optimizer->left : s->optimizer;
+    const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
+    if (!d)
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", "optimizer");
+    return d;
+}
+
+static bool update_parameters(Sema *s)
+{
+    const Declaration *d = find_optimizer(s);
+    const int count = s->program->tensors.count;
+    Tensor **weights = arena_new(s->arena, Tensor *, count + 1);
+    Node **gradients = arena_new(s->arena, Node *, count + 1);
+    int trained = 0;
+    for (int i = 0; d && i < count; i++) {
+        Tensor *t = s->program->tensors.data[i];
+        if (t->role != ROLE_PARAM || t->frozen)
+            continue;
+        Node *g = s->entry == ENTRY_UPDATE ? graph_tensor(s->graph, gradient_tensor(s, t)) : take_gradient(s, t);
+        if (!g)
+            continue;
+        weights[trained] = t;
+        gradients[trained++] = g;
+    }
+    if (d)
+        clip_gradients(s, gradients, weights, trained);
+    for (int i = 0; d && i < trained; i++) {
+        s->updated = weights[i];
+        s->gradient = gradients[i];
+        if (!run_optimizer(s, d))
+            return false;
+    }
+    return d != NULL;
+}
+
+/* The losses' mean over the batch, as one number. */
+static void total_loss(Sema *s)
+{
+    ExprPool *p = s->program->pool;
+    Graph *g = s->graph;
+    const Expr *total = expr_const(p, 0);
+    int kept = 0;
+    for (int i = 0; i < g->results.count; i++) {
+        const Result r = g->results.data[i];
+        if (r.role != RESULT_LOSS) {
+            g->results.data[kept++] = r;
+            continue;
+        }
+        if (!node_is_batched(r.value)) {
+            total = expr_add(p, total, access_node(s, r.value, NULL, 0));
+            continue;
+        }
+        Index *outer = s->batch, *b = index_copy(p, s->batch);
+        s->batch = b;
+        const Expr *each = access_node(s, r.value, NULL, 0);
+        Node *sum = make_node(s, arena_format(s->arena, "%s_sum", r.name), each, NULL, 0, &reduce_sum, &b, 1, r.value->span);
+        s->batch = outer;
+        total = expr_add(p, total, expr_div(p, access_node(s, sum, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0)));
+    }
+    g->results.count = kept;
+    Node *n = make_node(s, "mean_loss", total, NULL, 0, NULL, NULL, 0, s->model->span);
+    graph_result(g, RESULT_LOSS, "loss", n, NULL, 0);
+}
+
+/* Everything of an entry that comes after differentiation. */
+bool add_updates(Sema *s)
+{
+    const int errors = diag_error_count(s->diag);
+    const bool loss = s->entry == ENTRY_STEP || s->entry == ENTRY_GRADIENT || s->entry == ENTRY_LOSS;
+    s->schedules.count = 0;
+    if (loss)
+        total_loss(s);
+    if (s->entry == ENTRY_GRADIENT)
+        for (int i = 0, n = s->program->tensors.count; i < n; i++)
+            if (s->program->tensors.data[i]->role == ROLE_PARAM)
+                store_gradient(s, s->program->tensors.data[i]);
+    if ((s->entry == ENTRY_STEP || s->entry == ENTRY_UPDATE) && !update_parameters(s))
+        return false;
+    if (s->entry == ENTRY_STEP || s->entry == ENTRY_UPDATE)
+        for (int i = 0; i < s->updates.count; i++) {
+            const Result *r = &s->updates.data[i];
+            graph_result(s->graph, r->role, r->name, r->value, r->tensor, 0);
+        }
+    return diag_error_count(s->diag) == errors;
+}

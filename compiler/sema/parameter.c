@@ -1,0 +1,388 @@
+/* Parameters, states and their starts; updates; stated gradients; hyper-parameters. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+Tensor *tensor_find(Sema *s, const char *name)
+{
+    for (int i = 0; i < s->program->tensors.count; i++)
+        if (s->program->tensors.data[i]->name == name)
+            return s->program->tensors.data[i];
+    return NULL;
+}
+
+Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank, Span span)
+{
+    Tensor *t = arena_new(s->arena, Tensor, 1);
+    int64_t *copy = arena_new(s->arena, int64_t, rank + 1);
+    if (rank)
+        memcpy(copy, shape, sizeof *shape * (size_t)rank);
+    *t = (Tensor){.name = intern(s->names, name), .role = role, .type = type, .rank = rank, .shape = copy, .span = span};
+    vec_push(s->arena, &s->program->tensors, t);
+    return t;
+}
+
+static int tensor_position(Sema *s, const Tensor *t)
+{
+    for (int i = 0; i < s->program->tensors.count; i++)
+        if (s->program->tensors.data[i] == t)
+            return i;
+    bug("a tensor that the program does not know");
+}
+
+/* Its newest value in this graph: an update is seen by what follows it. */
+Node *tensor_current(Sema *s, Tensor *t)
+{
+    const int at = tensor_position(s, t);
+    while (s->current.count <= at)
+        vec_push(s->arena, &s->current, NULL);
+    if (!s->current.data[at])
+        s->current.data[at] = graph_tensor(s->graph, t);
+    return s->current.data[at];
+}
+
+void tensor_set(Sema *s, Tensor *t, Node *value)
+{
+    tensor_current(s, t);
+    s->current.data[tensor_position(s, t)] = value;
+}
+
+/* A number that the trainer may change between steps; made when first used at run time. */
+Node *hyper_node(Sema *s, const char *name, double initial)
+{
+    name = intern(s->names, name);
+    Tensor *t = tensor_find(s, name);
+    if (!t) {
+        t = tensor_add(s, name, ROLE_HYPER, s->program->real, NULL, 0, SPAN_NONE);
+        t->initial = initial;
+    }
+    return tensor_current(s, t);
+}
+
+static const char *full_path(Sema *s, const char *name)
+{
+    const char *path = s->frame->path;
+    return *path ? intern(s->names, arena_format(s->arena, "%s.%s", path, name)) : name;
+}
+
+/* ---- starts ---------------------------------------------------------------------------------------- */
+
+static bool flatten_literal(Sema *s, const Value *v, const int64_t *shape, int rank, double **out)
+{
+    if (rank == 0) {
+        if (v->kind != VALUE_NUMBER) {
+            diag_error(s->diag, v->span, "expected a number in this literal, found %s", value_describe(s, v));
+            return false;
+        }
+        *(*out)++ = v->number;
+        return true;
+    }
+    if (v->kind != VALUE_LIST || v->items.count != shape[0]) {
+        diag_error(s->diag, v->span, "expected a list of %lld here, found %s", (long long)shape[0], value_describe(s, v));
+        return false;
+    }
+    for (int i = 0; i < v->items.count; i++)
+        if (!flatten_literal(s, v->items.data[i], shape + 1, rank - 1, out))
+            return false;
+    return true;
+}
+
+static Index **shape_indices(Sema *s, const int64_t *shape, int rank)
+{
+    Index **dims = arena_new(s->arena, Index *, rank + 1);
+    for (int i = 0; i < rank; i++)
+        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, SPAN_NONE);
+    return dims;
+}
+
+/* A start is a literal of the tensor's shape, a number for every element, or a tensor. */
+static Node *start_node(Sema *s, Tensor *t, Value *v)
+{
+    if (v->kind == VALUE_LIST) {
+        int64_t count = 1;
+        for (int i = 0; i < t->rank; i++)
+            count *= t->shape[i];
+        double *data = arena_new(s->arena, double, count), *at = data;
+        if (!flatten_literal(s, v, t->shape, t->rank, &at))
+            return NULL;
+        return graph_literal(s->graph, t->name, t->shape, t->rank, data, t->span);
+    }
+    const Expr *e;
+    Index **dims;
+    int rank;
+    bool ok = true;
+    if (!value_to_expr(s, v, &e, &dims, &rank))
+        return NULL;
+    e = coerce(s, e, t->type, v->span, &ok);
+    bool same = rank == t->rank;
+    for (int i = 0; same && i < rank; i++)
+        same = dims[i]->extent == t->shape[i];
+    if (rank && !same) {
+        diag_error(s->diag, v->span, "the start of `%s` is %s", t->name, value_describe(s, v));
+        diag_note(s->diag, t->span, "declared here with %d dimension%s", t->rank, t->rank == 1 ? "" : "s");
+        return NULL;
+    }
+    if (!ok)
+        return NULL;
+    return make_node(s, t->name, e, rank ? dims : shape_indices(s, t->shape, t->rank), t->rank, NULL, NULL, 0, t->span);
+}
+
+static void print_value(Text *out, const Value *v)
+{
+    if (v->kind == VALUE_NUMBER) {
+        text_printf(out, "%.17g", v->number);
+    } else if (v->kind == VALUE_TRUTH) {
+        text_append(out, v->number != 0 ? "true" : "false");
+    } else if (v->kind == VALUE_LIST) {
+        for (int i = 0; i < v->items.count; i++) {
+            text_append(out, i ? ", " : "[");
+            print_value(out, v->items.data[i]);
+        }
+        text_append(out, "]");
+    } else if (v->text) {
+        text_append(out, v->text);
+    }
+}
+
+static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
+{
+    const Ast *callee = a->kind == AST_CALL ? a->left : a;
+    const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_INITIALIZER) : NULL;
+    if (!d) {
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", "initializer");
+        return NULL;
+    }
+    VEC(Value *) args = {0};
+    VEC(const char *) names = {0};
+    if (d->ast->items.count && d->ast->items.data[0]->flag) {
+        Value *like = value_expr(s, expr_const(s->program->pool, 0), shape_indices(s, t->shape, t->rank), t->rank, a->span);
+        vec_push(s->arena, &args, like);
+        vec_push(s->arena, &names, NULL);
+    }
+    Text text;
+    text_init(&text, s->arena);
+    text_printf(&text, "~ %s(", callee->name);
+    for (int i = 0; a->kind == AST_CALL && i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        Value *v = eval_statement(s, item->kind == AST_ARGUMENT ? item->left : item, t->name);
+        if (!v)
+            return NULL;
+        vec_push(s->arena, &args, v);
+        vec_push(s->arena, &names, item->kind == AST_ARGUMENT ? item->name : NULL);
+        text_printf(&text, "%s%s%s", i ? ", " : "", item->kind == AST_ARGUMENT ? item->name : "",
+                    item->kind == AST_ARGUMENT ? " = " : "");
+        print_value(&text, v);
+    }
+    text_append(&text, ")");
+    t->start = text.data;
+    return apply_declaration(s, d, "", args.data, names.data, args.count, a->span);
+}
+
+static Value *constant_start(Sema *s, Tensor *t, const Ast *a)
+{
+    Value *v = eval_statement(s, a, t->name);
+    if (!v)
+        return NULL;
+    Text text;
+    text_init(&text, s->arena);
+    text_append(&text, "= ");
+    if (v->kind == VALUE_TENSOR)
+        ast_format_expr(&text, a);
+    else
+        print_value(&text, v);
+    t->start = text.data;
+    return v;
+}
+
+/* The start is computed by the init entry, whose graph grows as declarations are met. */
+static void add_start(Sema *s, Tensor *t, const Ast *start, bool random)
+{
+    Graph *graph = s->graph;
+    const bool training = s->training;
+    VEC(Node *) outer = {s->current.data, s->current.count, s->current.capacity};
+    s->graph = s->init;
+    s->current.data = NULL;
+    s->current.count = s->current.capacity = 0;
+    Value *v = random ? call_initializer(s, t, start) : constant_start(s, t, start);
+    Node *n = v ? start_node(s, t, v) : NULL;
+    if (n && node_is_batched(n))
+        diag_error(s->diag, start->span, "the start of `%s` depends on an input", t->name);
+    else if (n)
+        graph_result(s->graph, RESULT_UPDATE, t->name, n, t, 0);
+    s->graph = graph;
+    s->training = training;
+    s->current.data = outer.data;
+    s->current.count = outer.count;
+    s->current.capacity = outer.capacity;
+}
+
+/* ---- declarations ------------------------------------------------------------------------------------ */
+
+static bool declared_shape(Sema *s, const Ast *a, int64_t **shape)
+{
+    *shape = arena_new(s->arena, int64_t, a->items.count + 1);
+    statement_enter(s, a->name);
+    bool ok = true;
+    for (int i = 0; i < a->items.count && ok; i++) {
+        const Ast *item = a->items.data[i];
+        if (item->kind == AST_ELLIPSIS) {
+            diag_error(s->diag, item->span, "a declared tensor needs every dimension");
+            ok = false;
+            break;
+        }
+        ok = eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &(*shape)[i]);
+        if (ok && (*shape)[i] == 0) {
+            diag_error(s->diag, item->span, "a dimension must be at least 1");
+            ok = false;
+        }
+    }
+    statement_leave(s);
+    return ok;
+}
+
+static bool same_shape(Sema *s, const Tensor *t, const int64_t *shape, int rank, const Ast *a)
+{
+    bool same = t->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = t->shape[i] == shape[i];
+    if (!same) {
+        diag_error(s->diag, a->span, "`%s` has another shape in this application", t->name);
+        diag_note(s->diag, t->span, "than where it was first made");
+        diag_help(s->diag, "an instance shared by several tensors needs them to have equal widths");
+    }
+    return same;
+}
+
+static void declare(Sema *s, const Ast *a, Role role)
+{
+    int64_t *shape;
+    if (!declared_shape(s, a, &shape))
+        return;
+    const char *name = full_path(s, a->name);
+    Tensor *t = tensor_find(s, name);
+    if (t && frame_lookup(s->frame, a->name)) {
+        diag_error(s->diag, a->span, "`%s` is declared twice", a->name);
+        diag_note(s->diag, t->span, "first here");
+        return;
+    }
+    if (t && !same_shape(s, t, shape, a->items.count, a))
+        return;
+    if (!t) {
+        t = tensor_add(s, name, role, s->program->real, shape, a->items.count, a->span);
+        add_start(s, t, a->left, a->flag);
+    }
+    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span), a->name_span);
+}
+
+void run_param(Sema *s, const Ast *a)
+{
+    declare(s, a, ROLE_PARAM);
+}
+
+/* In an optimizer, a state has the shape of the parameter that is being updated. */
+static void declare_moment(Sema *s, const Ast *a)
+{
+    Tensor *w = s->frame->weight;
+    if (a->items.count) {
+        diag_error(s->diag, a->span, "an optimizer's state has the shape of the parameter, without brackets");
+        return;
+    }
+    const char *name = intern(s->names, arena_format(s->arena, "%s.%s", w->name, a->name));
+    Tensor *t = tensor_find(s, name);
+    if (!t) {
+        t = tensor_add(s, name, ROLE_MOMENT, w->type, w->shape, w->rank, a->span);
+        t->of = w;
+        add_start(s, t, a->left, false);
+    }
+    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span), a->name_span);
+}
+
+void run_state(Sema *s, const Ast *a)
+{
+    if (s->frame->kind == FRAME_OPTIMIZER)
+        declare_moment(s, a);
+    else
+        declare(s, a, ROLE_STATE);
+}
+
+/* ---- updates ------------------------------------------------------------------------------------------- */
+
+static Tensor *updated_tensor(Sema *s, const Ast *a)
+{
+    const Frame *f = s->frame;
+    if (f->kind == FRAME_OPTIMIZER && a->name == intern(s->names, "w"))
+        return f->weight;
+    const char *name = f->kind == FRAME_OPTIMIZER ? intern(s->names, arena_format(s->arena, "%s.%s", f->weight->name, a->name))
+                                                  : full_path(s, a->name);
+    Tensor *t = tensor_find(s, name);
+    if (t && (f->kind == FRAME_OPTIMIZER || t->role == ROLE_STATE))
+        return t;
+    if (t)
+        diag_error(s->diag, a->name_span, "`%s` is a parameter; only the optimizer updates it", a->name);
+    else
+        diag_error(s->diag, a->name_span, "there is no state named `%s` here", a->name);
+    diag_help(s->diag, "declare it: state %s[…] = 0", a->name);
+    return NULL;
+}
+
+/* The new value as a node of the tensor's shape. */
+static Node *update_value(Sema *s, const Ast *a, Tensor *t)
+{
+    const char *name = arena_format(s->arena, "%s_next", t->name);
+    if (a->flag)
+        return define_tensor(s, a, name, t->shape, t->rank);
+    Value *v = eval_statement(s, a->left, name);
+    if (!v)
+        return NULL;
+    const char *start = t->start;
+    Node *n = v->kind == VALUE_TENSOR && v->node && v->rank == t->rank ? v->node : start_node(s, t, v);
+    t->start = start;
+    if (n && v->kind != VALUE_LIST && n != v->node)
+        node_rename(s, n, name);
+    return n;
+}
+
+void run_update(Sema *s, const Ast *a)
+{
+    Tensor *t = updated_tensor(s, a);
+    Node *n = t ? update_value(s, a, t) : NULL;
+    if (!n)
+        return;
+    if (node_is_batched(n)) {
+        diag_error(s->diag, a->span, "the new value of `%s` is one for each example", a->name);
+        diag_help(s->diag, "reduce it over the batch: mean[batch] …");
+        return;
+    }
+    const Result r = {RESULT_UPDATE, t->name, n, t, 0};
+    for (int i = 0; i < s->updates.count; i++)
+        if (s->updates.data[i].tensor == t) {
+            s->updates.data[i] = r;
+            tensor_set(s, t, n);
+            frame_bind(s, s->frame, a->name, value_node(s, n, a->span), a->span);
+            return;
+        }
+    vec_push(s->arena, &s->updates, r);
+    tensor_set(s, t, n);
+    frame_bind(s, s->frame, a->name, value_node(s, n, a->span), a->span);
+}
+
+/* gradient dense_1.weight[o, i] = …: replaces the derived one. */
+void run_gradient(Sema *s, const Ast *a)
+{
+    Tensor *t = tensor_find(s, a->name);
+    if (!t || t->role != ROLE_PARAM) {
+        diag_error(s->diag, a->name_span, "there is no parameter `%s` above this line", a->name);
+        return;
+    }
+    if (s->entry != ENTRY_STEP && s->entry != ENTRY_GRADIENT)
+        return;
+    Node *n = define_tensor(s, a, arena_format(s->arena, "d_%s", t->name), t->shape, t->rank);
+    if (!n)
+        return;
+    if (node_is_batched(n)) {
+        diag_error(s->diag, a->span, "this gradient is one for each example");
+        diag_help(s->diag, "average it: mean[batch] …");
+        return;
+    }
+    graph_result(s->graph, RESULT_GRADIENT, t->name, n, t, 0);
+}

@@ -1,0 +1,250 @@
+/* Where a model meets the outside: inputs, targets, outputs, losses and metrics. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+/* ---- inputs and targets ---------------------------------------------------------------------------- */
+
+typedef struct RawType {
+    const char *name;
+    DType type;
+    ValueDomain domain;
+} RawType;
+
+static const RawType raw_types[] = {
+    {"u8", TYPE_U8, DOMAIN_NUMBER},   {"u16", TYPE_U16, DOMAIN_NUMBER}, {"i32", TYPE_I32, DOMAIN_NUMBER},
+    {"f32", TYPE_F32, DOMAIN_NUMBER}, {"f64", TYPE_F64, DOMAIN_NUMBER}, {"class", TYPE_I32, DOMAIN_CLASS},
+    {"token", TYPE_I32, DOMAIN_TOKEN},
+};
+
+/* The smallest whole number that holds every class. */
+static DType class_type(int64_t classes)
+{
+    return classes <= 256 ? TYPE_U8 : classes <= 65536 ? TYPE_U16 : TYPE_I32;
+}
+
+static bool port_type(Sema *s, const Ast *a, Port *port)
+{
+    const Ast *name = a->kind == AST_CALL ? a->left : a;
+    const int count = (int)(sizeof raw_types / sizeof *raw_types);
+    const char *names[sizeof raw_types / sizeof *raw_types];
+    for (int i = 0; i < count; i++) {
+        names[i] = raw_types[i].name;
+        if (!name->name || strcmp(name->name, raw_types[i].name))
+            continue;
+        port->type = raw_types[i].type;
+        port->domain = raw_types[i].domain;
+        const int wanted = port->domain != DOMAIN_NUMBER;
+        if ((a->kind == AST_CALL ? a->items.count : 0) != wanted) {
+            diag_error(s->diag, a->span, wanted ? "write it so: %s(10)" : "`%s` takes no argument", names[i]);
+            return false;
+        }
+        if (!wanted) {
+            /* In a gradient check everything real is double. */
+            if (dtype_is_real(port->type) && s->program->real == TYPE_F64)
+                port->type = TYPE_F64;
+            return true;
+        }
+        if (!eval_integer(s, a->items.data[0], "the number of classes", &port->classes))
+            return false;
+        port->type = class_type(port->classes);
+        return true;
+    }
+    const char *near = name->name ? diag_nearest(name->name, names, count) : NULL;
+    diag_error(s->diag, a->span, "unknown input type; there are u8, u16, i32, f32, f64, class(n) and token(n)");
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+    return false;
+}
+
+static Port *find_port(Sema *s, const char *name)
+{
+    for (int i = 0; i < s->program->inputs.count; i++)
+        if (s->program->inputs.data[i]->name == name)
+            return s->program->inputs.data[i];
+    return NULL;
+}
+
+static Port *make_input(Sema *s, const Ast *a)
+{
+    Port *port = arena_new(s->arena, Port, 1);
+    int64_t *shape = arena_new(s->arena, int64_t, a->items.count + 1);
+    *port = (Port){.name = a->name, .rank = a->items.count, .shape = shape, .is_target = a->flag, .span = a->span};
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        if (!eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &shape[i]))
+            return NULL;
+        if (shape[i] < 1) {
+            diag_error(s->diag, item->span, "a dimension must be at least 1");
+            return NULL;
+        }
+    }
+    if (!port_type(s, a->left, port))
+        return NULL;
+    port->slot = s->program->inputs.count;
+    vec_push(s->arena, &s->program->inputs, port);
+    return port;
+}
+
+/* Inputs come before targets in every call, whatever the order they are written in; sema_create
+ * has declared them all. */
+void run_input(Sema *s, const Ast *a)
+{
+    Port *port = find_port(s, a->name);
+    if (!port)
+        port = make_input(s, a);
+    else if (frame_lookup(s->frame, a->name)) {
+        diag_error(s->diag, a->span, "`%s` is declared twice", a->name);
+        diag_note(s->diag, port->span, "first here");
+        return;
+    }
+    Value *v = port ? value_node(s, graph_port(s->graph, port), a->name_span) : NULL;
+    frame_bind(s, s->frame, a->name, v, a->name_span);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------------------ */
+
+static Port *output_port(Sema *s, const Ast *a, const Node *n)
+{
+    for (int i = 0; i < s->program->outputs.count; i++)
+        if (s->program->outputs.data[i]->name == a->name)
+            return s->program->outputs.data[i];
+    Port *port = arena_new(s->arena, Port, 1);
+    int64_t *shape = arena_new(s->arena, int64_t, n->rank + 1);
+    for (int i = 1; i < n->rank; i++)
+        shape[i - 1] = n->domain[i]->extent;
+    *port = (Port){.name = a->name, .type = n->type, .rank = n->rank - 1, .shape = shape,
+                   .slot = s->program->outputs.count, .span = a->span};
+    vec_push(s->arena, &s->program->outputs, port);
+    return port;
+}
+
+void run_output(Sema *s, const Ast *a)
+{
+    if (s->entry != ENTRY_PREDICT && !s->printing)
+        return;
+    Value *v = eval_statement(s, a->left, a->name);
+    Node *n = v ? value_to_node(s, v, a->name) : NULL;
+    if (!n)
+        return;
+    if (!node_is_batched(n)) {
+        diag_error(s->diag, a->span, "output `%s` does not depend on any input", a->name);
+        return;
+    }
+    for (int i = 0; i < s->graph->results.count; i++)
+        if (s->graph->results.data[i].role == RESULT_OUTPUT && s->graph->results.data[i].name == a->name)
+            diag_error(s->diag, a->span, "there is an output named `%s` already", a->name);
+    graph_result(s->graph, RESULT_OUTPUT, a->name, n, NULL, output_port(s, a, n)->slot);
+}
+
+/* ---- losses and metrics --------------------------------------------------------------------------------- */
+
+static bool has_name(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+/* The name as written, or the callee's: `metric accuracy(logits, label)`. */
+static const char *measure_name(const Ast *a, const char *otherwise)
+{
+    if (a->name)
+        return a->name;
+    const Ast *e = a->left;
+    if (e->kind == AST_PIPE)
+        e = e->right;
+    if (e->kind == AST_CALL)
+        e = e->left;
+    return otherwise ? otherwise : e->kind == AST_NAME ? e->name : "metric";
+}
+
+/* One number an example, summed over the examples; a number without a batch counts once each. */
+static const Expr *sum_over_set(Sema *s, const Expr *e, const char *name, Span span)
+{
+    ExprPool *p = s->program->pool;
+    Node *each = make_node(s, name, e, NULL, 0, NULL, NULL, 0, span);
+    Node *sum;
+    if (node_is_batched(each)) {
+        Index *b = index_copy(p, s->batch);
+        Index *outer = s->batch;
+        s->batch = b;
+        sum = make_node(s, arena_format(s->arena, "%s_sum", name), access_node(s, each, NULL, 0), NULL, 0, &reduce_sum,
+                        &b, 1, span);
+        s->batch = outer;
+    } else {
+        const Expr *weighted = expr_mul(p, access_node(s, each, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0));
+        sum = make_node(s, arena_format(s->arena, "%s_sum", name), weighted, NULL, 0, NULL, NULL, 0, span);
+    }
+    const int slot = s->program->accumulator_count++;
+    graph_result(s->graph, RESULT_SUM, name, sum, NULL, slot);
+    return expr_div(p, expr_scalar(p, SCALAR_SUM, slot), expr_scalar(p, SCALAR_EXAMPLES, 0));
+}
+
+static const Expr *measure(Sema *s, const Ast *a, const char *name, const char *what)
+{
+    Value *v = eval_statement(s, a->left, name);
+    if (!v)
+        return NULL;
+    if (v->kind == VALUE_TENSOR && v->rank > 0) {
+        diag_error(s->diag, a->span, "%s must be one number for each example, this is %s", what, value_describe(s, v));
+        diag_help(s->diag, "reduce it: mean[i] …[i], or sum[i] …[i]");
+        return NULL;
+    }
+    bool ok = true;
+    const Expr *e = value_to_scalar(s, v, what);
+    e = e && e->type != TYPE_F64 ? coerce(s, e, s->program->real, a->span, &ok) : e;
+    return ok ? e : NULL;
+}
+
+void run_loss(Sema *s, const Ast *a)
+{
+    if (s->entry == ENTRY_PREDICT)
+        return;
+    const char *name = measure_name(a, "loss");
+    const Expr *e = measure(s, a, name, "a loss");
+    if (!e)
+        return;
+    if (s->entry == ENTRY_EVALUATE) {
+        while (has_name(s->program->losses.data, s->program->losses.count, name))
+            name = arena_format(s->arena, "%s_2", name);
+        vec_push(s->arena, &s->program->losses, name);
+        vec_push(s->arena, &s->loss_values, sum_over_set(s, e, name, a->span));
+        return;
+    }
+    Node *n = make_node(s, name, e, NULL, 0, NULL, NULL, 0, a->span);
+    graph_result(s->graph, RESULT_LOSS, n->name, n, NULL, 0);
+}
+
+static void see_access(void *context, const Expr *e)
+{
+    *(bool *)context = *(bool *)context || e->kind == EXPR_ACCESS;
+}
+
+void run_metric(Sema *s, const Ast *a)
+{
+    if (s->entry != ENTRY_EVALUATE)
+        return;
+    const char *name = measure_name(a, NULL);
+    if (has_name(s->program->metrics.data, s->program->metrics.count, name)) {
+        diag_error(s->diag, a->span, "there is a metric named `%s` already", name);
+        diag_help(s->diag, "give it a name: metric name = …");
+        return;
+    }
+    s->in_metric = true;
+    const Expr *e = measure(s, a, name, "a metric");
+    s->in_metric = false;
+    if (!e)
+        return;
+    const bool whole_set = expr_has_scalar(s, e, SCALAR_SUM);
+    bool per_example = false;
+    expr_visit(s->program->pool, e, see_access, &per_example);
+    if (whole_set && per_example) {
+        diag_error(s->diag, a->span, "this metric mixes single examples with sums over the whole set");
+        diag_help(s->diag, "put everything under mean[batch] or sum[batch]");
+        return;
+    }
+    vec_push(s->arena, &s->program->metrics, name);
+    vec_push(s->arena, &s->metric_values, whole_set ? e : sum_over_set(s, e, name, a->span));
+}

@@ -1,0 +1,393 @@
+/* The floor's entrance: a file's declarations, and the graphs of its entry points. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+/* ---- declarations --------------------------------------------------------------------------------------- */
+
+static bool is_definition(AstKind k)
+{
+    return k == AST_MODEL || k == AST_LAYER || k == AST_FN || k == AST_OPTIMIZER || k == AST_SCHEDULE ||
+           k == AST_INITIALIZER;
+}
+
+/* Schedules, initializers and optimizers are looked up apart from what expressions call. */
+static bool same_space(AstKind a, AstKind b)
+{
+    const bool a_called = a == AST_FN || a == AST_LAYER || a == AST_MODEL;
+    const bool b_called = b == AST_FN || b == AST_LAYER || b == AST_MODEL;
+    return a == b || (a_called && b_called);
+}
+
+static void declare(Sema *s, const Ast *a, bool library)
+{
+    for (int i = 0; i < s->declarations.count; i++) {
+        const Declaration *d = &s->declarations.data[i];
+        if (d->name != a->name || d->library != library || !same_space(d->ast->kind, a->kind))
+            continue;
+        diag_error(s->diag, a->name_span, "`%s` is defined twice", a->name);
+        diag_note(s->diag, d->ast->name_span, "first here");
+        return;
+    }
+    const Declaration d = {a, a->name, library};
+    vec_push(s->arena, &s->declarations, d);
+}
+
+static void read_file(Sema *s, const Ast *file, bool library, bool main, int depth);
+
+/* Relative to the importing file's folder. */
+static void read_import(Sema *s, const Ast *a, int depth)
+{
+    const char *from = source_get(s->syntax->sources, a->span.file)->path;
+    const char *slash = strrchr(from, '/');
+    const char *path = slash && a->name[0] != '/'
+                           ? arena_format(s->arena, "%.*s/%s", (int)(slash - from), from, a->name)
+                           : a->name;
+    if (depth > 32) {
+        diag_error(s->diag, a->span, "imports lead more than 32 files deep; do they form a circle?");
+        return;
+    }
+    const int file = source_read(s->syntax->sources, path);
+    if (file < 0) {
+        diag_error(s->diag, a->span, "cannot read `%s`", path);
+        return;
+    }
+    const Ast *tree = syntax_parse(s->syntax, file);
+    if (tree)
+        read_file(s, tree, false, false, depth + 1);
+}
+
+static void read_file(Sema *s, const Ast *file, bool library, bool main, int depth)
+{
+    for (int i = 0; i < file->body.count; i++) {
+        const Ast *a = file->body.data[i];
+        if (a->kind == AST_IMPORT)
+            read_import(s, a, depth);
+        else if (is_definition(a->kind) && (main || a->kind != AST_MODEL))
+            declare(s, a, library);
+    }
+}
+
+static void read_library(Sema *s)
+{
+    for (const LibraryFile *f = library_files; f->path; f++) {
+        const int file = source_add(s->syntax->sources, f->path, f->text, (int)strlen(f->text), true);
+        const Ast *tree = syntax_parse(s->syntax, file);
+        if (tree)
+            read_file(s, tree, true, false, 0);
+    }
+}
+
+/* ---- which model ------------------------------------------------------------------------------------------ */
+
+static const Ast *find_train(const Ast *file, const char *model)
+{
+    const Ast *unnamed = NULL;
+    for (int i = 0; i < file->body.count; i++) {
+        const Ast *a = file->body.data[i];
+        if (a->kind != AST_TRAIN)
+            continue;
+        if (a->name && model && a->name == model)
+            return a;
+        if (!a->name)
+            unnamed = a;
+    }
+    return unnamed;
+}
+
+static bool choose_model(Sema *s, const Ast *file)
+{
+    const char *wanted = s->options.model ? intern(s->names, s->options.model) : NULL;
+    const Ast *found = NULL;
+    int count = 0;
+    for (int i = 0; i < file->body.count; i++) {
+        const Ast *a = file->body.data[i];
+        if (a->kind != AST_MODEL || (wanted && a->name != wanted))
+            continue;
+        if (!found)
+            found = a;
+        count++;
+    }
+    if (count == 1) {
+        s->model = found;
+        s->train = find_train(file, found->name);
+        return true;
+    }
+    if (count == 0 && wanted)
+        diag_error(s->diag, file->span, "there is no model named `%s` in this file", wanted);
+    else if (count == 0)
+        diag_error(s->diag, file->span, "there is no model in this file; a model is: model name { … }");
+    else {
+        diag_error(s->diag, found->name_span, "there are %d models in this file", count);
+        diag_help(s->diag, "choose one with --model=%s", found->name);
+    }
+    return false;
+}
+
+static bool body_has(const AstList *body, AstKind kind)
+{
+    for (int i = 0; i < body->count; i++) {
+        const Ast *a = body->data[i];
+        if (a->kind == kind)
+            return true;
+        if ((a->kind == AST_IF || a->kind == AST_REPEAT) && (body_has(&a->body, kind) || body_has(&a->orelse, kind)))
+            return true;
+    }
+    return false;
+}
+
+bool sema_has_entry(const Sema *s, EntryKind kind)
+{
+    const bool loss = body_has(&s->model->body, AST_LOSS), metric = body_has(&s->model->body, AST_METRIC);
+    switch (kind) {
+    case ENTRY_INIT:
+        return true;
+    case ENTRY_GRADIENT:
+    case ENTRY_LOSS:
+        return loss;
+    case ENTRY_STEP:
+    case ENTRY_UPDATE:
+        return loss && s->optimizer;
+    case ENTRY_EVALUATE:
+    case ENTRY_FINISH:
+        return loss || metric;
+    case ENTRY_PREDICT:
+        return body_has(&s->model->body, AST_OUTPUT);
+    default:
+        return false;
+    }
+}
+
+/* Inputs first, then targets: the order of every call's pointers. */
+static void declare_ports(Sema *s)
+{
+    for (int targets = 0; targets < 2; targets++)
+        for (int i = 0; i < s->model->body.count; i++) {
+            const Ast *a = s->model->body.data[i];
+            if (a->kind == AST_INPUT && a->flag == (targets == 1))
+                run_input(s, a);
+        }
+}
+
+static void begin_graph(Sema *s, EntryKind kind)
+{
+    Program *p = s->program;
+    s->entry = kind;
+    s->graph = graph_create(p->pool, s->names, entry_name(kind), p->train.batch);
+    s->current.data = NULL;
+    s->current.count = s->current.capacity = 0;
+    s->updates.count = 0;
+    s->site = 0;
+    s->facts = NULL;
+    s->statement = NULL;
+    s->frame = NULL;
+    frame_enter(s, FRAME_MODEL, s->model, false, "");
+    p->entries[kind] = s->graph;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
+{
+    Sema *s = arena_new(syntax->arena, Sema, 1);
+    s->syntax = syntax;
+    s->arena = syntax->arena;
+    s->names = syntax->names;
+    s->diag = syntax->diag;
+    s->options = *options;
+    Program *p = arena_new(s->arena, Program, 1);
+    s->program = p;
+    p->arena = s->arena;
+    p->names = s->names;
+    p->sources = syntax->sources;
+    p->real = options->real;
+    p->pool = expr_pool_create(s->arena, options->real);
+    p->source_file = base_name(source_get(syntax->sources, file->span.file)->path);
+    read_library(s);
+    read_file(s, file, false, true, 0);
+    if (!choose_model(s, file))
+        return NULL;
+    p->name = s->model->name;
+    frame_enter(s, FRAME_MODEL, s->model, false, "");
+    if (!read_train(s))
+        return NULL;
+    s->batch = index_new(p->pool, intern(s->names, "batch"), p->train.batch, 1, SPAN_NONE);
+    s->element = index_new(p->pool, intern(s->names, "element"), 1, 0, SPAN_NONE);
+    s->element_batched = index_new(p->pool, intern(s->names, "element"), 1, 0, SPAN_NONE);
+    begin_graph(s, ENTRY_INIT);
+    s->init = s->graph;
+    s->graph = graph_create(p->pool, s->names, "ports", p->train.batch);
+    declare_ports(s);
+    return diag_error_count(s->diag) ? NULL : s;
+}
+
+Program *sema_program(Sema *s)
+{
+    return s->program;
+}
+
+const Ast *sema_train_block(const Sema *s)
+{
+    return s->train;
+}
+
+/* ---- entries ------------------------------------------------------------------------------------------------ */
+
+static void freeze_parameters(Sema *s)
+{
+    for (int i = 0; i < s->frozen.count; i++) {
+        const char *name = s->frozen.data[i];
+        const size_t length = strlen(name);
+        bool any = false;
+        for (int k = 0; k < s->program->tensors.count; k++) {
+            Tensor *t = s->program->tensors.data[k];
+            if (t->role != ROLE_PARAM || strncmp(t->name, name, length) || (t->name[length] && t->name[length] != '.'))
+                continue;
+            t->frozen = any = true;
+        }
+        if (!any)
+            diag_error(s->diag, s->frozen_spans.data[i], "there is no parameter `%s` to freeze", name);
+    }
+}
+
+/* finish() runs in double precision: the same expressions in a pool of that type. */
+static const Expr *in_double(ExprPool *p, const Expr *e)
+{
+    const Expr *args[3] = {0};
+    switch (e->kind) {
+    case EXPR_CONST:
+        return dtype_is_real(e->type) ? expr_const(p, e->value) : e;
+    case EXPR_SCALAR:
+        return expr_scalar(p, e->scalar, e->site);
+    case EXPR_CALL:
+        for (int i = 0; i < e->function->arity; i++)
+            args[i] = in_double(p, e->args[i]);
+        if (e->function == &scalar_to_real)
+            return expr_cast(p, args[0], TYPE_F64);
+        return expr_call(p, e->function, args);
+    default:
+        bug("a metric's value may hold sums only");
+    }
+}
+
+static bool build_finish(Sema *s)
+{
+    ExprPool *p = expr_pool_create(s->arena, TYPE_F64);
+    Program *program = s->program;
+    Graph *g = graph_create(p, s->names, entry_name(ENTRY_FINISH), 1);
+    const int count = program->losses.count + program->metrics.count;
+    for (int i = 0; i < count; i++) {
+        const bool loss = i < program->losses.count;
+        const Expr *value = loss ? s->loss_values.data[i] : s->metric_values.data[i - program->losses.count];
+        const Expr *e = in_double(p, value);
+        if (e->type != TYPE_F64)
+            e = expr_cast(p, e, TYPE_F64);
+        const char *name = loss ? program->losses.data[i] : program->metrics.data[i - program->losses.count];
+        Node *n = graph_compute(g, name, TYPE_F64, NULL, 0, NULL, NULL, 0, e, s->model->span);
+        graph_result(g, RESULT_VALUE, name, n, NULL, i);
+    }
+    program->entries[ENTRY_FINISH] = g;
+    return true;
+}
+
+/* States change in training alone; what a body says of them elsewhere has no effect. */
+static void add_state_updates(Sema *s)
+{
+    for (int i = 0; i < s->updates.count && (s->entry == ENTRY_STEP || s->entry == ENTRY_GRADIENT); i++) {
+        const Result *r = &s->updates.data[i];
+        graph_result(s->graph, r->role, r->name, r->value, r->tensor, 0);
+    }
+    s->updates.count = 0;
+}
+
+bool sema_forward(Sema *s, EntryKind kind)
+{
+    if (!sema_has_entry(s, kind))
+        return false;
+    const int errors = diag_error_count(s->diag);
+    if (kind == ENTRY_FINISH)
+        return build_finish(s);
+    begin_graph(s, kind);
+    if (kind == ENTRY_UPDATE)
+        return true;
+    s->training = kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT;
+    s->frozen.count = s->frozen_spans.count = 0;
+    const int layers = s->program->layers.count;
+    run_body(s, &s->model->body);
+    s->layers_recorded = s->layers_recorded || s->program->layers.count > layers;
+    if (diag_error_count(s->diag) == errors)
+        freeze_parameters(s);
+    add_state_updates(s);
+    return diag_error_count(s->diag) == errors;
+}
+
+bool sema_complete(Sema *s, EntryKind kind)
+{
+    /* Passes in between may have replaced nodes: start from what the graph holds now. */
+    s->current.count = 0;
+    if (kind == ENTRY_FINISH || kind == ENTRY_INIT || kind == ENTRY_EVALUATE || kind == ENTRY_PREDICT)
+        return true;
+    return add_updates(s);
+}
+
+const char *entry_name(EntryKind kind)
+{
+    static const char *const names[ENTRY_COUNT] = {"init",     "step",   "gradient", "update",
+                                                   "loss",     "evaluate", "finish",   "predict"};
+    return names[kind];
+}
+
+void sema_print_outputs(Sema *s)
+{
+    s->printing = true;
+}
+
+/* ---- around a printed graph ------------------------------------------------------------------------------------ */
+
+static void print_port(Text *out, const Port *p)
+{
+    text_printf(out, "  %s %s", p->is_target ? "target" : "input ", p->name);
+    for (int i = 0; i < p->rank; i++)
+        text_printf(out, "%s%lld", i ? ", " : "[", (long long)p->shape[i]);
+    text_append(out, p->rank ? "] : " : " : ");
+    if (p->domain == DOMAIN_NUMBER)
+        text_append(out, dtype_name(p->type));
+    else
+        text_printf(out, "%s(%lld)", p->domain == DOMAIN_CLASS ? "class" : "token", (long long)p->classes);
+    text_append(out, "\n");
+}
+
+void sema_print_head(Text *out, Sema *s)
+{
+    text_printf(out, "model %s {\n", s->program->name);
+    for (int i = 0; i < s->program->inputs.count; i++)
+        print_port(out, s->program->inputs.data[i]);
+    for (int i = 0; i < s->program->tensors.count; i++) {
+        const Tensor *t = s->program->tensors.data[i];
+        if (t->role != ROLE_PARAM && t->role != ROLE_STATE)
+            continue;
+        text_printf(out, "  %s %s", t->role == ROLE_PARAM ? "param" : "state", t->name);
+        for (int k = 0; k < t->rank; k++)
+            text_printf(out, "%s%lld", k ? ", " : "[", (long long)t->shape[k]);
+        text_printf(out, "%s%s\n", t->rank ? "] " : " ", t->start ? t->start : "= 0");
+    }
+    text_append(out, "\n");
+}
+
+void sema_print_tail(Text *out, Sema *s)
+{
+    for (int i = 0; i < s->model->body.count; i++) {
+        const Ast *a = s->model->body.data[i];
+        if (a->kind == AST_FREEZE)
+            text_printf(out, "  freeze %s\n", a->name);
+    }
+    text_append(out, "}\n");
+    if (!s->train)
+        return;
+    text_append(out, "\n");
+    ast_format(out, s->train, source_get(s->syntax->sources, s->train->span.file));
+}

@@ -1,0 +1,245 @@
+/* Statements of a body, in order. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+/* ---- y[..., o] = … ------------------------------------------------------------------------------ */
+
+static bool push_left_index(Sema *s, const Ast *item, int64_t extent)
+{
+    if (item->kind != AST_INDEX && item->kind != AST_NAME) {
+        diag_error(s->diag, item->span, "the left side names indices: y[i, j] = …");
+        return false;
+    }
+    if (index_lookup(s, item->name)) {
+        diag_error(s->diag, item->span, "index `%s` stands twice on the left side", item->name);
+        return false;
+    }
+    Index *ix = index_new(s->program->pool, item->name, extent, 0, item->span);
+    if (item->kind == AST_INDEX && item->left) {
+        if (item->left->kind == AST_NAME && item->left->name == intern(s->names, "batch")) {
+            ix->extent = s->program->train.batch;
+            ix->per_example = 1;
+        } else if (!eval_integer(s, item->left, "an index's extent", &ix->extent)) {
+            return false;
+        }
+        if (extent && ix->extent != extent) {
+            diag_error(s->diag, item->span, "index `%s` runs over %lld, the tensor has %lld here", item->name,
+                       (long long)ix->extent, (long long)extent);
+            return false;
+        }
+    }
+    index_push(s, item->name, ix, item->span);
+    return true;
+}
+
+static bool push_left_side(Sema *s, const Ast *a, const int64_t *shape, int shape_rank)
+{
+    bool ellipsis = false;
+    for (int i = 0; i < a->items.count; i++)
+        ellipsis = ellipsis || a->items.data[i]->kind == AST_ELLIPSIS;
+    if (shape && !ellipsis && a->items.count != shape_rank) {
+        diag_error(s->diag, a->span, "%d indices for a tensor of %d dimensions", a->items.count, shape_rank);
+        return false;
+    }
+    for (int i = 0; i < a->items.count; i++)
+        if (a->items.data[i]->kind != AST_ELLIPSIS && !push_left_index(s, a->items.data[i], shape ? shape[i] : 0))
+            return false;
+    return true;
+}
+
+/* The left side's indices in order, once all extents are settled. */
+static bool left_indices(Sema *s, const Ast *a)
+{
+    Statement *st = s->statement;
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        if (item->kind == AST_ELLIPSIS) {
+            if (!st->ellipsis->known) {
+                diag_error(s->diag, item->span, "nothing on the right side says what `...` stands for");
+                return false;
+            }
+            for (int k = 0; k < st->ellipsis->count; k++)
+                vec_push(s->arena, &st->order, st->ellipsis->indices[k]);
+            continue;
+        }
+        Index *ix = index_lookup(s, item->name)->index;
+        if (ix->extent <= 0) {
+            diag_error(s->diag, item->span, "nothing says how far index `%s` runs", ix->name);
+            diag_help(s->diag, "an index that stands alone in a subscript takes that dimension's extent; otherwise "
+                               "give a range: %s: n", ix->name);
+            return false;
+        }
+        vec_push(s->arena, &st->order, ix);
+    }
+    return true;
+}
+
+static Node *define_body(Sema *s, const Ast *a, const char *name)
+{
+    Statement *st = s->statement;
+    Node *whole = NULL;
+    Value *v = a->left->kind == AST_REDUCE ? eval_reduce(s, a->left, name, st->order.data, st->order.count, &whole)
+                                           : eval(s, a->left);
+    if (whole || !v)
+        return whole;
+    const Expr *body = value_to_scalar(s, v, "the right side");
+    if (!body)
+        return NULL;
+    if (body->kind == EXPR_AFFINE)
+        body = expr_cast(s->program->pool, body, s->program->real);
+    Index **left_over;
+    int count;
+    free_indices(s, body, st->order.data, st->order.count, &left_over, &count);
+    if (count) {
+        diag_error(s->diag, a->span, "a tensor cannot be defined for each `%s` of the caller", left_over[0]->name);
+        diag_help(s->diag, "call the function on whole tensors");
+        return NULL;
+    }
+    return make_node(s, name, body, st->order.data, st->order.count, NULL, NULL, 0, a->span);
+}
+
+/* The node that `a` defines; where `shape` is given, the left side ranges over it. */
+Node *define_tensor(Sema *s, const Ast *a, const char *name, const int64_t *shape, int shape_rank)
+{
+    statement_enter(s, name);
+    Node *n = NULL;
+    if (push_left_side(s, a, shape, shape_rank) && infer_extents(s, a->left) && left_indices(s, a))
+        n = define_body(s, a, name);
+    statement_leave(s);
+    return n;
+}
+
+static const char *node_name(Sema *s, const char *name)
+{
+    const char *path = s->frame->path;
+    return *path ? arena_format(s->arena, "%s_%s", path, name) : name;
+}
+
+/* x = …: a tensor gets its node and its name here; compile-time values are kept as they are. */
+static void run_assign(Sema *s, const Ast *a)
+{
+    Value *v = NULL;
+    if (a->flag) {
+        Node *n = define_tensor(s, a, node_name(s, a->name), NULL, 0);
+        v = n ? value_node(s, n, a->name_span) : NULL;
+    } else {
+        const int first = s->graph->nodes.count;
+        v = eval_statement(s, a->left, node_name(s, a->name));
+        if (v && v->kind == VALUE_TENSOR && !v->node && s->frame->kind != FRAME_INITIALIZER && value_is_closed(s, v)) {
+            v->hint = NULL;
+            v->node = value_to_node(s, v, node_name(s, a->name));
+        } else if (v && v->kind == VALUE_TENSOR && v->node && v->node->id >= first && s->frame->kind == FRAME_MODEL) {
+            node_rename(s, v->node, a->name);
+        } else if (v && v->kind == VALUE_INSTANCE && !v->instance->path) {
+            v->instance->path = *s->frame->path
+                                    ? intern(s->names, arena_format(s->arena, "%s.%s", s->frame->path, a->name))
+                                    : a->name;
+        }
+        if (v && v->kind == VALUE_TENSOR)
+            v->span = a->name_span;
+    }
+    frame_bind(s, s->frame, a->name, v, a->name_span); /* NULL: its uses stay silent */
+}
+
+/* ---- structure -------------------------------------------------------------------------------------- */
+
+static void run_if(Sema *s, const Ast *a)
+{
+    bool yes;
+    statement_enter(s, "condition");
+    const bool known = eval_truth(s, a->cond, "a statement's condition", &yes);
+    statement_leave(s);
+    if (known)
+        run_body(s, yes ? &a->body : &a->orelse);
+}
+
+static void run_repeat(Sema *s, const Ast *a)
+{
+    int64_t times;
+    statement_enter(s, "repeat");
+    const bool known = eval_integer(s, a->left, "a repeat's count", &times);
+    statement_leave(s);
+    for (int64_t i = 0; known && i < times && !s->frame->returned; i++) {
+        if (a->name)
+            frame_bind(s, s->frame, a->name, value_number(s, (double)i, a->name_span), a->name_span);
+        const int errors = diag_error_count(s->diag);
+        run_body(s, &a->body);
+        if (diag_error_count(s->diag) > errors)
+            return;
+    }
+}
+
+static void run_return(Sema *s, const Ast *a)
+{
+    s->frame->result = eval_statement(s, a->left, node_name(s, "result"));
+    s->frame->returned = s->frame->result != NULL;
+}
+
+static void run_freeze(Sema *s, const Ast *a)
+{
+    vec_push(s->arena, &s->frozen, a->name);
+    vec_push(s->arena, &s->frozen_spans, a->name_span);
+}
+
+static void run_init_from(Sema *s, const Ast *a)
+{
+    diag_error(s->diag, a->span, "this compiler does not load parameters at compile time");
+    diag_help(s->diag, "start the trainer from a file instead: train --resume=FILE");
+}
+
+typedef struct StatementRow {
+    AstKind kind;
+    void (*run)(Sema *s, const Ast *a);
+    unsigned frames; /* bits of FrameKind in which it may stand */
+    const char *where;
+} StatementRow;
+
+enum {
+    IN_MODEL = 1 << FRAME_MODEL,
+    IN_LAYER = 1 << FRAME_LAYER,
+    IN_OPTIMIZER = 1 << FRAME_OPTIMIZER,
+    ANYWHERE = ~0,
+};
+
+static const StatementRow rows[] = {
+    {AST_ASSIGN, run_assign, ANYWHERE, ""},
+    {AST_IF, run_if, ANYWHERE, ""},
+    {AST_REPEAT, run_repeat, ANYWHERE, ""},
+    {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function"},
+    {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer"},
+    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer"},
+    {AST_UPDATE, run_update, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer"},
+    {AST_INPUT, run_input, IN_MODEL, "a model"},
+    {AST_LOSS, run_loss, IN_MODEL, "a model"},
+    {AST_METRIC, run_metric, IN_MODEL, "a model"},
+    {AST_OUTPUT, run_output, IN_MODEL, "a model"},
+    {AST_GRADIENT, run_gradient, IN_MODEL, "a model"},
+    {AST_FREEZE, run_freeze, IN_MODEL, "a model"},
+    {AST_INIT_FROM, run_init_from, IN_MODEL, "a model"},
+};
+
+static void run_statement(Sema *s, const Ast *a)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].kind != a->kind)
+            continue;
+        if (rows[i].frames & (1u << s->frame->kind))
+            rows[i].run(s, a);
+        else
+            diag_error(s->diag, a->span, "this statement belongs in %s", rows[i].where);
+        return;
+    }
+    diag_error(s->diag, a->span, "this statement cannot stand here");
+}
+
+/* Inside a call the first error ends the body; in the model later statements are looked at too. */
+void run_body(Sema *s, const AstList *body)
+{
+    const int errors = diag_error_count(s->diag);
+    for (int i = 0; i < body->count && !s->frame->returned; i++) {
+        run_statement(s, body->data[i]);
+        if (s->frame->kind != FRAME_MODEL && diag_error_count(s->diag) > errors)
+            return;
+    }
+}

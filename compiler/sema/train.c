@@ -1,0 +1,281 @@
+/* The train block: one row an entry; what each takes and where it goes. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+typedef struct EntryRow {
+    const char *name;
+    const char *usage;
+    bool (*read)(Sema *s, const Ast *entry);
+} EntryRow;
+
+static bool is_word(const Ast *a, const char *word)
+{
+    return a->kind == AST_NAME && !strcmp(a->name, word);
+}
+
+static bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out)
+{
+    if (!eval_integer(s, item, what, out))
+        return false;
+    if (*out > 0)
+        return true;
+    diag_error(s->diag, item->span, "%s must be at least 1", what);
+    return false;
+}
+
+static bool expect_items(Sema *s, const Ast *e, int least, int most, const char *usage)
+{
+    if (e->items.count >= least && e->items.count <= most)
+        return true;
+    diag_error(s->diag, e->span, "write it so: %s", usage);
+    return false;
+}
+
+/* ---- data sources ------------------------------------------------------------------------------------- */
+
+typedef struct SourceRow {
+    const char *name, *positional, *named;
+} SourceRow;
+
+#define SOURCE(name, positional, named) {#name, positional, named},
+static const SourceRow sources[] = {
+#include "sources.def"
+};
+#undef SOURCE
+
+enum { SOURCE_COUNT = sizeof sources / sizeof *sources };
+
+static bool lists(const char *words, const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at += length)
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == 0))
+            return true;
+    return false;
+}
+
+static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainSource *out)
+{
+    const bool named = item->kind == AST_ARGUMENT;
+    const Ast *value = named ? item->left : item;
+    const char *key = named ? item->name : row->positional;
+    if (named && strcmp(row->named, "*") && !lists(row->named, key) && strcmp(row->positional, key)) {
+        diag_error(s->diag, item->span, "`%s` has no option `%s`", row->name, key);
+        diag_help(s->diag, "its options are: %s%s%s", row->positional, *row->positional ? " " : "", row->named);
+        return false;
+    }
+    if (!named && !*row->positional) {
+        diag_error(s->diag, item->span, "`%s` names its files: %s(image = \"…\", label = \"…\")", row->name, row->name);
+        return false;
+    }
+    s->symbols = true;
+    Value *v = eval(s, value);
+    s->symbols = false;
+    if (!v)
+        return false;
+    TrainOption option = {key, v->text, v->number};
+    if (v->kind == VALUE_TRUTH)
+        option.text = v->number != 0 ? "yes" : "no";
+    else if (v->kind != VALUE_NUMBER && v->kind != VALUE_STRING && v->kind != VALUE_SYMBOL) {
+        diag_error(s->diag, value->span, "expected a string, a word or a number, found %s", value_describe(s, v));
+        return false;
+    }
+    vec_push(s->arena, &out->options, option);
+    return true;
+}
+
+static TrainSource *read_source(Sema *s, const Ast *call)
+{
+    const char *names[SOURCE_COUNT];
+    const char *name = call->kind == AST_CALL && call->left->kind == AST_NAME ? call->left->name : "";
+    for (int i = 0; i < SOURCE_COUNT; i++) {
+        names[i] = sources[i].name;
+        if (strcmp(name, names[i]))
+            continue;
+        TrainSource *out = arena_new(s->arena, TrainSource, 1);
+        out->kind = names[i];
+        for (int k = 0; k < call->items.count; k++)
+            if (!source_option(s, &sources[i], call->items.data[k], out))
+                return NULL;
+        return out;
+    }
+    Text known;
+    text_init(&known, s->arena);
+    for (int i = 0; i < SOURCE_COUNT; i++)
+        text_printf(&known, "%s%s", i ? ", " : "", sources[i].name);
+    const char *near = diag_nearest(name, names, SOURCE_COUNT);
+    diag_error(s->diag, call->span, "unknown data source; there are %s", known.data);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+    return NULL;
+}
+
+static bool read_data(Sema *s, const Ast *e)
+{
+    if (!expect_items(s, e, 1, 1, "data csv(\"file.csv\", target = last)"))
+        return false;
+    s->program->train.data = read_source(s, e->items.data[0]);
+    return s->program->train.data != NULL;
+}
+
+static bool read_holdout(Sema *s, const Ast *e)
+{
+    Train *t = &s->program->train;
+    if (!expect_items(s, e, 1, 1, "holdout 0.2, or holdout csv(\"test.csv\", target = last)"))
+        return false;
+    if (e->items.data[0]->kind == AST_CALL)
+        return (t->holdout = read_source(s, e->items.data[0])) != NULL;
+    Value *v = eval_number(s, e->items.data[0], "the part held out");
+    if (v && (v->number <= 0 || v->number >= 1))
+        diag_error(s->diag, e->items.data[0]->span, "the part held out lies between 0 and 1, found %g", v->number);
+    t->holdout_fraction = v ? v->number : 0;
+    return v != NULL;
+}
+
+/* ---- how long, how often ------------------------------------------------------------------------------- */
+
+static bool read_batch(Sema *s, const Ast *e)
+{
+    Train *t = &s->program->train;
+    const char *usage = "batch 32, or batch 12 accumulate 4";
+    if (e->items.count != 1 && !(e->items.count == 3 && is_word(e->items.data[1], "accumulate")))
+        return expect_items(s, e, 1, 0, usage);
+    return read_count(s, e->items.data[0], "the batch", &t->batch) &&
+           (e->items.count == 1 || read_count(s, e->items.data[2], "the accumulated batches", &t->accumulate));
+}
+
+static bool read_epochs(Sema *s, const Ast *e)
+{
+    return expect_items(s, e, 1, 1, "epochs 30") && read_count(s, e->items.data[0], "epochs", &s->program->train.epochs);
+}
+
+static bool read_steps(Sema *s, const Ast *e)
+{
+    return expect_items(s, e, 1, 1, "steps 5000") && read_count(s, e->items.data[0], "steps", &s->program->train.steps);
+}
+
+static bool read_evaluate(Sema *s, const Ast *e)
+{
+    Train *t = &s->program->train;
+    const char *usage = "evaluate every 250 steps, or evaluate every 2 epochs";
+    if (e->items.count != 3 || !is_word(e->items.data[0], "every") ||
+        (!is_word(e->items.data[2], "steps") && !is_word(e->items.data[2], "epochs")))
+        return expect_items(s, e, 1, 0, usage);
+    t->evaluate_in_epochs = is_word(e->items.data[2], "epochs");
+    return read_count(s, e->items.data[1], "the interval", &t->evaluate_every);
+}
+
+static bool read_checkpoint(Sema *s, const Ast *e)
+{
+    Train *t = &s->program->train;
+    const AstList *i = &e->items;
+    const bool direction = i->count == 4 && (is_word(i->data[3], "lowest") || is_word(i->data[3], "highest"));
+    if ((i->count != 3 && !direction) || !is_word(i->data[0], "best") || !is_word(i->data[1], "by") ||
+        i->data[2]->kind != AST_NAME)
+        return expect_items(s, e, 1, 0, "checkpoint best by loss, or checkpoint best by rmse lowest");
+    t->best_by = i->data[2]->name;
+    /* Losses are better when lower; of metrics we know only what they say. */
+    t->best_is_larger = direction ? is_word(i->data[3], "highest") : strcmp(t->best_by, "loss") != 0;
+    return true;
+}
+
+static bool read_stop(Sema *s, const Ast *e)
+{
+    const AstList *i = &e->items;
+    if (i->count != 5 || !is_word(i->data[0], "after") || !is_word(i->data[2], "evaluations") ||
+        !is_word(i->data[3], "without") || !is_word(i->data[4], "improvement"))
+        return expect_items(s, e, 1, 0, "stop after 10 evaluations without improvement");
+    return read_count(s, i->data[1], "the evaluations", &s->program->train.patience);
+}
+
+static bool read_seed(Sema *s, const Ast *e)
+{
+    int64_t seed;
+    if (!expect_items(s, e, 1, 1, "seed 1") || !eval_integer(s, e->items.data[0], "the seed", &seed))
+        return false;
+    s->program->train.seed = (uint64_t)seed;
+    return true;
+}
+
+static bool read_shuffle(Sema *s, const Ast *e)
+{
+    return expect_items(s, e, 1, 1, "shuffle false") &&
+           eval_truth(s, e->items.data[0], "shuffle", &s->program->train.shuffle);
+}
+
+static bool read_optimizer(Sema *s, const Ast *e)
+{
+    if (!expect_items(s, e, 1, 1, "optimizer adam(lr = 1e-3)"))
+        return false;
+    s->optimizer = e->items.data[0];
+    return true;
+}
+
+static bool read_clip_norm(Sema *s, const Ast *e)
+{
+    if (!expect_items(s, e, 1, 1, "clip_norm 1.0"))
+        return false;
+    Value *v = eval_number(s, e->items.data[0], "the norm");
+    if (v && v->number <= 0)
+        diag_error(s->diag, e->items.data[0]->span, "the norm must be above 0, found %g", v->number);
+    s->clip_norm = v ? v->number : 0;
+    return v != NULL;
+}
+
+static const EntryRow rows[] = {
+    {"data", "data csv(\"file.csv\", target = last)", read_data},
+    {"holdout", "holdout 0.2", read_holdout},
+    {"batch", "batch 32", read_batch},
+    {"epochs", "epochs 30", read_epochs},
+    {"steps", "steps 5000", read_steps},
+    {"optimizer", "optimizer adam(lr = 1e-3)", read_optimizer},
+    {"clip_norm", "clip_norm 1.0", read_clip_norm},
+    {"evaluate", "evaluate every 250 steps", read_evaluate},
+    {"checkpoint", "checkpoint best by loss", read_checkpoint},
+    {"stop", "stop after 10 evaluations without improvement", read_stop},
+    {"seed", "seed 1", read_seed},
+    {"shuffle", "shuffle false", read_shuffle},
+};
+
+enum { ROW_COUNT = sizeof rows / sizeof *rows };
+
+static bool read_entry(Sema *s, const Ast *entry)
+{
+    const char *names[ROW_COUNT];
+    for (int i = 0; i < ROW_COUNT; i++) {
+        names[i] = rows[i].name;
+        if (!strcmp(entry->name, names[i]))
+            return rows[i].read(s, entry);
+    }
+    const char *near = diag_nearest(entry->name, names, ROW_COUNT);
+    diag_error(s->diag, entry->name_span, "the train block has no entry `%s`", entry->name);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+    return false;
+}
+
+bool read_train(Sema *s)
+{
+    Train *t = &s->program->train;
+    *t = (Train){.batch = 32, .accumulate = 1, .seed = 1, .shuffle = true, .evaluate_in_epochs = true};
+    const AstList none = {0};
+    const AstList *body = s->train ? &s->train->body : &none;
+    bool ok = true;
+    for (int i = 0; i < body->count; i++) {
+        for (int k = 0; k < i; k++)
+            if (body->data[k]->name == body->data[i]->name) {
+                diag_error(s->diag, body->data[i]->span, "`%s` is given twice", body->data[i]->name);
+                diag_note(s->diag, body->data[k]->span, "first here");
+                ok = false;
+            }
+        ok = read_entry(s, body->data[i]) && ok;
+    }
+    if (t->epochs && t->steps) {
+        diag_error(s->diag, s->train->span, "a training ends after epochs or after steps, not both");
+        ok = false;
+    }
+    if (!t->epochs && !t->steps)
+        t->epochs = 10;
+    return ok;
+}
