@@ -6,7 +6,7 @@
 
 size_t port_size(const gradc_port *p)
 {
-    return (size_t)p->count * dtype_size(p->type);
+    return (size_t)p->count * raw_size(p->type);
 }
 
 void batch_create(Batch *b, const gradc_port *ports, int port_count, size_t capacity)

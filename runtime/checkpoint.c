@@ -26,9 +26,9 @@ static bool is_optimizer(const gradc_tensor *t)
 static void add_entry(Checkpoint *c, const gradc_tensor *t)
 {
     TensorEntry *entry = &c->entries[c->count];
-    uint64_t size = t->count * dtype_size(t->type);
+    uint64_t size = t->count * raw_size(t->type);
     entry->name = text_format("%s%s", is_optimizer(t) ? OPTIMIZER : "", t->name);
-    strcpy(entry->type, dtype_name(t->type));
+    strcpy(entry->type, raw_name(t->type));
     entry->rank = t->rank;
     entry->shape = memory_get((size_t)t->rank, sizeof *entry->shape);
     memcpy(entry->shape, t->shape, (size_t)t->rank * sizeof *entry->shape);
@@ -46,7 +46,7 @@ void checkpoint_create(Checkpoint *c, const gradc_model *model)
                       .tensors = memory_get(n, sizeof *c->tensors)};
     for (size_t size = 8; size; size /= 2) /* wide types first: everything stays aligned */
         for (size_t i = 0; i < n; i++)
-            if (is_saved(&model->tensors[i]) && dtype_size(model->tensors[i].type) == size)
+            if (is_saved(&model->tensors[i]) && raw_size(model->tensors[i].type) == size)
                 add_entry(c, &model->tensors[i]);
 }
 
@@ -160,11 +160,11 @@ static void compare_entry(const TensorEntry *mine, const TensorEntry *theirs, Er
     char a[SHAPE_TEXT], b[SHAPE_TEXT];
     if (!theirs)
         error_add(differences, "  %s: not in the file; %s %s in the model", mine->name, mine->type,
-                  shape_text(a, mine->rank, mine->shape));
+                  shape_write(a, mine->rank, mine->shape));
     else if (!same_form(mine, theirs))
         error_add(differences, "  %s: %s %s in the file, %s %s in the model", mine->name,
-                  theirs->type, shape_text(b, theirs->rank, theirs->shape), mine->type,
-                  shape_text(a, mine->rank, mine->shape));
+                  theirs->type, shape_write(b, theirs->rank, theirs->shape), mine->type,
+                  shape_write(a, mine->rank, mine->shape));
 }
 
 static bool is_wanted(const char *name, CheckpointPart part)

@@ -80,15 +80,15 @@ static int dispatch(const gradc_model *model, const gradc_model *checked, const 
 {
     switch (o->command[0]) {
     case 't':
-        return command_train(model, o);
+        return train_command(model, o);
     case 'e':
-        return command_evaluate(model, o);
+        return evaluate_command(model, o);
     case 'p':
-        return command_predict(model, o);
+        return predict_command(model, o);
     case 'g':
-        return command_gradcheck(model, checked, o);
+        return gradcheck_command(model, checked, o);
     default:
-        return command_info(model, o);
+        return info_command(model, o);
     }
 }
 

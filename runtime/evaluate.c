@@ -63,7 +63,7 @@ static void measure(Evaluation *v, const char *path)
     free(values);
 }
 
-int command_evaluate(const gradc_model *model, const Options *o)
+int evaluate_command(const gradc_model *model, const Options *o)
 {
     Evaluation v = {.what = ""};
     instance_create(&v.instance, model, model->train->seed, cli_thread_count(o));

@@ -191,7 +191,7 @@ static void random_batch(Check *c, uint64_t seed)
     for (int i = 0; i < m->input_count; i++) {
         const gradc_port *p = &m->inputs[i];
         for (uint64_t k = 0; k < p->count * c->n; k++)
-            number_put(p->type, c->batch.rows[i] + k * dtype_size(p->type),
+            number_put(p->type, c->batch.rows[i] + k * raw_size(p->type),
                        random_value(p, seed, (uint32_t)i, (uint32_t)k));
     }
     printf("random inputs: there is no data to read\n");
@@ -224,7 +224,7 @@ static bool choose_batch(Check *c, uint64_t seed)
     return true;
 }
 
-int command_gradcheck(const gradc_model *model, const gradc_model *checked, const Options *o)
+int gradcheck_command(const gradc_model *model, const gradc_model *checked, const Options *o)
 {
     Check c = {.options = o, .tolerance = o->tolerance};
     uint64_t seed = o->has_seed ? o->seed : model->train->seed;

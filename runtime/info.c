@@ -21,7 +21,7 @@ static void print_ports(const char *title, const gradc_port *ports, int count, i
     for (int i = 0; i < count; i++)
         if (ports[i].is_target == targets)
             printf("%-9s %-20s %-16s %s\n", title, ports[i].name,
-                   shape_text(shape, ports[i].rank, ports[i].shape),
+                   shape_write(shape, ports[i].rank, ports[i].shape),
                    type_text(type, sizeof type, &ports[i]));
 }
 
@@ -50,7 +50,7 @@ static void print_layers(const gradc_model *m)
     for (int i = 0; i < m->layer_count; i++) {
         const gradc_layer *l = &m->layers[i];
         printf("%-*s  %-16s  %-18s  %12s  %14s\n", width, l->name, l->kind,
-               shape_text(shape, l->rank, l->shape), grouped(a, l->parameters), grouped(b, l->flops));
+               shape_write(shape, l->rank, l->shape), grouped(a, l->parameters), grouped(b, l->flops));
         flops += l->flops;
     }
     for (int i = 0; i < m->tensor_count; i++)
@@ -118,7 +118,7 @@ static void print_values(const gradc_model *m)
             printf("%-9s %-20s %g\n", "hyper", m->tensors[i].name, m->tensors[i].initial);
 }
 
-int command_info(const gradc_model *m, const Options *o)
+int info_command(const gradc_model *m, const Options *o)
 {
     printf("model %s of %s, in %s, ABI %u\n\n", m->name, m->source, m->real == GRADC_F64 ? "f64" : "f32",
            m->abi);

@@ -30,13 +30,13 @@ void *tensor_data(const Instance *in, const gradc_tensor *t)
     return (char *)in->self + t->offset;
 }
 
-size_t dtype_size(gradc_dtype type)
+size_t raw_size(gradc_dtype type)
 {
     static const size_t sizes[] = {1, 1, 2, 4, 4, 8};
     return sizes[type];
 }
 
-const char *dtype_name(gradc_dtype type)
+const char *raw_name(gradc_dtype type)
 {
     static const char *const names[] = {"BOOL", "U8", "U16", "I32", "F32", "F64"};
     return names[type];
@@ -51,7 +51,7 @@ double number_get(gradc_dtype type, const void *at)
         float f32;
         double f64;
     } v;
-    memcpy(&v, at, dtype_size(type));
+    memcpy(&v, at, raw_size(type));
     switch (type) {
     case GRADC_BOOL:
     case GRADC_U8:
@@ -95,10 +95,10 @@ void number_put(gradc_dtype type, void *at, double value)
         v.f64 = value;
         break;
     }
-    memcpy(at, &v, dtype_size(type));
+    memcpy(at, &v, raw_size(type));
 }
 
-const char *shape_text(char *buffer, int rank, const int64_t *shape)
+const char *shape_write(char *buffer, int rank, const int64_t *shape)
 {
     size_t used = (size_t)snprintf(buffer, SHAPE_TEXT, "(");
     for (int i = 0; i < rank && used < SHAPE_TEXT; i++)

@@ -78,13 +78,13 @@ typedef struct Instance {
 void instance_create(Instance *in, const gradc_model *model, uint64_t seed, size_t threads);
 void instance_destroy(Instance *in);
 void *tensor_data(const Instance *in, const gradc_tensor *t);
-size_t dtype_size(gradc_dtype type);
-const char *dtype_name(gradc_dtype type); /* as safetensors writes it: F32 */
+size_t raw_size(gradc_dtype type);
+const char *raw_name(gradc_dtype type); /* as safetensors writes it: F32 */
 double number_get(gradc_dtype type, const void *at);
 void number_put(gradc_dtype type, void *at, double value);
 /* (2, 3) or (); into a buffer of SHAPE_TEXT. */
 #define SHAPE_TEXT 160
-const char *shape_text(char *buffer, int rank, const int64_t *shape);
+const char *shape_write(char *buffer, int rank, const int64_t *shape);
 
 /* ---- hyper.c: numbers the caller may set -------------------------------------------------------- */
 
@@ -357,11 +357,11 @@ void view_measure(const Instance *in, Batch *b, const View *v, double *sums, dou
 
 /* ---- the commands: train.c, evaluate.c, predict.c, gradcheck.c, info.c -------------------------------------- */
 
-int command_train(const gradc_model *model, const Options *o);
-int command_evaluate(const gradc_model *model, const Options *o);
-int command_predict(const gradc_model *model, const Options *o);
-int command_gradcheck(const gradc_model *model, const gradc_model *checked, const Options *o);
-int command_info(const gradc_model *model, const Options *o);
+int train_command(const gradc_model *model, const Options *o);
+int evaluate_command(const gradc_model *model, const Options *o);
+int predict_command(const gradc_model *model, const Options *o);
+int gradcheck_command(const gradc_model *model, const gradc_model *checked, const Options *o);
+int info_command(const gradc_model *model, const Options *o);
 
 /* Tells an error on stderr as `program: text`, frees it, and returns status 1. */
 int cli_fail(Error *e);

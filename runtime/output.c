@@ -160,7 +160,7 @@ static void put_row(Writer *w, void *const *outputs, size_t row)
     for (int i = w->first; i < w->last; i++) {
         const gradc_port *p = &w->model->outputs[i];
         const char *at = (const char *)outputs[i] + row * port_size(p);
-        for (uint64_t k = 0; k < p->count; k++, at += dtype_size(p->type)) {
+        for (uint64_t k = 0; k < p->count; k++, at += raw_size(p->type)) {
             if (i > w->first || k)
                 fputc(',', w->file);
             put_value(w, i, at);

@@ -76,7 +76,7 @@ static bool predict_into(Prediction *p, const Options *o)
     return ok;
 }
 
-int command_predict(const gradc_model *model, const Options *o)
+int predict_command(const gradc_model *model, const Options *o)
 {
     Prediction p = {0};
     instance_create(&p.instance, model, model->train->seed, cli_thread_count(o));

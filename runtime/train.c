@@ -228,7 +228,7 @@ static void clean_up(Training *t)
     error_clear(&t->error);
 }
 
-int command_train(const gradc_model *model, const Options *o)
+int train_command(const gradc_model *model, const Options *o)
 {
     Training t = {.loop.options = o, .loop.instance = &t.instance};
     t.loop.at.seed = o->has_seed ? o->seed : model->train->seed;

@@ -119,7 +119,7 @@ static bool check_shape(const Array *a, const gradc_port *p, const char *path, E
         return error_set(e, "%s: holds a single number, not one example after another", path);
     error_set(e, "%s: each of the %llu examples has shape %s, but %s has shape %s", path,
               (unsigned long long)a->dims[0], theirs, p->name,
-              shape_text(mine, p->rank, p->shape));
+              shape_write(mine, p->rank, p->shape));
     return error_add(e, "give %s the file's shape in the model, and reshape it there", p->name);
 }
 
@@ -139,7 +139,7 @@ static bool check_rows(const Field *f, size_t count, const gradc_port *p, const 
                                       p->type == GRADC_I32))
         return true; /* every bit pattern is a value */
     char reason[REASON_TEXT];
-    size_t size = dtype_size(p->type);
+    size_t size = raw_size(p->type);
     for (size_t row = 0; row < count; row++)
         for (uint64_t i = 0; i < p->count; i++) {
             const uint8_t *at = f->data + row * f->stride + i * size;
@@ -169,7 +169,7 @@ static uint64_t place(const Array *a, size_t row, uint64_t i)
 static bool convert_rows(Field *f, const Array *a, const gradc_port *p, const char *path, Error *e)
 {
     char reason[REASON_TEXT];
-    size_t count = (size_t)a->dims[0], size = dtype_size(p->type);
+    size_t count = (size_t)a->dims[0], size = raw_size(p->type);
     uint8_t *out = field_own(f, count, p);
     for (size_t row = 0; row < count; row++) {
         const uint8_t *from = a->fortran ? a->data : a->data + row * a->stride;

@@ -13,10 +13,11 @@ static int compare_cells(const void *a, const void *b)
     return order ? order : (x->length > y->length) - (x->length < y->length);
 }
 
-static bool is_whole(const Cell *c)
+/* Not a missing value, and not a number: those stand for themselves. */
+static bool is_word(const Cell *c)
 {
     double v;
-    return c->length == 0 || (cell_number(c, &v) && v == (double)(int64_t)v);
+    return c->length && !cell_number(c, &v);
 }
 
 void categories_collect(Names *names, const Csv *csv, size_t first_row, const int *columns,
@@ -28,7 +29,7 @@ void categories_collect(Names *names, const Csv *csv, size_t first_row, const in
     for (size_t row = first_row; row < csv->rows; row++)
         for (size_t i = 0; i < count; i++) {
             const Cell *c = &csv->cells[row * csv->columns + (size_t)columns[i]];
-            words |= !is_whole(c);
+            words |= is_word(c);
             if (c->length)
                 cells[total++] = c;
         }

@@ -149,7 +149,7 @@ static bool fill_port(Table *t, int port)
         return false;
     uint8_t *out = field_own(&t->set->fields[port], t->csv->rows - t->header, p);
     for (int i = 0; i < t->counts[port]; i++)
-        if (!fill_column(t, port, i, out + (size_t)i * dtype_size(p->type), port_size(p)))
+        if (!fill_column(t, port, i, out + (size_t)i * raw_size(p->type), port_size(p)))
             return false;
     return true;
 }
