@@ -375,7 +375,7 @@ static Interval term_interval(const Term *t)
     Interval v;
     switch (t->kind) {
     case TERM_INDEX:
-        v = (Interval){0, larger(t->index->extent - 1, 0)};
+        v = (Interval){0, t->index->extent > 0 ? t->index->extent - 1 : FAR};
         break;
     case TERM_QUOTIENT:
         v = affine_interval(t->inner);

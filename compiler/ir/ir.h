@@ -34,7 +34,8 @@ bool dtype_is_integer(DType t); /* u8, u16, i32 */
 typedef struct Index {
     const char *name;
     int id;              /* unique in the pool; the order of creation                           */
-    int64_t extent;      /* values 0 … extent-1; for an index over the batch, the most          */
+    int64_t extent;      /* values 0 … extent-1; for an index over the batch, the most; 0 while
+                            it is not known: then nothing is concluded from it                  */
     int64_t per_example; /* 0: a fixed extent; k: the extent at run time is k * examples given  */
     Span span;
 } Index;
@@ -348,6 +349,8 @@ typedef struct Evaluation {
     uint64_t seed, step;
     double scale;
     bool first;
+    const double *sums; /* what SCALAR_SUM reads */
+    double examples_summed;
     double **values; /* per node id */
 } Evaluation;
 
