@@ -29,7 +29,7 @@ typedef struct Options {
 } Options;
 
 /* Exits after --help and --version (0) and after a wrong command line (2). */
-Options options_read(Arena *a, int argc, char **argv);
+Options command_line_read(Arena *a, int argc, char **argv);
 
 /* ---- pipeline.c ----------------------------------------------------------------------------------- */
 

@@ -53,7 +53,7 @@ static int dispatch(Compilation *c)
 int main(int argc, char **argv)
 {
     Arena *a = arena_create();
-    Options options = options_read(a, argc, argv);
+    Options options = command_line_read(a, argc, argv);
     Compilation c = {.arena = a, .options = &options, .log = {.arena = a}};
     c.syntax.arena = a;
     c.syntax.names = interner_create(a);

@@ -189,7 +189,7 @@ static void split_trainer(Options *o, int *argc, char **argv)
         }
 }
 
-Options options_read(Arena *a, int argc, char **argv)
+Options command_line_read(Arena *a, int argc, char **argv)
 {
     Options o = {.emit = emit_kind_find("exe"), .colour = -1, .code = {.optimize = 2}};
     o.command = read_command(&argc, &argv);

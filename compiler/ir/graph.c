@@ -47,6 +47,12 @@ static const char *unique_name(Graph *g, const char *name)
     return unique;
 }
 
+void graph_rename(Graph *g, Node *n, const char *name)
+{
+    if (n->name != intern(g->names, name))
+        n->name = unique_name(g, name);
+}
+
 /* ---- nodes ------------------------------------------------------------------------------------------ */
 
 Graph *graph_create(ExprPool *p, Interner *names, const char *name, int64_t batch)

@@ -313,6 +313,8 @@ Node *graph_tensor(Graph *g, Tensor *tensor); /* the same */
 Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, const double *data, Span span);
 Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank, Span span);
 void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor, int slot);
+/* Another name, made unique likewise. */
+void graph_rename(Graph *g, Node *n, const char *name);
 /* Is the node's first index over the batch? */
 bool node_is_batched(const Node *n);
 int64_t node_elements(const Node *n); /* at the largest batch */

@@ -13,20 +13,9 @@ static const char *plain_name(Sema *s, const char *name)
     return intern(s->names, copy);
 }
 
-static bool name_taken(const Graph *g, const char *name, const Node *but)
-{
-    for (int i = 0; i < g->nodes.count; i++)
-        if (g->nodes.data[i] != but && g->nodes.data[i]->name == name)
-            return true;
-    return false;
-}
-
 void node_rename(Sema *s, Node *n, const char *name)
 {
-    const char *base = plain_name(s, name), *candidate = base;
-    for (int k = 2; name_taken(s->graph, candidate, n); k++)
-        candidate = intern(s->names, arena_format(s->arena, "%s_%d", base, k));
-    n->name = candidate;
+    graph_rename(s->graph, n, plain_name(s, name));
 }
 
 typedef struct Coordinate {

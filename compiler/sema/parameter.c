@@ -1,6 +1,7 @@
 /* Parameters, states and their starts; updates; stated gradients; hyper-parameters. */
 #include "sema/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 Tensor *tensor_find(Sema *s, const char *name)
@@ -127,10 +128,22 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
     return make_node(s, t->name, e, rank ? dims : shape_indices(s, t->shape, t->rank), t->rank, NULL, NULL, 0, t->span);
 }
 
+/* The shortest digits that read back as the same number. */
+static void print_number(Text *out, double number)
+{
+    char digits[40];
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, number);
+        if (strtod(digits, NULL) == number)
+            break;
+    }
+    text_append(out, digits);
+}
+
 static void print_value(Text *out, const Value *v)
 {
     if (v->kind == VALUE_NUMBER) {
-        text_printf(out, "%.17g", v->number);
+        print_number(out, v->number);
     } else if (v->kind == VALUE_TRUTH) {
         text_append(out, v->number != 0 ? "true" : "false");
     } else if (v->kind == VALUE_LIST) {

@@ -40,7 +40,7 @@ static bool port_type(Sema *s, const Ast *a, Port *port)
             return false;
         }
         if (!wanted) {
-            /* In a gradient check everything real is double. */
+            /* Reals have one type throughout a model. */
             if (dtype_is_real(port->type) && s->program->real == TYPE_F64)
                 port->type = TYPE_F64;
             return true;

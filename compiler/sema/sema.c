@@ -191,6 +191,17 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* One input declared f64 makes all of the model's numbers double. */
+static bool wants_double(const Ast *model)
+{
+    for (int i = 0; i < model->body.count; i++) {
+        const Ast *a = model->body.data[i];
+        if (a->kind == AST_INPUT && a->left->kind == AST_NAME && !strcmp(a->left->name, "f64"))
+            return true;
+    }
+    return false;
+}
+
 Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
 {
     Sema *s = arena_new(syntax->arena, Sema, 1);
@@ -204,17 +215,16 @@ Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
     p->arena = s->arena;
     p->names = s->names;
     p->sources = syntax->sources;
-    p->real = options->real;
-    p->pool = expr_pool_create(s->arena, options->real);
     p->source_file = base_name(source_get(syntax->sources, file->span.file)->path);
     read_library(s);
     read_file(s, file, false, true, 0);
     if (!choose_model(s, file))
         return NULL;
     p->name = s->model->name;
+    p->real = wants_double(s->model) ? TYPE_F64 : options->real;
+    p->pool = expr_pool_create(s->arena, p->real);
     frame_enter(s, FRAME_MODEL, s->model, false, "");
-    if (!read_train(s))
-        return NULL;
+    read_train(s); /* its errors are counted below: the model's own come in the same run */
     s->batch = index_new(p->pool, intern(s->names, "batch"), p->train.batch, 1, SPAN_NONE);
     s->element = index_new(p->pool, intern(s->names, "element"), 1, 0, SPAN_NONE);
     s->element_batched = index_new(p->pool, intern(s->names, "element"), 1, 0, SPAN_NONE);
@@ -222,7 +232,7 @@ Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
     s->init = s->graph;
     s->graph = graph_create(p->pool, s->names, "ports", p->train.batch);
     declare_ports(s);
-    return diag_error_count(s->diag) ? NULL : s;
+    return s;
 }
 
 Program *sema_program(Sema *s)
@@ -389,5 +399,5 @@ void sema_print_tail(Text *out, Sema *s)
     if (!s->train)
         return;
     text_append(out, "\n");
-    ast_format(out, s->train, source_get(s->syntax->sources, s->train->span.file));
+    ast_format(out, s->train, NULL);
 }
