@@ -99,14 +99,28 @@ static void check_element(Check *c, double *w, double exact, uint64_t element, R
     }
 }
 
+static int count_role(const gradc_model *m, gradc_role role, bool frozen_too, int end)
+{
+    int count = 0;
+    for (int i = 0; i < end; i++)
+        count += m->tensors[i].role == role && (frozen_too || !m->tensors[i].frozen);
+    return count;
+}
+
+/* Gradients stand in the order of their parameters; frozen ones may have none. */
 static const gradc_tensor *gradient_of(const gradc_model *m, int parameter)
 {
-    int place = 0;
-    for (int i = 0; i < parameter; i++)
-        place += m->tensors[i].role == GRADC_PARAM;
-    for (int i = 0; i < m->tensor_count; i++)
+    int all = m->tensor_count;
+    bool frozen_too = count_role(m, GRADC_GRADIENT, true, all) == count_role(m, GRADC_PARAM, true, all);
+    int place = count_role(m, GRADC_PARAM, frozen_too, parameter);
+    if (m->tensors[parameter].frozen && !frozen_too)
+        return NULL;
+    for (int i = 0; i < all; i++)
         if (m->tensors[i].role == GRADC_GRADIENT && place-- == 0)
-            return &m->tensors[i];
+            return m->tensors[i].count == m->tensors[parameter].count &&
+                           m->tensors[i].type == GRADC_F64
+                       ? &m->tensors[i]
+                       : NULL;
     return NULL;
 }
 
@@ -154,8 +168,12 @@ static int check_all(Check *c)
            width, "parameter", "checked", "error", "exact", "numeric");
     for (int i = 0; i < m->tensor_count; i++) {
         const gradc_tensor *t = &m->tensors[i], *g;
-        if (t->role != GRADC_PARAM || !(g = gradient_of(m, i)))
+        if (t->role != GRADC_PARAM)
             continue;
+        if (!(g = gradient_of(m, i))) {
+            printf("%-*s  has no gradient (%s)\n", width, t->name, t->frozen ? "frozen" : "skipped");
+            continue;
+        }
         Result r = {0};
         check_tensor(c, t, g, &r);
         print_result(t, &r, width);
