@@ -336,7 +336,8 @@ static const ScalarFunction scalar_asinh = {
 /* 1 / sqrt(x^2 - 1), without cancellation near 1. */
 static const Expr *acosh_derivative(ExprPool *p, const Expr *y, int operand)
 {
-    return call(p, &scalar_rsqrt, expr_neg(p, one_minus_square(p, y->args[0])));
+    const Expr *x = y->args[0], *one = number(p, 1);
+    return call(p, &scalar_rsqrt, expr_mul(p, expr_sub(p, x, one), expr_add(p, x, one)));
 }
 
 LIBRARY_VALUE(acosh)

@@ -168,9 +168,6 @@ const ScalarFunction scalar_neg = {
 /* d x^p / dx = p * x^(p-1), and 0 for p = 0 even where x^(p-1) is infinite. */
 static const Expr *pow_base_derivative(ExprPool *p, const Expr *x, const Expr *exponent)
 {
-    double c;
-    if (expr_is_const(exponent, &c) && c == 2) /* by far the commonest; leaves no pow behind */
-        return expr_mul(p, exponent, x);
     const Expr *less = expr_sub(p, exponent, one(p));
     const Expr *slope = expr_mul(p, exponent, call2(p, &scalar_pow, x, less));
     return expr_select(p, call2(p, &scalar_eq, exponent, zero(p)), zero(p), slope);
