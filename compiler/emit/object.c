@@ -100,7 +100,7 @@ static bool write_file(Arena *a, const char *path, const char *data, size_t leng
         good = write_aside(a, path, data, length);
     }
     if (!good)
-        *error = arena_format(a, "cannot write %s: %s", !strcmp(path, "-") ? "the output" : path, strerror(errno));
+        *error = arena_format(a, "cannot write: %s", strerror(errno));
     return good;
 }
 
