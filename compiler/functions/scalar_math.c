@@ -135,7 +135,7 @@ LIBRARY_VALUE(exp)
 
 const ScalarFunction scalar_exp = {
     .name = "exp", .arity = 1, .signature = SIGNATURE_REAL, .doc = "exponential function",
-    .derivative = exp_derivative, .value = exp_value, .lower = math_exp, .cost = 12,
+    .derivative = exp_derivative, .value = exp_value, .lower = math_exp, .cost = 17,
 };
 
 static const Expr *expm1_derivative(ExprPool *p, const Expr *y, int operand)
@@ -147,7 +147,7 @@ LIBRARY_VALUE(expm1)
 
 static const ScalarFunction scalar_expm1 = {
     .name = "expm1", .arity = 1, .signature = SIGNATURE_REAL, .doc = "exp(x) - 1, accurate near 0",
-    .derivative = expm1_derivative, .value = expm1_value, .lower = math_expm1, .cost = 18,
+    .derivative = expm1_derivative, .value = expm1_value, .lower = math_expm1, .cost = 22,
 };
 
 static const Expr *log_derivative(ExprPool *p, const Expr *y, int operand)
@@ -159,7 +159,7 @@ LIBRARY_VALUE(log)
 
 const ScalarFunction scalar_log = {
     .name = "log", .arity = 1, .signature = SIGNATURE_REAL, .doc = "natural logarithm",
-    .derivative = log_derivative, .value = log_value, .lower = math_log, .cost = 18,
+    .derivative = log_derivative, .value = log_value, .lower = math_log, .cost = 28,
 };
 
 static const Expr *log1p_derivative(ExprPool *p, const Expr *y, int operand)
@@ -171,7 +171,7 @@ LIBRARY_VALUE(log1p)
 
 static const ScalarFunction scalar_log1p = {
     .name = "log1p", .arity = 1, .signature = SIGNATURE_REAL, .doc = "log(1 + x), accurate near 0",
-    .derivative = log1p_derivative, .value = log1p_value, .lower = math_log1p, .cost = 24,
+    .derivative = log1p_derivative, .value = log1p_value, .lower = math_log1p, .cost = 34,
 };
 
 static const Expr *log2_derivative(ExprPool *p, const Expr *y, int operand)
@@ -183,7 +183,7 @@ LIBRARY_VALUE(log2)
 
 static const ScalarFunction scalar_log2 = {
     .name = "log2", .arity = 1, .signature = SIGNATURE_REAL, .doc = "logarithm to base 2",
-    .derivative = log2_derivative, .value = log2_value, .lower = math_log2, .cost = 20,
+    .derivative = log2_derivative, .value = log2_value, .lower = math_log2, .cost = 30,
 };
 
 /* ---- circular functions ---------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ LIBRARY_VALUE(sin)
 
 static const ScalarFunction scalar_sin = {
     .name = "sin", .arity = 1, .signature = SIGNATURE_REAL, .doc = "sine, of radians",
-    .derivative = sin_derivative, .value = sin_value, .lower = math_sin, .cost = 40,
+    .derivative = sin_derivative, .value = sin_value, .lower = math_sin, .cost = 26,
 };
 
 static const Expr *cos_derivative(ExprPool *p, const Expr *y, int operand)
@@ -211,7 +211,7 @@ LIBRARY_VALUE(cos)
 
 static const ScalarFunction scalar_cos = {
     .name = "cos", .arity = 1, .signature = SIGNATURE_REAL, .doc = "cosine, of radians",
-    .derivative = cos_derivative, .value = cos_value, .lower = math_cos, .cost = 40,
+    .derivative = cos_derivative, .value = cos_value, .lower = math_cos, .cost = 24,
 };
 
 static const Expr *tan_derivative(ExprPool *p, const Expr *y, int operand)
@@ -223,7 +223,7 @@ LIBRARY_VALUE(tan)
 
 static const ScalarFunction scalar_tan = {
     .name = "tan", .arity = 1, .signature = SIGNATURE_REAL, .doc = "tangent, of radians",
-    .derivative = tan_derivative, .value = tan_value, .lower = math_tan, .cost = 45,
+    .derivative = tan_derivative, .value = tan_value, .lower = math_tan, .cost = 48,
 };
 
 static const Expr *asin_derivative(ExprPool *p, const Expr *y, int operand)
@@ -235,7 +235,7 @@ LIBRARY_VALUE(asin)
 
 static const ScalarFunction scalar_asin = {
     .name = "asin", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc sine, -pi/2 … pi/2",
-    .derivative = asin_derivative, .value = asin_value, .lower = math_asin, .cost = 22,
+    .derivative = asin_derivative, .value = asin_value, .lower = math_asin, .cost = 25,
 };
 
 static const Expr *acos_derivative(ExprPool *p, const Expr *y, int operand)
@@ -247,7 +247,7 @@ LIBRARY_VALUE(acos)
 
 static const ScalarFunction scalar_acos = {
     .name = "acos", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc cosine, 0 … pi",
-    .derivative = acos_derivative, .value = acos_value, .lower = math_acos, .cost = 22,
+    .derivative = acos_derivative, .value = acos_value, .lower = math_acos, .cost = 29,
 };
 
 static const Expr *atan_derivative(ExprPool *p, const Expr *y, int operand)
@@ -259,7 +259,7 @@ LIBRARY_VALUE(atan)
 
 static const ScalarFunction scalar_atan = {
     .name = "atan", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc tangent, -pi/2 … pi/2",
-    .derivative = atan_derivative, .value = atan_value, .lower = math_atan, .cost = 20,
+    .derivative = atan_derivative, .value = atan_value, .lower = math_atan, .cost = 24,
 };
 
 /* The angle of the point (x, y) turns by (x dy - y dx) / (x^2 + y^2). */
@@ -278,7 +278,7 @@ static double atan2_value(const double *args)
 static const ScalarFunction scalar_atan2 = {
     .name = "atan2", .arity = 2, .signature = SIGNATURE_REAL,
     .doc = "atan2(y, x): the angle of the point (x, y), -pi … pi",
-    .derivative = atan2_derivative, .value = atan2_value, .lower = math_atan2, .cost = 28,
+    .derivative = atan2_derivative, .value = atan2_value, .lower = math_atan2, .cost = 34,
 };
 
 /* ---- hyperbolic functions -------------------------------------------------------------------------- */
@@ -294,7 +294,7 @@ LIBRARY_VALUE(sinh)
 
 static const ScalarFunction scalar_sinh = {
     .name = "sinh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "hyperbolic sine",
-    .derivative = sinh_derivative, .value = sinh_value, .lower = math_sinh, .cost = 24,
+    .derivative = sinh_derivative, .value = sinh_value, .lower = math_sinh, .cost = 34,
 };
 
 static const Expr *cosh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -306,7 +306,7 @@ LIBRARY_VALUE(cosh)
 
 static const ScalarFunction scalar_cosh = {
     .name = "cosh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "hyperbolic cosine",
-    .derivative = cosh_derivative, .value = cosh_value, .lower = math_cosh, .cost = 20,
+    .derivative = cosh_derivative, .value = cosh_value, .lower = math_cosh, .cost = 29,
 };
 
 static const Expr *tanh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -318,7 +318,7 @@ LIBRARY_VALUE(tanh)
 
 static const ScalarFunction scalar_tanh = {
     .name = "tanh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "hyperbolic tangent",
-    .derivative = tanh_derivative, .value = tanh_value, .lower = math_tanh, .cost = 20,
+    .derivative = tanh_derivative, .value = tanh_value, .lower = math_tanh, .cost = 32,
 };
 
 static const Expr *asinh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -330,7 +330,7 @@ LIBRARY_VALUE(asinh)
 
 static const ScalarFunction scalar_asinh = {
     .name = "asinh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic sine",
-    .derivative = asinh_derivative, .value = asinh_value, .lower = math_asinh, .cost = 35,
+    .derivative = asinh_derivative, .value = asinh_value, .lower = math_asinh, .cost = 60,
 };
 
 /* 1 / sqrt(x^2 - 1), without cancellation near 1. */
@@ -344,7 +344,7 @@ LIBRARY_VALUE(acosh)
 
 static const ScalarFunction scalar_acosh = {
     .name = "acosh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic cosine",
-    .derivative = acosh_derivative, .value = acosh_value, .lower = math_acosh, .cost = 35,
+    .derivative = acosh_derivative, .value = acosh_value, .lower = math_acosh, .cost = 46,
 };
 
 static const Expr *atanh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -356,7 +356,7 @@ LIBRARY_VALUE(atanh)
 
 static const ScalarFunction scalar_atanh = {
     .name = "atanh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic tangent",
-    .derivative = atanh_derivative, .value = atanh_value, .lower = math_atanh, .cost = 30,
+    .derivative = atanh_derivative, .value = atanh_value, .lower = math_atanh, .cost = 49,
 };
 
 /* ---- error function ---------------------------------------------------------------------------------- */
@@ -372,7 +372,7 @@ LIBRARY_VALUE(erf)
 
 static const ScalarFunction scalar_erf = {
     .name = "erf", .arity = 1, .signature = SIGNATURE_REAL, .doc = "error function",
-    .derivative = erf_derivative, .value = erf_value, .lower = math_erf, .cost = 25,
+    .derivative = erf_derivative, .value = erf_value, .lower = math_erf, .cost = 36,
 };
 
 static const Expr *erfc_derivative(ExprPool *p, const Expr *y, int operand)
@@ -384,7 +384,7 @@ LIBRARY_VALUE(erfc)
 
 static const ScalarFunction scalar_erfc = {
     .name = "erfc", .arity = 1, .signature = SIGNATURE_REAL, .doc = "1 - erf(x), accurate for large x",
-    .derivative = erfc_derivative, .value = erfc_value, .lower = math_erfc, .cost = 40,
+    .derivative = erfc_derivative, .value = erfc_value, .lower = math_erfc, .cost = 86,
 };
 
 /* ---- no derivative on purpose ------------------------------------------------------------------------ */

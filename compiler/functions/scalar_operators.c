@@ -194,7 +194,7 @@ static double pow_value(const double *args)
 const ScalarFunction scalar_pow = {
     .name = "pow", .infix = "^", .arity = 2, .signature = SIGNATURE_REAL,
     .doc = "power; a negative base takes an integer exponent",
-    .derivative = pow_derivative, .value = pow_value, .lower = math_pow, .cost = 45,
+    .derivative = pow_derivative, .value = pow_value, .lower = math_pow, .cost = 127,
 };
 
 /* ---- largest, smallest, magnitude ---------------------------------------------------------------- */
