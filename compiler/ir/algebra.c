@@ -172,6 +172,8 @@ static const Expr *simplify_add(ExprPool *p, Args a)
         return expr_sub(p, a[0], positive);
     if ((positive = without_sign(p, a[0])))
         return expr_sub(p, a[1], positive);
+    if (a[0] == a[1] && dtype_is_real(a[0]->type)) /* exact: twice a float is a float */
+        return expr_mul(p, expr_const_typed(p, 2, a[0]->type), a[0]);
     return NULL;
 }
 

@@ -46,25 +46,25 @@ static Memo *memo_add(Sema *s, const Ast *ast)
     return m;
 }
 
+static const char *range_text(Sema *s, const Index *ix)
+{
+    return ix->per_example ? "the batch" : arena_format(s->arena, "%lld", (long long)ix->extent);
+}
+
 /* Two uses of one index must agree on its extent. */
-static bool unify_extent(Sema *s, IndexScope *scope, int64_t extent, const Ast *use, const Ast *base)
+static bool unify_extent(Sema *s, IndexScope *scope, const Index *dimension, const Ast *use)
 {
     Index *ix = scope->index;
-    if (ix->per_example) {
-        diag_error(s->diag, use->span, "index `%s` runs over the batch, and this is a dimension of %lld",
-                   ix->name, (long long)extent);
-        return false;
-    }
     if (ix->extent == 0) {
-        ix->extent = extent;
-        scope->origin = base;
+        ix->extent = dimension->extent;
+        ix->per_example = dimension->per_example;
         scope->origin_span = use->span;
         return true;
     }
-    if (ix->extent == extent)
+    if (ix->extent == dimension->extent && ix->per_example == dimension->per_example)
         return true;
-    diag_error(s->diag, use->span, "index `%s` runs over %lld here", ix->name, (long long)extent);
-    diag_note(s->diag, scope->origin_span, "and over %lld here", (long long)ix->extent);
+    diag_error(s->diag, use->span, "index `%s` runs over %s here", ix->name, range_text(s, dimension));
+    diag_note(s->diag, scope->origin_span, "and over %s here", range_text(s, ix));
     return false;
 }
 
@@ -114,15 +114,13 @@ static bool infer_list(Sema *s, const AstList *list)
     return ok;
 }
 
-static bool infer_item(Sema *s, const Ast *item, const Value *base, int dimension, const Ast *subscript)
+static bool infer_item(Sema *s, const Ast *item, const Value *base, int dimension)
 {
     IndexScope *scope = item->kind == AST_NAME ? index_lookup(s, item->name) : NULL;
-    int64_t extent = 0;
+    const Index *ix = value_dimension(base, dimension);
     if (!scope)
         return infer_extents(s, item);
-    if (!value_extent(base, dimension, &extent))
-        return true; /* too many subscripts: reported when evaluated */
-    return unify_extent(s, scope, extent, item, subscript->left);
+    return !ix || unify_extent(s, scope, ix, item); /* too many subscripts: reported when evaluated */
 }
 
 static bool infer_subscript(Sema *s, const Ast *a)
@@ -149,7 +147,7 @@ static bool infer_subscript(Sema *s, const Ast *a)
                 return covers < 0;
             dimension += covers;
         } else {
-            ok = infer_item(s, item, m->value, dimension++, a) && ok;
+            ok = infer_item(s, item, m->value, dimension++) && ok;
         }
     }
     return ok;

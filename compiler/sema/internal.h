@@ -88,8 +88,7 @@ typedef struct IndexScope {
     struct IndexScope *outer;
     const char *name;
     Index *index;
-    const Ast *origin; /* the subscript that settled its extent, for notes */
-    Span origin_span;
+    Span origin_span; /* what settled its extent, for notes */
 } IndexScope;
 
 /* The indices that `...` stands for, once an access has settled how many. */
@@ -191,6 +190,8 @@ const Expr *value_to_scalar(Sema *s, Value *v, const char *what);
 Node *value_to_node(Sema *s, Value *v, const char *name);
 /* No index of an enclosing statement in it: it can be a node of its own. */
 bool value_is_closed(Sema *s, const Value *v);
+/* The index that one of a tensor's dimensions runs over, and its extent. */
+const Index *value_dimension(const Value *v, int dimension);
 bool value_extent(const Value *v, int dimension, int64_t *extent);
 
 /* ---- node.c: nodes out of expressions -------------------------------------------------------------- */

@@ -119,8 +119,8 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
     for (int i = 0; same && i < rank; i++)
         same = dims[i]->extent == t->shape[i];
     if (rank && !same) {
-        diag_error(s->diag, v->span, "the start of `%s` is %s", t->name, value_describe(s, v));
-        diag_note(s->diag, t->span, "declared here with %d dimension%s", t->rank, t->rank == 1 ? "" : "s");
+        diag_error(s->diag, v->span, "`%s` cannot take %s", t->name, value_describe(s, v));
+        diag_note(s->diag, t->span, "it has another shape");
         return NULL;
     }
     if (!ok)

@@ -344,13 +344,6 @@ bool sema_complete(Sema *s, EntryKind kind)
     return add_updates(s);
 }
 
-const char *entry_name(EntryKind kind)
-{
-    static const char *const names[ENTRY_COUNT] = {"init",     "step",   "gradient", "update",
-                                                   "loss",     "evaluate", "finish",   "predict"};
-    return names[kind];
-}
-
 void sema_print_outputs(Sema *s)
 {
     s->printing = true;

@@ -60,14 +60,19 @@ bool value_is_tensor(const Value *v)
     return v->kind == VALUE_TENSOR;
 }
 
-/* The extent of one dimension of a tensor value. */
-bool value_extent(const Value *v, int dimension, int64_t *extent)
+const Index *value_dimension(const Value *v, int dimension)
 {
     if (v->kind != VALUE_TENSOR || dimension < 0 || dimension >= v->rank)
-        return false;
-    *extent = v->node ? v->node->domain[dimension + node_is_batched(v->node)]->extent
-                      : v->dims[dimension]->extent;
-    return true;
+        return NULL;
+    return v->node ? v->node->domain[dimension + node_is_batched(v->node)] : v->dims[dimension];
+}
+
+bool value_extent(const Value *v, int dimension, int64_t *extent)
+{
+    const Index *ix = value_dimension(v, dimension);
+    if (ix)
+        *extent = ix->extent;
+    return ix != NULL;
 }
 
 const char *shape_text(Sema *s, const Value *v)
