@@ -64,7 +64,8 @@ struct Loop {
     int64_t length;      /* 0: to the end */
     int64_t step;        /* 1, or a block's size */
     LoopList body;
-    /* SET, COMBINE, STORE, ADD */
+    /* SET, COMBINE, STORE, ADD.  A load inside an arm of `select` takes place only where (in the
+     * lanes in which) the condition chooses that arm: it may be out of bounds elsewhere. */
     int local;
     const Expr *value;
     const Reduction *reduction;
@@ -72,9 +73,12 @@ struct Loop {
     const Affine *offset; /* elements */
     const DataTerm *data;
     int data_count;
-    /* TILE: a is [depth][rows], b is [depth][columns], c is [rows][c_stride], all of the real type;
+    /* TILE: b is [depth][columns], c is [rows][c_stride], all of the real type; a[i, k] is at
+     * a_offset + i * a_row_stride + k * a_depth_stride ([depth][rows], strides 1 and `rows`, or
+     * [rows][depth]).  What lies beyond the problem's edge in a and b may be anything.
      * `depth` at run time is min(extent of depth_index - depth_begin, depth_length). */
     Buffer *a, *b, *c;
+    int64_t a_row_stride, a_depth_stride;
     const Affine *a_offset, *b_offset, *c_offset;
     int rows, columns, c_stride;
     Index *depth_index;
@@ -85,6 +89,7 @@ struct Loop {
 
 /* One function of the emitted object. */
 typedef struct LoopKernel {
+    ExprPool *pool; /* of its expressions */
     const Kernel *kernel;
     VEC(Buffer *) operands;
     VEC(DType) locals; /* registers */

@@ -37,6 +37,14 @@ typedef struct Contraction {
     const Expr *rest;         /* factor of the product that goes to the epilogue, or NULL */
 } Contraction;
 
+/* A sum that adds each value at a place that data says. */
+typedef struct Scatter {
+    Index *index;      /* the free index that the data chooses            */
+    const Expr *data;  /* its value, an integer                            */
+    const Expr *value; /* what is added there; it does not use the index   */
+    bool checked;      /* the data is known to be within the index's range */
+} Scatter;
+
 typedef enum { KERNEL_NEST, KERNEL_CONTRACTION, KERNEL_SCATTER } KernelKind;
 
 typedef struct Kernel {
@@ -45,6 +53,7 @@ typedef struct Kernel {
     VEC(Node *) nodes;    /* computed here, in order; of a contraction: the sum, then its epilogue */
     VEC(Index *) shared;  /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
     Contraction contraction;
+    Scatter scatter;
     uint64_t scratch_bytes; /* per thread, for PLACE_SCRATCH */
     double flops, bytes_moved;
 } Kernel;
@@ -64,6 +73,8 @@ typedef struct Schedule {
 /* ---- group.c, contract.c, store.c, cost.c, memory.c -------------------------------------------------- */
 
 Schedule *schedule_run(Graph *g, const Program *program);
+/* Elements of the node inside the shared loops of its kernel: all of them unless PLACE_SCRATCH. */
+int64_t kernel_row_elements(const Kernel *k, const Node *n);
 void schedule_print(Text *out, const Schedule *s);   /* --emit=schedule */
 void memory_print(Text *out, const Schedule *s);     /* --emit=memory: one entry's workspace */
 /* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */

@@ -1,0 +1,375 @@
+/* The loop IR's constructors: loops, buffers, registers; accesses as loads. */
+#include "lower/internal.h"
+
+/* ---- buffers and registers ----------------------------------------------------------------------------- */
+
+int lane_count(const Lowering *l, DType type)
+{
+    int lanes = l->lanes->vector_bytes / dtype_size(type);
+    return lanes > 1 ? lanes : 1;
+}
+
+static Node *storage_of(Node *n)
+{
+    while (n->kind == NODE_VIEW)
+        n = n->viewed;
+    return n;
+}
+
+/* Do both live in the same memory?  An update in place and the old value do. */
+static bool same_memory(const Lowering *l, const Node *a, const Node *b)
+{
+    const Place *p = &l->schedule->places[a->id], *q = &l->schedule->places[b->id];
+    return a == b || (p->kind == PLACE_TENSOR && q->kind == PLACE_TENSOR && p->tensor == q->tensor);
+}
+
+static Buffer *new_buffer(Lowering *l, BufferSpace space, DType type)
+{
+    Buffer *b = arena_new(l->arena, Buffer, 1);
+    b->space = space;
+    b->type = type;
+    return b;
+}
+
+Buffer *scratch_new(Lowering *l, DType type, int64_t elements)
+{
+    Buffer *b = new_buffer(l, SPACE_SCRATCH, type);
+    b->offset = (l->out->scratch_bytes + 63) / 64 * 64;
+    b->bytes = (uint64_t)elements * (uint64_t)dtype_size(type);
+    l->out->scratch_bytes = (b->offset + b->bytes + 63) / 64 * 64;
+    b->name = arena_format(l->arena, "s%llu", (unsigned long long)b->offset);
+    return b;
+}
+
+static Buffer *node_scratch(Lowering *l, Node *n)
+{
+    const Place *p = &l->schedule->places[n->id];
+    Buffer *b = new_buffer(l, SPACE_SCRATCH, n->type);
+    b->offset = p->offset;
+    b->bytes = p->bytes;
+    b->node = n;
+    b->name = arena_format(l->arena, "s%llu", (unsigned long long)b->offset);
+    return b;
+}
+
+Buffer *buffer_of(Lowering *l, Node *n)
+{
+    n = storage_of(n);
+    if (l->buffers[n->id])
+        return l->buffers[n->id];
+    if (l->schedule->places[n->id].kind == PLACE_SCRATCH)
+        return l->buffers[n->id] = node_scratch(l, n);
+    for (int i = 0; i < l->out->operands.count; i++)
+        if (same_memory(l, l->out->operands.data[i]->node, n))
+            return l->buffers[n->id] = l->out->operands.data[i];
+    Buffer *b = new_buffer(l, SPACE_OPERAND, n->type);
+    b->slot = l->out->operands.count;
+    b->node = n;
+    b->bytes = (uint64_t)node_elements(n) * (uint64_t)dtype_size(n->type);
+    b->name = arena_format(l->arena, "%%%d", b->slot);
+    vec_push(l->arena, &l->out->operands, b);
+    return l->buffers[n->id] = b;
+}
+
+Buffer *buffer_to_write(Lowering *l, Node *n)
+{
+    Buffer *b = buffer_of(l, n);
+    b->written = true;
+    if (b->space == SPACE_OPERAND && l->schedule->places[n->id].kind == PLACE_TENSOR)
+        b->tensor = l->schedule->places[n->id].tensor;
+    return b;
+}
+
+int local_new(Lowering *l, DType type)
+{
+    vec_push(l->arena, &l->out->locals, type);
+    return l->out->locals.count - 1;
+}
+
+/* ---- loops ----------------------------------------------------------------------------------------------- */
+
+Loop *loop_append(Lowering *l, LoopList *into, LoopKind kind)
+{
+    Loop *loop = arena_new(l->arena, Loop, 1);
+    loop->kind = kind;
+    loop->span = l->out->span;
+    loop->step = 1;
+    loop->local = -1;
+    vec_push(l->arena, into, loop);
+    return loop;
+}
+
+Loop *loop_range(Lowering *l, LoopList *into, ForKind how, Index *index, const Affine *begin, int64_t length, int64_t step)
+{
+    Loop *loop = loop_append(l, into, LOOP_FOR);
+    loop->how = how == FOR_VECTOR && l->lanes->vector_bytes <= 4 ? FOR_SERIAL : how;
+    loop->index = index;
+    loop->begin = begin;
+    loop->length = length;
+    loop->step = step;
+    return loop;
+}
+
+Loop *loop_for(Lowering *l, LoopList *into, ForKind how, Index *index)
+{
+    return loop_range(l, into, how, index, NULL, 0, 1);
+}
+
+void loop_set(Lowering *l, LoopList *into, int local, const Expr *value)
+{
+    Loop *loop = loop_append(l, into, LOOP_SET);
+    loop->local = local;
+    loop->value = value;
+}
+
+void loop_combine(Lowering *l, LoopList *into, int local, const Expr *value, const Reduction *r)
+{
+    Loop *loop = loop_append(l, into, LOOP_COMBINE);
+    loop->local = local;
+    loop->value = value;
+    loop->reduction = r;
+}
+
+void loop_store(Lowering *l, LoopList *into, Buffer *b, const Affine *offset, const Expr *value)
+{
+    Loop *loop = loop_append(l, into, LOOP_STORE);
+    loop->buffer = b;
+    loop->offset = offset;
+    loop->value = value;
+}
+
+Loop *loop_parallel(Lowering *l, LoopList *into, Index *index, int64_t step)
+{
+    l->out->parallel = index;
+    l->out->parallel_step = step;
+    return loop_range(l, into, FOR_PARALLEL, index, NULL, 0, step);
+}
+
+/* ---- accesses --------------------------------------------------------------------------------------------- */
+
+/* Elements between neighbours of each dimension, and the dimensions that a scratch row leaves out. */
+static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
+{
+    const Node *root = storage_of((Node *)n);
+    if (l->schedule->places[root->id].kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST) {
+        int64_t shared = 1, leading = 1; /* a view's leading dimensions are its storage's */
+        for (int i = 0; i < l->kernel->shared.count; i++)
+            shared *= root->domain[i]->extent;
+        for (int i = 0; i <= d; i++)
+            leading *= n->domain[i]->extent;
+        if (leading <= shared && d < l->kernel->shared.count)
+            return 0;
+    }
+    int64_t stride = 1;
+    for (int i = d + 1; i < n->rank; i++)
+        stride *= n->domain[i]->extent;
+    return stride;
+}
+
+const Affine *identity_offset(Lowering *l, const Node *n, const Affine *const *at)
+{
+    const Affine *offset = affine_constant(l->pool, 0);
+    for (int i = 0; i < n->rank; i++)
+        offset = affine_add(l->pool, offset, affine_scale(l->pool, at[i], dimension_stride(l, n, i)));
+    return offset;
+}
+
+const Affine *access_offset(Lowering *l, const Expr *access, DataTerm **data, int *count)
+{
+    const Node *n = access->node;
+    const Affine *offset = affine_constant(l->pool, 0);
+    *data = arena_new(l->arena, DataTerm, n->rank + 1);
+    *count = 0;
+    for (int i = 0; i < n->rank; i++) {
+        int64_t stride = dimension_stride(l, n, i);
+        const Subscript *s = &access->subscripts[i];
+        if (s->affine)
+            offset = affine_add(l->pool, offset, affine_scale(l->pool, s->affine, stride));
+        else if (stride)
+            (*data)[(*count)++] = (DataTerm){ s->data, stride };
+    }
+    return offset;
+}
+
+typedef struct ExprLowering {
+    Lowering *l;
+    const Substitution *substitution;
+} ExprLowering;
+
+static const Expr *lower_access(ExprLowering *x, const Expr *e)
+{
+    Lowering *l = x->l;
+    DataTerm *data;
+    int count;
+    const Affine *offset = access_offset(l, e, &data, &count);
+    if (x->substitution)
+        offset = affine_substitute(l->pool, offset, x->substitution);
+    Node *root = storage_of(e->node);
+    if (l->values[root->id] && !count && l->places[root->id] == offset)
+        return l->values[root->id];
+    DType type = dtype_is_integer(e->type) ? TYPE_I32 : e->type;
+    return expr_load(l->pool, type, buffer_of(l, root), offset, data, count);
+}
+
+static const Expr *lower_leaf(void *context, const Expr *e)
+{
+    ExprLowering *x = context;
+    ExprPool *p = x->l->pool;
+    if (e->kind == EXPR_ACCESS)
+        return lower_access(x, e);
+    if (!e->affine || !x->substitution || e->kind == EXPR_LOAD)
+        return e;
+    const Affine *a = affine_substitute(p, e->affine, x->substitution);
+    if (e->kind == EXPR_AFFINE)
+        return expr_affine(p, a);
+    if (e->kind == EXPR_TEST)
+        return expr_test(p, e->test, a);
+    return expr_random(p, e->random, e->site, a);
+}
+
+const Expr *lower_expr(Lowering *l, const Expr *e, const Substitution *s)
+{
+    ExprLowering x = { l, s };
+    return expr_map(l->pool, e, lower_leaf, &x);
+}
+
+/* ---- invariants --------------------------------------------------------------------------------------------- */
+
+typedef struct Variance {
+    const Hoist *h;
+    bool varies;
+} Variance;
+
+static void visit_variance(void *context, const Expr *e)
+{
+    Variance *v = context;
+    const Hoist *h = v->h;
+    if (e->kind == EXPR_LOCAL && e->local >= h->first_local)
+        v->varies = true;
+    for (int i = 0; e->affine && i < h->indices.count; i++)
+        v->varies = v->varies || affine_uses(e->affine, h->indices.data[i]);
+    for (int i = 0; e->kind == EXPR_LOAD && i < h->written.count; i++)
+        v->varies = v->varies || e->buffer == h->written.data[i];
+}
+
+static bool is_invariant(const Hoist *h, const Expr *e)
+{
+    Variance v = { h, false };
+    expr_visit(h->l->pool, e, visit_variance, &v);
+    return !v.varies;
+}
+
+/* Only what is evaluated whatever the data: nothing inside the arms of a select moves. */
+static const Expr *hoist_walk(const Hoist *h, const Expr *e)
+{
+    if (e->kind != EXPR_CALL && e->kind != EXPR_LOAD)
+        return e;
+    if (is_invariant(h, e)) {
+        int local = local_new(h->l, e->type);
+        loop_set(h->l, h->into, local, e);
+        return expr_local(h->l->pool, e->type, local);
+    }
+    if (e->kind == EXPR_LOAD)
+        return e;
+    const Expr *args[3];
+    bool changed = false;
+    for (int i = 0; i < e->function->arity; i++) {
+        args[i] = e->function == &scalar_select && i > 0 ? e->args[i] : hoist_walk(h, e->args[i]);
+        changed = changed || args[i] != e->args[i];
+    }
+    return changed ? expr_call(h->l->pool, e->function, args) : e;
+}
+
+const Expr *hoist(const Hoist *h, const Expr *e)
+{
+    return h->indices.count ? hoist_walk(h, e) : e;
+}
+
+/* ---- flattening ---------------------------------------------------------------------------------------------- */
+
+Index *flatten_indices(Lowering *l, const char *name, Index *const *list, int count)
+{
+    int64_t extent = 1, per_example = 0;
+    for (int i = 0; i < count; i++) {
+        extent *= list[i]->extent;
+        per_example = i == 0 ? list[i]->per_example : per_example * list[i]->extent;
+    }
+    return index_new(l->pool, name, extent, per_example, l->out->span);
+}
+
+void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count, const Affine **to)
+{
+    for (int i = count - 1; i >= 0; i--) {
+        to[i] = i ? affine_remainder(l->pool, flat, list[i]->extent) : flat;
+        flat = i ? affine_quotient(l->pool, flat, list[i]->extent) : flat;
+    }
+}
+
+/* ---- what a vector costs ----------------------------------------------------------------------------------------- */
+
+typedef struct AccessCost {
+    const Index *vector;
+    int lanes;
+    double total;
+} AccessCost;
+
+static double affine_cost(const Affine *a, const Index *vector, int lanes)
+{
+    bool nested;
+    int64_t factor = affine_factor(a, vector, &nested);
+    if (nested)
+        return 2.0 * lanes;
+    if (factor == 0 || factor == 1)
+        return factor ? 1 : 0.5;
+    return lanes;
+}
+
+static void visit_cost(void *context, const Expr *e)
+{
+    AccessCost *c = context;
+    if (e->kind == EXPR_LOAD && e->count == 0)
+        c->total += affine_cost(e->affine, c->vector, c->lanes);
+    else if (e->kind == EXPR_LOAD)
+        c->total += c->lanes;
+    else if (e->kind == EXPR_CALL)
+        c->total += e->function->cost;
+}
+
+double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes)
+{
+    AccessCost c = { vector, lanes, 0 };
+    expr_visit(l->pool, value, visit_cost, &c);
+    return c.total;
+}
+
+/* ---- the floor's entry ---------------------------------------------------------------------------------------------- */
+
+enum { TOO_LITTLE = 40000 }; /* flops or bytes: less than waking a thread costs */
+
+static void widest_scratch(Lowering *l)
+{
+    l->out->scratch_bytes = (l->kernel->scratch_bytes + 63) / 64 * 64;
+}
+
+LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *lanes)
+{
+    Arena *a = s->graph->arena;
+    Lowering l = { .schedule = s, .kernel = k, .lanes = lanes, .pool = s->graph->pool, .arena = a };
+    l.real = expr_pool_real(l.pool);
+    l.out = arena_new(a, LoopKernel, 1);
+    l.out->kernel = k;
+    l.out->pool = l.pool;
+    l.out->span = k->nodes.data[0]->span;
+    l.buffers = arena_new(a, Buffer *, s->graph->nodes.count);
+    l.values = arena_new(a, const Expr *, s->graph->nodes.count);
+    l.places = arena_new(a, const Affine *, s->graph->nodes.count);
+    widest_scratch(&l);
+    if (k->kind == KERNEL_CONTRACTION)
+        lower_contraction(&l);
+    else if (k->kind == KERNEL_SCATTER)
+        lower_scatter(&l);
+    else
+        lower_nest(&l);
+    l.out->serial = k->flops + k->bytes_moved < TOO_LITTLE;
+    return l.out;
+}

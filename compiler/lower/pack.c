@@ -1,0 +1,172 @@
+/* Packing: an operand's panel in the order that the register tile reads it.  This is where im2col,
+ * transposes, padding and elementwise prologues live: they are just the operand's expression. */
+#include "lower/tile.h"
+
+#include <math.h>
+
+/* ---- which way memory runs ---------------------------------------------------------------------------- */
+
+static double cost_along(Engine *e, const Expr *value, const Index *v, int64_t reach)
+{
+    int64_t used = reach < e->lanes ? reach : e->lanes;
+    return (access_cost(e->l, value, v, e->lanes) + 1) / (double)used;
+}
+
+/* The index of the list that is cheapest to run over lanes; an index over the batch must stay first. */
+static int cheapest(Engine *e, const Expr *value, const IndexList *list, double *cost)
+{
+    int best = list->count - 1;
+    *cost = INFINITY;
+    for (int i = list->count - 1; i >= 0; i--) {
+        double c = cost_along(e, value, list->data[i], list->data[i]->extent);
+        if (c < *cost && (list->count == 1 || !list->data[i]->per_example)) {
+            *cost = c;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static void move_last(IndexList *list, int at)
+{
+    Index *moved = list->data[at];
+    for (int i = at; i + 1 < list->count; i++)
+        list->data[i] = list->data[i + 1];
+    list->data[list->count - 1] = moved;
+}
+
+static double cost_flat(Engine *e, const Expr *operand, const IndexList *list, Index *flat, int64_t reach)
+{
+    Binding b = { 0 };
+    bind_flat(e, &b, list, affine_index(e->l->pool, flat));
+    return cost_along(e, bind_expr(e, operand, &b), flat, reach);
+}
+
+void pack_plan(Engine *e)
+{
+    double by_depth, by_column;
+    const Expr *left = lower_expr(e->l, e->left, NULL), *right = lower_expr(e->l, e->right, NULL);
+    move_last(&e->depth, cheapest(e, left, &e->depth, &by_depth));
+    move_last(&e->columns, cheapest(e, right, &e->columns, &by_column));
+    e->left_by_row = by_depth < cost_flat(e, e->left, &e->rows, e->row, e->mr);
+}
+
+double pack_cost_left(Engine *e)
+{
+    double by_row = cost_flat(e, e->left, &e->rows, e->row, e->mr), by_depth;
+    cheapest(e, lower_expr(e->l, e->left, NULL), &e->depth, &by_depth);
+    return by_row < by_depth ? by_row : by_depth;
+}
+
+double pack_cost_right(Engine *e)
+{
+    double by_column;
+    cheapest(e, lower_expr(e->l, e->right, NULL), &e->columns, &by_column);
+    return by_column;
+}
+
+/* ---- the loops -------------------------------------------------------------------------------------------- */
+
+/* Loops over the depth of the chunk with fresh indices; *at: the place in it; *last: the innermost loop. */
+static LoopList *open_depth(Engine *e, LoopList *into, Binding *b, const Affine **at, Loop **last)
+{
+    ExprPool *p = e->l->pool;
+    *at = affine_constant(p, 0);
+    for (int i = e->split; i < e->depth.count; i++) {
+        Index *ix = index_copy(p, e->depth.data[i]);
+        const Affine *begin = i == e->split ? e->depth_begin : NULL;
+        *last = loop_range(e->l, into, FOR_SERIAL, ix, begin, begin ? e->chunk : 0, 1);
+        into = &(*last)->body;
+        bind(e, b, e->depth.data[i], affine_index(p, ix));
+        const Affine *place = begin ? affine_sub(p, affine_index(p, ix), begin) : affine_index(p, ix);
+        *at = affine_add(p, affine_scale(p, *at, ix->extent), place);
+    }
+    return into;
+}
+
+static void make_vector(Engine *e, Loop *loop)
+{
+    if (e->l->lanes->vector_bytes > 4)
+        loop->how = FOR_VECTOR;
+}
+
+void pack_left(Engine *e, LoopList *into, const Affine *begin)
+{
+    ExprPool *p = e->l->pool;
+    Binding b = binding_copy(e, &e->outer);
+    Index *row = index_copy(p, e->row);
+    const Affine *place = affine_sub(p, affine_index(p, row), begin), *at, *offset;
+    Loop *last = NULL;
+    if (e->left_by_row) {
+        into = &loop_range(e->l, into, FOR_SERIAL, row, begin, e->mr, 1)->body;
+        into = open_depth(e, into, &b, &at, &last);
+        make_vector(e, last);
+        offset = affine_add(p, affine_scale(p, place, e->chunk * e->suffix), at);
+    } else {
+        into = open_depth(e, into, &b, &at, &last);
+        into = &loop_range(e->l, into, FOR_VECTOR, row, begin, e->mr, 1)->body;
+        offset = affine_add(p, affine_scale(p, at, e->mr), place);
+    }
+    bind_flat(e, &b, &e->rows, affine_index(p, row));
+    loop_store(e->l, into, e->a, offset, bind_expr(e, e->left, &b));
+}
+
+/* The widest piece of a panel in which the innermost column index runs on without a break, where
+ * the columns come in whole pieces; 0: take them as they come. */
+static int64_t piece_width(const Engine *e)
+{
+    int64_t inner = e->columns.data[e->columns.count - 1]->extent;
+    if (e->columns.count == 1 || e->column->per_example)
+        return 0;
+    if (inner % e->nr == 0)
+        return e->nr;
+    return e->nr % inner == 0 && e->nc % inner == 0 ? inner : 0;
+}
+
+/* Pieces of whole columns: index q counts pieces, t runs over the lanes of one. */
+static void pack_pieces(Engine *e, LoopList *into, int64_t width)
+{
+    ExprPool *p = e->l->pool;
+    Binding b = binding_copy(e, &e->outer);
+    Index *q = index_new(p, "piece", e->column->extent / width, 0, e->column->span);
+    Index *t = index_new(p, "lane", width, 0, e->column->span);
+    const Affine *first = affine_quotient(p, e->column_begin, width), *at;
+    Loop *last;
+    into = &loop_range(e->l, into, FOR_SERIAL, q, first, e->nc / width, 1)->body;
+    into = open_depth(e, into, &b, &at, &last);
+    into = &loop_for(e->l, into, FOR_VECTOR, t)->body;
+    const Affine *lane = affine_index(p, t), *piece = affine_index(p, q);
+    bind_flat(e, &b, &e->columns, affine_add(p, affine_scale(p, piece, width), lane));
+    const Affine *local = affine_add(p, affine_scale(p, affine_sub(p, piece, first), width), lane);
+    int64_t per_panel = e->nr / width;
+    const Affine *local_piece = affine_sub(p, piece, first);
+    const Affine *panel = affine_quotient(p, local_piece, per_panel);
+    const Affine *within = affine_add(p, affine_scale(p, affine_remainder(p, local_piece, per_panel), width), lane);
+    (void)local;
+    const Affine *offset = affine_scale(p, panel, e->chunk * e->suffix * e->nr);
+    offset = affine_add(p, offset, affine_add(p, affine_scale(p, at, e->nr), within));
+    loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
+}
+
+void pack_right(Engine *e, LoopList *into)
+{
+    int64_t width = piece_width(e);
+    if (width > 1) {
+        pack_pieces(e, into, width);
+        return;
+    }
+    ExprPool *p = e->l->pool;
+    Binding b = binding_copy(e, &e->outer);
+    Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
+    const Affine *begin = affine_index(p, panel), *at;
+    Loop *last;
+    into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr)->body;
+    into = open_depth(e, into, &b, &at, &last);
+    into = &loop_range(e->l, into, FOR_VECTOR, column, begin, e->nr, 1)->body;
+    bind_flat(e, &b, &e->columns, affine_index(p, column));
+    /* panels lie one after the other: panel number * depth * nr, and begin - column_begin is number * nr */
+    const Affine *offset = affine_scale(p, affine_sub(p, begin, e->column_begin), e->chunk * e->suffix);
+    const Affine *lane = affine_sub(p, affine_index(p, column), begin);
+    offset = affine_add(p, offset, affine_add(p, affine_scale(p, at, e->nr), lane));
+    loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
+}

@@ -1,0 +1,364 @@
+/* Contractions: blocks of rows by columns, the operands packed, the register tile over their
+ * panels, and the epilogue while the block is in cache. */
+#include "lower/tile.h"
+
+#include <math.h>
+
+/* ---- names of indices ------------------------------------------------------------------------------------ */
+
+void bind(Engine *e, Binding *b, Index *from, const Affine *to)
+{
+    Index **grown_from = arena_new(e->l->arena, Index *, b->count + 1);
+    const Affine **grown_to = arena_new(e->l->arena, const Affine *, b->count + 1);
+    for (int i = 0; i < b->count; i++) {
+        grown_from[i] = b->from[i];
+        grown_to[i] = b->to[i];
+    }
+    grown_from[b->count] = from;
+    grown_to[b->count] = to;
+    *b = (Binding){ b->count + 1, grown_from, grown_to };
+}
+
+Binding binding_copy(Engine *e, const Binding *b)
+{
+    (void)e;
+    return *b; /* bind never changes what it grew from */
+}
+
+void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
+{
+    const Affine **to = arena_new(e->l->arena, const Affine *, list->count + 1);
+    flatten_into(e->l, flat, list->data, list->count, to);
+    for (int i = 0; i < list->count; i++)
+        bind(e, b, list->data[i], to[i]);
+}
+
+const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
+{
+    Substitution s = { b->count, b->from, b->to };
+    return lower_expr(e->l, x, &s);
+}
+
+/* ---- sizes ---------------------------------------------------------------------------------------------------- */
+
+static int64_t round_up(int64_t value, int64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Columns in one or two registers, rows in as many as then are left. */
+static void choose_tile(Engine *e)
+{
+    int64_t columns = e->column->extent, rows = e->row->extent;
+    int registers = e->l->lanes->vector_registers;
+    if (e->lanes == 1) {
+        e->nr = columns < 4 ? (int)columns : 4;
+        e->mr = rows < 4 ? (int)rows : 4;
+        return;
+    }
+    int vectors = columns > e->lanes ? 2 : 1;
+    int most = (registers - 1 - vectors) / vectors;
+    if (most > 14)
+        most = 14;
+    double best = INFINITY;
+    for (int mr = most; mr >= 4; mr--) {
+        double cost = (double)divide_up(rows, mr) * (mr + 0.7);
+        if (cost < best) {
+            best = cost;
+            e->mr = mr;
+        }
+    }
+    e->nr = vectors * e->lanes;
+}
+
+enum { MOST_DEPTH = 384, MOST_COLUMNS = 256, MOST_ROWS = 512 };
+
+static void choose_depth(Engine *e)
+{
+    int64_t scale = e->l->real == TYPE_F64 ? 2 : 1, most = MOST_DEPTH / scale;
+    int at = e->depth.count - 1;
+    int64_t suffix = 1;
+    while (at > 0 && suffix * e->depth.data[at]->extent <= most)
+        suffix *= e->depth.data[at--]->extent;
+    int64_t extent = e->depth.data[at]->extent, chunk = most / suffix;
+    if (suffix * extent <= most * 3 / 2)
+        chunk = extent;
+    chunk = divide_up(extent, divide_up(extent, chunk < 1 ? 1 : chunk));
+    e->split = at;
+    e->suffix = suffix;
+    e->chunk = chunk;
+    e->single = at == 0 && chunk == extent;
+}
+
+static void choose_block(Engine *e)
+{
+    int64_t rows = e->row->extent, columns = e->column->extent;
+    int64_t nc = round_up(columns < MOST_COLUMNS ? columns : MOST_COLUMNS, e->nr);
+    if (columns > nc)
+        nc = round_up(divide_up(columns, divide_up(columns, nc)), e->nr);
+    int64_t most = e->single ? MOST_ROWS : MOST_ROWS / 2;
+    int64_t mc = round_up(divide_up(rows, divide_up(rows, most)), e->mr);
+    e->nc = nc;
+    e->mc = mc;
+}
+
+/* ---- the plan: which operand is the rows ---------------------------------------------------------------------- */
+
+static void copy_list(Engine *e, IndexList *to, Index *const *from, int count)
+{
+    for (int i = 0; i < count; i++)
+        vec_push(e->l->arena, to, from[i]);
+}
+
+static double epilogue_cost(Engine *e)
+{
+    Lowering *l = e->l;
+    const Node *n = l->kernel->nodes.data[0];
+    const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
+    Binding b = { 0 };
+    bind_flat(e, &b, &e->rows, affine_index(l->pool, e->row));
+    bind_flat(e, &b, &e->columns, affine_index(l->pool, e->column));
+    for (int i = 0; i < n->rank; i++)
+        at[i] = affine_index(l->pool, n->domain[i]);
+    Substitution s = { b.count, b.from, b.to };
+    const Affine *offset = affine_substitute(l->pool, identity_offset(l, n, at), &s);
+    bool nested_row, nested_column;
+    int64_t by_row = affine_factor(offset, e->row, &nested_row), by_column = affine_factor(offset, e->column, &nested_column);
+    if (by_column == 1 && !nested_column)
+        return 3.0 / e->lanes;
+    return by_row == 1 && !nested_row ? 1.5 : 2.0;
+}
+
+static Engine plan_engine(Lowering *l, bool swapped)
+{
+    const Contraction *c = &l->kernel->contraction;
+    Engine e = { .l = l, .lanes = lane_count(l, l->real) };
+    copy_list(&e, &e.groups, c->groups.data, c->groups.count);
+    copy_list(&e, swapped ? &e.columns : &e.rows, c->rows.data, c->rows.count);
+    copy_list(&e, swapped ? &e.rows : &e.columns, c->columns.data, c->columns.count);
+    copy_list(&e, &e.depth, c->depth.data, c->depth.count);
+    e.left = swapped ? c->right : c->left;
+    e.right = swapped ? c->left : c->right;
+    e.row = flatten_indices(l, "row", e.rows.data, e.rows.count);
+    e.column = flatten_indices(l, "column", e.columns.data, e.columns.count);
+    choose_tile(&e);
+    pack_plan(&e);
+    choose_depth(&e);
+    choose_block(&e);
+    double rows = (double)e.row->extent, columns = (double)e.column->extent, depth = 1;
+    for (int i = 0; i < e.depth.count; i++)
+        depth *= (double)e.depth.data[i]->extent;
+    double vectors = (double)e.nr / e.lanes, panels = (double)divide_up(e.column->extent, e.nr);
+    double tiles = (double)divide_up(e.row->extent, e.mr) * panels;
+    e.cost = tiles * depth * (e.mr * vectors + 1) / 2;
+    e.cost += rows * depth * (double)divide_up(e.column->extent, e.nc) * pack_cost_left(&e);
+    e.cost += columns * depth * (double)divide_up(e.row->extent, e.mc) * pack_cost_right(&e);
+    e.cost += rows * columns * epilogue_cost(&e);
+    return e;
+}
+
+/* ---- the epilogue --------------------------------------------------------------------------------------------- */
+
+/* The node's value over the block: its loops' names for its own domain. */
+static Binding bind_node(Engine *e, const Node *n, const Binding *block)
+{
+    const Node *sum = e->l->kernel->nodes.data[0];
+    Binding b = { 0 };
+    for (int i = 0; i < n->rank; i++)
+        for (int j = 0; j < block->count; j++)
+            if (block->from[j] == sum->domain[i])
+                bind(e, &b, n->domain[i], block->to[j]);
+    return b;
+}
+
+typedef struct EpilogueItem {
+    Node *node;
+    const Expr *value;
+    const Affine *offset;
+    int local;
+} EpilogueItem;
+
+static EpilogueItem make_item(Engine *e, Node *n, const Binding *block, const Expr *tile)
+{
+    Lowering *l = e->l;
+    Binding b = bind_node(e, n, block);
+    EpilogueItem item = { .node = n, .local = local_new(l, n->type) };
+    const Expr *rest = l->kernel->contraction.rest;
+    if (n == l->kernel->nodes.data[0])
+        item.value = rest ? expr_mul(l->pool, tile, bind_expr(e, rest, &b)) : tile;
+    else
+        item.value = bind_expr(e, l->schedule->bodies[n->id], &b);
+    const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
+    for (int i = 0; i < n->rank; i++)
+        at[i] = b.to[i];
+    item.offset = identity_offset(l, n, at);
+    l->values[n->id] = expr_local(l->pool, n->type, item.local);
+    l->places[n->id] = item.offset;
+    return item;
+}
+
+static bool is_stored(const Engine *e, const Node *n)
+{
+    return e->l->schedule->places[n->id].kind != PLACE_SCRATCH;
+}
+
+/* Over rows from `begin` and the block's columns, vector over whichever the stores run along. */
+static void emit_epilogue(Engine *e, LoopList *into, const Affine *begin, int64_t length)
+{
+    Lowering *l = e->l;
+    ExprPool *p = l->pool;
+    const Kernel *k = l->kernel;
+    Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
+    Binding block = binding_copy(e, &e->outer);
+    bind_flat(e, &block, &e->rows, affine_index(p, row));
+    bind_flat(e, &block, &e->columns, affine_index(p, column));
+    const Affine *in_tile = affine_scale(p, affine_sub(p, affine_index(p, row), begin), e->nc);
+    in_tile = affine_add(p, in_tile, affine_sub(p, affine_index(p, column), e->column_begin));
+    const Expr *tile = expr_load(p, l->real, e->c, in_tile, NULL, 0);
+    EpilogueItem *items = arena_new(l->arena, EpilogueItem, k->nodes.count);
+    double by_row = 0, by_column = 0;
+    int first = l->out->locals.count;
+    for (int i = 0; i < k->nodes.count; i++) {
+        items[i] = make_item(e, k->nodes.data[i], &block, tile);
+        by_row += access_cost(l, items[i].value, row, e->lanes);
+        by_column += access_cost(l, items[i].value, column, e->lanes);
+        if (is_stored(e, k->nodes.data[i])) {
+            const Expr *as_load = expr_load(p, l->real, e->c, items[i].offset, NULL, 0);
+            by_row += access_cost(l, as_load, row, e->lanes);
+            by_column += access_cost(l, as_load, column, e->lanes);
+        }
+    }
+    /* a panel's rows fill less than the lanes */
+    bool along_rows = by_row / (double)(e->mr < e->lanes ? e->mr : e->lanes) < by_column / e->lanes;
+    if (!along_rows)
+        into = &loop_range(l, into, FOR_SERIAL, row, begin, length, 1)->body;
+    LoopList *outside = into;
+    into = &loop_range(l, into, along_rows ? FOR_SERIAL : FOR_VECTOR, column, e->column_begin, e->nc, 1)->body;
+    if (along_rows) {
+        outside = into;
+        into = &loop_range(l, into, FOR_VECTOR, row, begin, length, 1)->body;
+    }
+    Hoist h = { .l = l, .first_local = first };
+    LoopList hoisted = { 0 };
+    h.into = &hoisted;
+    vec_push(l->arena, &h.indices, along_rows ? row : column);
+    for (int i = 0; i < k->nodes.count; i++)
+        if (is_stored(e, k->nodes.data[i]))
+            vec_push(l->arena, &h.written, buffer_to_write(l, k->nodes.data[i]));
+    for (int i = 0; i < k->nodes.count; i++)
+        loop_set(l, into, items[i].local, hoist(&h, items[i].value));
+    for (int i = 0; i < k->nodes.count; i++)
+        if (is_stored(e, k->nodes.data[i]))
+            loop_store(l, into, buffer_of(l, k->nodes.data[i]), items[i].offset,
+                       expr_local(p, k->nodes.data[i]->type, items[i].local));
+    /* what was taken out goes in front of the innermost loop */
+    Loop *inner = outside->data[--outside->count];
+    for (int i = 0; i < hoisted.count; i++)
+        vec_push(l->arena, outside, hoisted.data[i]);
+    vec_push(l->arena, outside, inner);
+}
+
+/* ---- the block ------------------------------------------------------------------------------------------------- */
+
+static void emit_zero(Engine *e, LoopList *into)
+{
+    ExprPool *p = e->l->pool;
+    Index *row = index_new(p, "row", e->mc, 0, e->row->span), *column = index_new(p, "column", e->nc, 0, e->row->span);
+    into = &loop_for(e->l, into, FOR_SERIAL, row)->body;
+    into = &loop_for(e->l, into, FOR_VECTOR, column)->body;
+    const Affine *offset = affine_add(p, affine_scale(p, affine_index(p, row), e->nc), affine_index(p, column));
+    loop_store(e->l, into, e->c, offset, expr_const_typed(p, 0, e->l->real));
+}
+
+static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    Index *split = e->depth.data[e->split];
+    int64_t depth = e->chunk * e->suffix;
+    Loop *t = loop_append(e->l, into, LOOP_TILE);
+    t->a = e->a, t->b = e->b, t->c = e->c;
+    const Affine *local = affine_sub(p, column, e->column_begin);
+    t->a_offset = affine_constant(p, 0);
+    t->a_row_stride = e->left_by_row ? depth : 1;
+    t->a_depth_stride = e->left_by_row ? 1 : e->mr;
+    t->b_offset = affine_scale(p, local, depth);
+    t->c_offset = e->single ? local : affine_add(p, affine_scale(p, affine_sub(p, row, e->row_begin), e->nc), local);
+    t->rows = e->mr;
+    t->columns = e->nr;
+    t->c_stride = (int)e->nc;
+    t->depth_index = index_new(p, "depth", split->extent * e->suffix, split->per_example * e->suffix, split->span);
+    t->depth_begin = affine_scale(p, e->depth_begin, e->suffix);
+    t->depth_length = depth;
+    t->accumulate = !e->single;
+}
+
+/* Opens the loops over chunks of the depth. */
+static LoopList *open_chunks(Engine *e, LoopList *into)
+{
+    ExprPool *p = e->l->pool;
+    for (int i = 0; i < e->split; i++) {
+        Index *ix = index_copy(p, e->depth.data[i]);
+        into = &loop_for(e->l, into, FOR_SERIAL, ix)->body;
+        bind(e, &e->outer, e->depth.data[i], affine_index(p, ix));
+    }
+    e->depth_begin = affine_constant(p, 0);
+    if (e->chunk < e->depth.data[e->split]->extent) {
+        Index *ix = index_copy(p, e->depth.data[e->split]);
+        into = &loop_range(e->l, into, FOR_SERIAL, ix, NULL, 0, e->chunk)->body;
+        e->depth_begin = affine_index(p, ix);
+    }
+    return into;
+}
+
+static void emit_block(Engine *e, LoopList *into)
+{
+    ExprPool *p = e->l->pool;
+    LoopList *block = into;
+    if (!e->single)
+        emit_zero(e, into);
+    Binding groups = e->outer;
+    into = open_chunks(e, into);
+    pack_right(e, into);
+    Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
+    into = &loop_range(e->l, into, FOR_SERIAL, row, e->row_begin, e->mc, e->mr)->body;
+    pack_left(e, into, affine_index(p, row));
+    Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
+    emit_tile(e, &panels->body, affine_index(p, row), affine_index(p, column));
+    e->outer = groups;
+    if (e->single)
+        emit_epilogue(e, into, affine_index(p, row), e->mr);
+    else
+        emit_epilogue(e, block, e->row_begin, e->mc);
+}
+
+static void make_buffers(Engine *e)
+{
+    int64_t depth = e->chunk * e->suffix;
+    e->a = scratch_new(e->l, e->l->real, depth * e->mr);
+    e->b = scratch_new(e->l, e->l->real, depth * e->nc);
+    e->c = scratch_new(e->l, e->l->real, (e->single ? e->mr : e->mc) * e->nc);
+}
+
+void lower_contraction(Lowering *l)
+{
+    Engine e = plan_engine(l, false), swapped = plan_engine(l, true);
+    if (swapped.cost < e.cost)
+        e = swapped;
+    ExprPool *p = l->pool;
+    make_buffers(&e);
+    int64_t row_blocks = divide_up(e.row->extent, e.mc), column_blocks = divide_up(e.column->extent, e.nc);
+    int64_t blocks = row_blocks * column_blocks;
+    Index *group = flatten_indices(l, "group", e.groups.data, e.groups.count);
+    Index *block = index_new(p, "block", group->extent * blocks, group->per_example * blocks, l->out->span);
+    const Affine *at = affine_index(p, block);
+    bind_flat(&e, &e.outer, &e.groups, affine_quotient(p, at, blocks));
+    const Affine *in_group = affine_remainder(p, at, blocks);
+    e.row_begin = affine_scale(p, affine_quotient(p, in_group, column_blocks), e.mc);
+    e.column_begin = affine_scale(p, affine_remainder(p, in_group, column_blocks), e.nc);
+    emit_block(&e, &loop_parallel(l, &l->out->body, block, 1)->body);
+}

@@ -1,0 +1,48 @@
+/* The engine for contractions, between tile.c and pack.c.  Private to this floor. */
+#ifndef GRADC_LOWER_TILE_H
+#define GRADC_LOWER_TILE_H
+
+#include "lower/internal.h"
+
+/* Names of indices while an expression is lowered: from → to. */
+typedef struct Binding {
+    int count;
+    Index **from;
+    const Affine **to;
+} Binding;
+
+typedef struct Engine {
+    Lowering *l;
+    IndexList groups, rows, columns, depth; /* flattened in this order */
+    const Expr *left, *right;
+    Index *row, *column;           /* rows and columns as one index each                          */
+    int lanes, mr, nr;             /* the register tile                                           */
+    int64_t mc, nc;                /* the block: whole panels                                     */
+    int split;                     /* depth[split] goes in chunks, those before it one by one     */
+    int64_t chunk, suffix;         /* values of it at once; values of those behind it             */
+    bool single;                   /* all the depth at once                                       */
+    bool left_by_row;              /* the packed left operand is [rows][depth], not [depth][rows] */
+    Buffer *a, *b, *c;
+    const Affine *row_begin, *column_begin; /* of the block */
+    const Affine *depth_begin;     /* of the chunk, in values of depth[split] */
+    Binding outer;                 /* the groups, and the depth indices before `split` */
+    double cost;                   /* estimated, in cycles */
+} Engine;
+
+void bind(Engine *e, Binding *b, Index *from, const Affine *to);
+Binding binding_copy(Engine *e, const Binding *b);
+void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat);
+const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
+
+/* ---- pack.c ------------------------------------------------------------------------------------------- */
+
+/* Chooses the order of columns and depth and the layout of the left operand. */
+void pack_plan(Engine *e);
+double pack_cost_left(Engine *e);  /* cycles for one element */
+double pack_cost_right(Engine *e);
+/* The panel of rows from `begin` (an index of rows). */
+void pack_left(Engine *e, LoopList *into, const Affine *begin);
+/* All columns of the block. */
+void pack_right(Engine *e, LoopList *into);
+
+#endif

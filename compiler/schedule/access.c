@@ -1,0 +1,95 @@
+/* Questions about accesses and domains that every pass of the schedule asks. */
+#include "schedule/internal.h"
+
+Node *node_storage(Node *n)
+{
+    while (n->kind == NODE_VIEW)
+        n = n->viewed;
+    return n;
+}
+
+bool access_has_data(const Expr *access)
+{
+    for (int i = 0; i < access->node->rank; i++)
+        if (access->subscripts[i].data)
+            return true;
+    return false;
+}
+
+bool access_is_aligned(const Expr *access, Index *const *indices, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const Affine *a = access->subscripts[i].affine;
+        if (!a || affine_is_index(a) != indices[i])
+            return false;
+    }
+    return true;
+}
+
+bool access_is_identity(const Expr *access, const Node *user)
+{
+    return access->node->rank == user->rank && access_is_aligned(access, user->domain, user->rank);
+}
+
+bool extents_equal(const Index *a, const Index *b)
+{
+    return a->extent == b->extent && a->per_example == b->per_example;
+}
+
+bool domains_equal(const Node *a, const Node *b, int count)
+{
+    if (a->rank < count || b->rank < count)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!extents_equal(a->domain[i], b->domain[i]))
+            return false;
+    return true;
+}
+
+typedef struct AccessVisit {
+    Arena *arena;
+    AccessList list;
+} AccessVisit;
+
+static void visit_access(void *context, const Expr *e)
+{
+    AccessVisit *v = context;
+    if (e->kind == EXPR_ACCESS)
+        vec_push(v->arena, &v->list, e);
+}
+
+AccessList body_accesses(ExprPool *p, const Expr *body)
+{
+    AccessVisit v = { .arena = expr_pool_arena(p) };
+    if (body)
+        expr_visit(p, body, visit_access, &v);
+    return v.list;
+}
+
+double node_iterations(const Node *n)
+{
+    double total = 1;
+    for (int i = 0; i < n->rank; i++)
+        total *= (double)n->domain[i]->extent;
+    for (int i = 0; i < n->bound_count; i++)
+        total *= (double)n->bound[i]->extent;
+    return total;
+}
+
+enum { COST_RANDOM = 40 };
+
+static void visit_cost(void *context, const Expr *e)
+{
+    double *cost = context;
+    if (e->kind == EXPR_CALL)
+        *cost += e->function->cost;
+    if (e->kind == EXPR_RANDOM)
+        *cost += COST_RANDOM;
+}
+
+double body_cost(ExprPool *p, const Expr *body)
+{
+    double cost = 0;
+    expr_visit(p, body, visit_cost, &cost);
+    return cost;
+}

@@ -1,0 +1,380 @@
+/* Which sums of products are contractions: every index belongs to the rows, the columns, the depth
+ * or a group of a matrix product. */
+#include "schedule/internal.h"
+
+/* ---- the product, flattened ---------------------------------------------------------------------- */
+
+/* A factor of the product, or a truth without which the product is zero. */
+typedef struct Factor {
+    const Expr *value;
+    bool guard;
+    uint64_t uses; /* indices, by position in the list */
+} Factor;
+
+typedef struct Product {
+    ExprPool *pool;
+    Arena *arena;
+    double constant;
+    VEC(Factor) factors;
+} Product;
+
+static void add_factor(Product *p, const Expr *value, bool guard)
+{
+    Factor f = { value, guard, 0 };
+    vec_push(p->arena, &p->factors, f);
+}
+
+static void flatten_guard(Product *p, const Expr *e)
+{
+    if (e->kind == EXPR_CALL && e->function == &scalar_and) {
+        flatten_guard(p, e->args[0]);
+        flatten_guard(p, e->args[1]);
+        return;
+    }
+    add_factor(p, e, true);
+}
+
+static void flatten(Product *p, const Expr *e)
+{
+    double value;
+    if (expr_is_const(e, &value)) {
+        p->constant *= value;
+        return;
+    }
+    if (e->kind == EXPR_CALL && e->function == &scalar_mul) {
+        flatten(p, e->args[0]);
+        flatten(p, e->args[1]);
+        return;
+    }
+    if (e->kind == EXPR_CALL && e->function == &scalar_neg) {
+        p->constant = -p->constant;
+        flatten(p, e->args[0]);
+        return;
+    }
+    if (e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_const(e->args[2], &value) && value == 0) {
+        flatten_guard(p, e->args[0]);
+        flatten(p, e->args[1]);
+        return;
+    }
+    if (e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_const(e->args[1], &value) && value == 0) {
+        add_factor(p, expr_not(p->pool, e->args[0]), true);
+        flatten(p, e->args[2]);
+        return;
+    }
+    add_factor(p, e, false);
+}
+
+static Product product_of(ExprPool *pool, const Expr *body)
+{
+    Product p = { .pool = pool, .arena = expr_pool_arena(pool), .constant = 1 };
+    flatten(&p, body);
+    return p;
+}
+
+/* ---- in bounds without the guards that went elsewhere --------------------------------------------- */
+
+static bool is_safe(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    if (e->kind == EXPR_ACCESS) {
+        for (int i = 0; i < e->node->rank; i++) {
+            const Subscript *s = &e->subscripts[i];
+            if (s->data ? !is_safe(p, s->data, facts)
+                        : !facts_prove_inside(p, facts, s->affine, e->node->domain[i]->extent))
+                return false;
+        }
+        return true;
+    }
+    if (e->kind != EXPR_CALL)
+        return true;
+    if (e->function == &scalar_select) {
+        Facts yes = { facts, e->args[0], true }, no = { facts, e->args[0], false };
+        return is_safe(p, e->args[0], facts) && is_safe(p, e->args[1], &yes) && is_safe(p, e->args[2], &no);
+    }
+    for (int i = 0; i < e->function->arity; i++)
+        if (!is_safe(p, e->args[i], facts))
+            return false;
+    return true;
+}
+
+/* ---- choosing sides -------------------------------------------------------------------------------- */
+
+enum { MOST_INDICES = 24, MOST_FACTORS = 8, SMALL_PROBLEM = 16384, NARROW = 4 };
+
+typedef struct Split {
+    ExprPool *pool;
+    Node *node;
+    Product product;
+    Index *indices[MOST_INDICES]; /* the domain, then the bound ones */
+    int count;
+    uint64_t bound; /* those that are bound */
+} Split;
+
+static double extent_of(const Split *s, uint64_t set)
+{
+    double total = 1;
+    for (int i = 0; i < s->count; i++)
+        if (set >> i & 1)
+            total *= (double)s->indices[i]->extent;
+    return total;
+}
+
+typedef struct Sides {
+    uint64_t left, right; /* indices */
+    double score;
+    unsigned factors; /* those on the left */
+    bool valid;
+} Sides;
+
+/* A factor without a bound index that neither side holds is left to the epilogue. */
+static bool is_rest(const Split *s, const Factor *f)
+{
+    return !f->guard && !(f->uses & s->bound);
+}
+
+static Sides try_sides(const Split *s, unsigned on_left)
+{
+    Sides t = { .factors = on_left };
+    for (int i = 0; i < s->product.factors.count; i++) {
+        const Factor *f = &s->product.factors.data[i];
+        if (f->guard || is_rest(s, f))
+            continue;
+        if (on_left >> i & 1)
+            t.left |= f->uses;
+        else
+            t.right |= f->uses;
+    }
+    uint64_t free = ((uint64_t)1 << s->count) - 1;
+    free &= ~s->bound;
+    uint64_t uncovered = free & ~(t.left | t.right);
+    if (uncovered)
+        return t;
+    double groups = extent_of(s, free & t.left & t.right);
+    double rows = extent_of(s, free & t.left & ~t.right), columns = extent_of(s, free & t.right & ~t.left);
+    t.valid = rows >= NARROW && columns >= NARROW;
+    t.score = groups * (rows + columns);
+    return t;
+}
+
+static bool find_sides(const Split *s, Sides *best)
+{
+    int movable[MOST_FACTORS], count = 0;
+    for (int i = 0; i < s->product.factors.count; i++) {
+        const Factor *f = &s->product.factors.data[i];
+        if (!f->guard && !is_rest(s, f)) {
+            if (count == MOST_FACTORS)
+                return false;
+            movable[count++] = i;
+        }
+    }
+    best->valid = false;
+    if (count < 2)
+        return false;
+    for (unsigned pick = 1; pick < 1u << (count - 1); pick++) { /* the last stays on the right */
+        unsigned on_left = 0;
+        for (int i = 0; i < count; i++)
+            if (pick >> i & 1)
+                on_left |= 1u << movable[i];
+        Sides t = try_sides(s, on_left);
+        if (t.valid && (!best->valid || t.score < best->score))
+            *best = t;
+    }
+    return best->valid;
+}
+
+static bool is_subset(uint64_t a, uint64_t b)
+{
+    return (a & ~b) == 0;
+}
+
+/* Guards go to every side that knows their indices; those that no side knows to the epilogue. */
+static bool build_operands(const Split *s, const Sides *t, Contraction *c)
+{
+    ExprPool *p = s->pool;
+    const Expr *left = NULL, *right = NULL, *rest = NULL;
+    for (int i = 0; i < s->product.factors.count; i++) {
+        const Factor *f = &s->product.factors.data[i];
+        if (f->guard)
+            continue;
+        const Expr **side = is_rest(s, f) ? &rest : t->factors >> i & 1 ? &left : &right;
+        *side = *side ? expr_mul(p, *side, f->value) : f->value;
+    }
+    if (s->product.constant != 1) {
+        const Expr *k = expr_const_typed(p, s->product.constant, s->node->type);
+        rest = rest ? expr_mul(p, rest, k) : k;
+    }
+    const Expr *left_guard = NULL, *right_guard = NULL, *rest_guard = NULL;
+    for (int i = 0; i < s->product.factors.count; i++) {
+        const Factor *f = &s->product.factors.data[i];
+        if (!f->guard)
+            continue;
+        bool placed = false;
+        if (is_subset(f->uses, t->left)) {
+            left_guard = left_guard ? expr_and(p, left_guard, f->value) : f->value;
+            placed = true;
+        }
+        if (is_subset(f->uses, t->right)) {
+            right_guard = right_guard ? expr_and(p, right_guard, f->value) : f->value;
+            placed = true;
+        }
+        if (!placed && f->uses & s->bound)
+            return false;
+        if (!placed)
+            rest_guard = rest_guard ? expr_and(p, rest_guard, f->value) : f->value;
+    }
+    DType type = s->node->type;
+    if (left_guard)
+        left = expr_select(p, left_guard, left, expr_const_typed(p, 0, type));
+    if (right_guard)
+        right = expr_select(p, right_guard, right, expr_const_typed(p, 0, type));
+    if (rest_guard)
+        rest = expr_select(p, rest_guard, rest ? rest : expr_const_typed(p, 1, type), expr_const_typed(p, 0, type));
+    c->left = left, c->right = right, c->rest = rest;
+    return is_safe(p, left, NULL) && is_safe(p, right, NULL) && (!rest || is_safe(p, rest, NULL));
+}
+
+typedef VEC(Index *) IndexList;
+
+/* At most one index over the batch, and that outermost, so that the list flattens to one index. */
+static bool add_index(Arena *a, IndexList *list, Index *ix)
+{
+    vec_push(a, list, ix);
+    if (!ix->per_example || list->count == 1)
+        return true;
+    if (list->data[0]->per_example)
+        return false;
+    for (int i = list->count - 1; i > 0; i--)
+        list->data[i] = list->data[i - 1];
+    list->data[0] = ix;
+    return true;
+}
+
+static bool sort_indices(const Split *s, const Sides *t, Contraction *c)
+{
+    Arena *a = expr_pool_arena(s->pool);
+    IndexList groups = { 0 }, rows = { 0 }, columns = { 0 }, depth = { 0 };
+    for (int i = 0; i < s->count; i++) {
+        uint64_t bit = (uint64_t)1 << i;
+        IndexList *list = s->bound & bit               ? &depth
+                          : t->left & t->right & bit ? &groups
+                          : t->left & bit            ? &rows
+                                                     : &columns;
+        if (!add_index(a, list, s->indices[i]))
+            return false;
+    }
+    c->groups.data = groups.data, c->groups.count = groups.count;
+    c->rows.data = rows.data, c->rows.count = rows.count;
+    c->columns.data = columns.data, c->columns.count = columns.count;
+    c->depth.data = depth.data, c->depth.count = depth.count;
+    return true;
+}
+
+/* The side with the innermost free index is the columns: its stores are contiguous. */
+static void orient(const Split *s, Contraction *c)
+{
+    const Index *last = s->node->domain[s->node->rank - 1];
+    for (int i = 0; i < c->rows.count; i++)
+        if (c->rows.data[i] == last) {
+            Contraction was = *c;
+            c->left = was.right, c->right = was.left;
+            c->rows.data = was.columns.data, c->rows.count = was.columns.count;
+            c->columns.data = was.rows.data, c->columns.count = was.rows.count;
+        }
+}
+
+static bool list_indices(Split *s)
+{
+    Node *n = s->node;
+    if (n->rank + n->bound_count > MOST_INDICES)
+        return false;
+    for (int i = 0; i < n->rank; i++)
+        s->indices[s->count++] = n->domain[i];
+    for (int i = 0; i < n->bound_count; i++) {
+        s->bound |= (uint64_t)1 << s->count;
+        s->indices[s->count++] = n->bound[i];
+    }
+    for (int i = 0; i < s->product.factors.count; i++) {
+        Factor *f = &s->product.factors.data[i];
+        for (int j = 0; j < s->count; j++)
+            if (expr_uses_index(s->pool, f->value, s->indices[j]))
+                f->uses |= (uint64_t)1 << j;
+    }
+    return true;
+}
+
+bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
+{
+    if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || n->rank < 2)
+        return false;
+    double depth = 1;
+    for (int i = 0; i < n->bound_count; i++)
+        depth *= (double)n->bound[i]->extent;
+    if (node_iterations(n) < SMALL_PROBLEM || depth < NARROW)
+        return false;
+    Split s = { .pool = p, .node = n, .product = product_of(p, body) };
+    Sides sides;
+    if (!list_indices(&s) || !find_sides(&s, &sides))
+        return false;
+    *c = (Contraction){ 0 };
+    if (!build_operands(&s, &sides, c) || !sort_indices(&s, &sides, c))
+        return false;
+    orient(&s, c);
+    return true;
+}
+
+/* ---- scatter ------------------------------------------------------------------------------------------ */
+
+/* eq(data, v) with v a free index alone: which, and the data. */
+static bool match_choice(Node *n, const Expr *guard, Index **index, const Expr **data)
+{
+    if (guard->kind != EXPR_CALL || guard->function != &scalar_eq)
+        return false;
+    for (int side = 0; side < 2; side++) {
+        const Expr *a = guard->args[side], *b = guard->args[1 - side];
+        Index *v = a->kind == EXPR_AFFINE ? affine_is_index(a->affine) : NULL;
+        if (!v || !dtype_is_integer(b->type))
+            continue;
+        for (int i = 0; i < n->rank; i++)
+            if (n->domain[i] == v) {
+                *index = v;
+                *data = b;
+                return true;
+            }
+    }
+    return false;
+}
+
+static bool is_within(const Expr *data, const Index *v)
+{
+    if (data->kind == EXPR_CALL && data->function->arity == 1)
+        data = data->args[0];
+    return data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT && data->node->port->domain != DOMAIN_NUMBER
+           && data->node->port->classes <= v->extent;
+}
+
+bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s)
+{
+    if (n->reduction != &reduce_sum || !dtype_is_real(n->type))
+        return false;
+    Product product = product_of(p, body);
+    int choice = -1;
+    for (int i = 0; i < product.factors.count && choice < 0; i++)
+        if (product.factors.data[i].guard && match_choice(n, product.factors.data[i].value, &s->index, &s->data))
+            choice = i;
+    if (choice < 0 || expr_uses_index(p, s->data, s->index))
+        return false;
+    const Expr *value = expr_const_typed(p, product.constant, n->type), *guard = NULL;
+    for (int i = 0; i < product.factors.count; i++) {
+        const Factor *f = &product.factors.data[i];
+        if (i == choice)
+            continue;
+        if (f->guard)
+            guard = guard ? expr_and(p, guard, f->value) : f->value;
+        else
+            value = expr_mul(p, value, f->value);
+    }
+    if (guard)
+        value = expr_select(p, guard, value, expr_const_typed(p, 0, n->type));
+    s->value = value;
+    s->checked = is_within(s->data, s->index);
+    return !expr_uses_index(p, value, s->index) && is_safe(p, value, NULL);
+}

@@ -1,0 +1,141 @@
+/* What each kernel costs, and the schedule as a table. */
+#include "schedule/internal.h"
+
+#include <string.h>
+
+int64_t kernel_row_elements(const Kernel *k, const Node *n)
+{
+    int64_t total = 1;
+    for (int i = k->kind == KERNEL_NEST ? k->shared.count : 0; i < n->rank; i++)
+        total *= n->domain[i]->extent;
+    return total;
+}
+
+static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
+{
+    double bytes = 0;
+    for (int i = 0; i < k->nodes.count; i++) {
+        AccessList accesses = body_accesses(s->graph->pool, s->bodies[k->nodes.data[i]->id]);
+        for (int j = 0; j < accesses.count; j++) {
+            Node *from = node_storage(accesses.data[j]->node);
+            if (seen[from->id] || s->places[from->id].kind == PLACE_SCRATCH)
+                continue;
+            seen[from->id] = true;
+            double touched = node_iterations(k->nodes.data[i]), all = (double)node_elements(from);
+            bytes += (touched < all ? touched : all) * dtype_size(from->type);
+        }
+    }
+    return bytes;
+}
+
+static double kernel_flops(const Schedule *s, const Kernel *k)
+{
+    double flops = 0;
+    for (int i = 0; i < k->nodes.count; i++) {
+        const Node *n = k->nodes.data[i];
+        double iterations = node_iterations(n);
+        if (k->kind == KERNEL_SCATTER)
+            iterations /= (double)k->scatter.index->extent;
+        flops += iterations * (body_cost(s->graph->pool, s->bodies[n->id]) + (n->reduction != NULL));
+    }
+    if (k->kind == KERNEL_CONTRACTION) /* operands are evaluated while packing: not once a product */
+        flops += node_iterations(k->nodes.data[0])
+                 * (2 - 1 - body_cost(s->graph->pool, s->bodies[k->nodes.data[0]->id]));
+    return flops;
+}
+
+void cost_run(Schedule *s)
+{
+    for (int i = 0; i < s->kernels.count; i++) {
+        Kernel *k = s->kernels.data[i];
+        bool *seen = arena_new(s->graph->arena, bool, s->graph->nodes.count);
+        k->flops = kernel_flops(s, k);
+        k->bytes_moved = reads_bytes(s, k, seen);
+        for (int j = 0; j < k->nodes.count; j++)
+            if (s->places[k->nodes.data[j]->id].kind != PLACE_SCRATCH)
+                k->bytes_moved += (double)node_elements(k->nodes.data[j]) * dtype_size(k->nodes.data[j]->type);
+    }
+}
+
+/* ---- print ---------------------------------------------------------------------------------------- */
+
+static const char *const kind_names[] = { "nest", "contraction", "scatter" };
+
+static void print_indices(Text *out, Index *const *indices, int count)
+{
+    for (int i = 0; i < count; i++)
+        text_printf(out, "%s%s:%lld", i ? " " : "", indices[i]->name, (long long)indices[i]->extent);
+}
+
+static void print_loops(Text *out, const Kernel *k)
+{
+    const Node *n = k->nodes.data[0];
+    if (k->kind == KERNEL_CONTRACTION) {
+        const Contraction *c = &k->contraction;
+        text_append(out, "rows ");
+        print_indices(out, c->rows.data, c->rows.count);
+        text_append(out, ", columns ");
+        print_indices(out, c->columns.data, c->columns.count);
+        text_append(out, ", depth ");
+        print_indices(out, c->depth.data, c->depth.count);
+        if (c->groups.count) {
+            text_append(out, ", groups ");
+            print_indices(out, c->groups.data, c->groups.count);
+        }
+    } else if (k->kind == KERNEL_SCATTER) {
+        text_append(out, "over ");
+        print_indices(out, n->bound, n->bound_count);
+        text_printf(out, ", to %s:%lld", k->scatter.index->name, (long long)k->scatter.index->extent);
+    } else if (k->shared.count) {
+        text_append(out, "shared ");
+        print_indices(out, k->shared.data, k->shared.count);
+    } else {
+        text_append(out, "serial");
+    }
+}
+
+static const char *const place_names[] = {
+    "inlined", "scratch", "workspace", "tensor", "input", "output", "literal",
+};
+
+static void print_node(Text *out, const Schedule *s, const Kernel *k, const Node *n)
+{
+    const Place *p = &s->places[n->id];
+    text_printf(out, "     %s[", n->name);
+    print_indices(out, n->domain, n->rank);
+    text_append(out, "]");
+    if (n->reduction) {
+        text_printf(out, " %s[", n->reduction->name);
+        print_indices(out, n->bound, n->bound_count);
+        text_append(out, "]");
+    }
+    text_printf(out, " -> %s", place_names[p->kind]);
+    if (p->kind == PLACE_TENSOR)
+        text_printf(out, " %s", p->tensor->name);
+    if (s->program && s->program->sources && n->span.file >= 0) {
+        const Source *src = source_get(s->program->sources, n->span.file);
+        int line, column;
+        source_position(src, n->span.begin, &line, &column);
+        const char *slash = strrchr(src->path, '/');
+        text_printf(out, "  # %s:%d", slash ? slash + 1 : src->path, line);
+    }
+    text_append(out, "\n");
+}
+
+void schedule_print(Text *out, const Schedule *s)
+{
+    double flops = 0, bytes = 0;
+    text_printf(out, "schedule %s: %d kernels\n", s->graph->name, s->kernels.count);
+    for (int i = 0; i < s->kernels.count; i++) {
+        const Kernel *k = s->kernels.data[i];
+        text_printf(out, "%3d  %-11s  ", k->id, kind_names[k->kind]);
+        print_loops(out, k);
+        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s\n", k->flops, k->bytes_moved,
+                    k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0, i == s->loss_kernel ? "; then the loss is known" : "");
+        for (int j = 0; j < k->nodes.count; j++)
+            print_node(out, s, k, k->nodes.data[j]);
+        flops += k->flops;
+        bytes += k->bytes_moved;
+    }
+    text_printf(out, "total: %.6g flops, %.6g bytes\n", flops, bytes);
+}

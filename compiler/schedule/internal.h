@@ -1,0 +1,80 @@
+/* What the passes of the schedule tell each other.  Private to this floor. */
+#ifndef GRADC_SCHEDULE_INTERNAL_H
+#define GRADC_SCHEDULE_INTERNAL_H
+
+#include "functions/functions.h"
+#include "schedule/schedule.h"
+
+typedef VEC(Node *) NodeList;
+
+/* What is known of a node while kernels are being made. */
+typedef struct NodePlan {
+    bool inlined;       /* lives in its users' bodies                                          */
+    bool forced;        /* must have memory: a result, viewed, or read at a data subscript     */
+    bool late;          /* only updates want it: runs next to them                             */
+    int users;          /* nodes that access it, before inlining                               */
+    double evaluations; /* how often its body would run were it inlined                        */
+    NodeList reads;     /* the nodes whose memory its body reads (views resolved), each once   */
+    NodeList before;    /* further nodes that must be done: readers of what it overwrites, and,
+                           for what an update stores, the loss                                 */
+    Tensor *target;     /* stored straight into this tensor                                    */
+    int kernel;         /* -1: none yet                                                        */
+    int mark;
+} NodePlan;
+
+typedef struct Planner {
+    Graph *graph;
+    ExprPool *pool;
+    Arena *arena;
+    Schedule *schedule;
+    NodePlan *plans; /* per node id */
+    NodeList order;  /* stored nodes in the order they run */
+    int mark;
+} Planner;
+
+#define PLAN(p, n) (&(p)->plans[(n)->id])
+
+/* ---- access.c: questions about accesses ---------------------------------------------------------- */
+
+Node *node_storage(Node *n); /* the node whose memory it is: itself, or what a view views */
+bool access_has_data(const Expr *access);
+/* The first `count` subscripts are the first `count` indices, each alone. */
+bool access_is_aligned(const Expr *access, Index *const *indices, int count);
+/* Every subscript is the index of the same position. */
+bool access_is_identity(const Expr *access, const Node *user);
+bool extents_equal(const Index *a, const Index *b);
+bool domains_equal(const Node *a, const Node *b, int count);
+/* The distinct accesses of a body, in a stable order. */
+typedef VEC(const Expr *) AccessList;
+AccessList body_accesses(ExprPool *p, const Expr *body);
+double node_iterations(const Node *n); /* domain and bound, at the largest batch */
+double body_cost(ExprPool *p, const Expr *body);
+
+/* ---- store.c --------------------------------------------------------------------------------------- */
+
+/* Gives every result a node of its own that can be stored where the result belongs. */
+void store_prepare(Graph *g);
+/* Decides what is inlined, builds the bodies, and says which updates are made in place. */
+void store_run(Planner *p);
+
+/* ---- order.c ---------------------------------------------------------------------------------------- */
+
+void order_run(Planner *p);
+
+/* ---- contract.c ------------------------------------------------------------------------------------- */
+
+/* Is the node a contraction worth the engine?  Fills *c if so. */
+bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c);
+/* Is it a sum that a data value scatters over one of its free indices? */
+bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s);
+
+/* ---- group.c ---------------------------------------------------------------------------------------- */
+
+void group_run(Planner *p);
+
+/* ---- cost.c, memory.c ------------------------------------------------------------------------------- */
+
+void cost_run(Schedule *s);
+void memory_run(Schedule *s);
+
+#endif

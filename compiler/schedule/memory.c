@@ -1,0 +1,185 @@
+/* The static memory plan: live ranges to offsets.
+ *   needs: kernels in order, each node's kind of place
+ *   gives: offsets into the workspace and into kernels' scratch, the peak, its lower bound */
+#include "schedule/internal.h"
+
+#include <stdlib.h>
+
+enum { ALIGNMENT = 64 };
+
+static uint64_t align_up(uint64_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* ---- live ranges ------------------------------------------------------------------------------------- */
+
+static void extend(const Schedule *s, Node *n, int kernel)
+{
+    Place *p = &s->places[node_storage(n)->id];
+    if (p->kind == PLACE_WORKSPACE && p->last < kernel)
+        p->last = kernel;
+}
+
+static void find_ranges(Schedule *s)
+{
+    for (int i = 0; i < s->kernels.count; i++) {
+        const Kernel *k = s->kernels.data[i];
+        for (int j = 0; j < k->nodes.count; j++) {
+            Node *n = k->nodes.data[j];
+            Place *p = &s->places[n->id];
+            p->first = p->last = i;
+            p->bytes = align_up((uint64_t)node_elements(n) * (uint64_t)dtype_size(n->type));
+            AccessList accesses = body_accesses(s->graph->pool, s->bodies[n->id]);
+            for (int a = 0; a < accesses.count; a++)
+                extend(s, accesses.data[a]->node, i);
+        }
+    }
+    for (int i = 0; i < s->graph->results.count; i++) {
+        const Result *r = &s->graph->results.data[i];
+        if (r->role != RESULT_UPDATE && r->role != RESULT_OUTPUT)
+            extend(s, r->value, s->kernels.count - 1);
+    }
+}
+
+/* ---- placement --------------------------------------------------------------------------------------- */
+
+static bool overlap_in_time(const Place *a, const Place *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The tightest gap among the placed that live at the same time, or the end. */
+static uint64_t best_fit(Place *const *placed, int count, const Place *p)
+{
+    uint64_t best = UINT64_MAX, best_gap = UINT64_MAX, end = 0;
+    for (int i = 0; i < count; i++) { /* sorted by offset */
+        const Place *q = placed[i];
+        if (!overlap_in_time(p, q))
+            continue;
+        if (q->offset > end && q->offset - end >= p->bytes && q->offset - end < best_gap) {
+            best = end;
+            best_gap = q->offset - end;
+        }
+        if (q->offset + q->bytes > end)
+            end = q->offset + q->bytes;
+    }
+    return best == UINT64_MAX ? end : best;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const Place *p = *(Place *const *)a, *q = *(Place *const *)b;
+    if (p->bytes != q->bytes)
+        return p->bytes < q->bytes ? 1 : -1;
+    if (p->first != q->first)
+        return p->first < q->first ? -1 : 1;
+    return p < q ? -1 : p > q;
+}
+
+static void place_workspace(Schedule *s)
+{
+    int count = s->graph->nodes.count, total = 0, done = 0;
+    Place **all = arena_new(s->graph->arena, Place *, count), **placed = arena_new(s->graph->arena, Place *, count);
+    for (int i = 0; i < count; i++)
+        if (s->places[i].kind == PLACE_WORKSPACE && !s->places[i].same_as)
+            all[total++] = &s->places[i];
+    qsort(all, (size_t)total, sizeof *all, larger_first);
+    s->workspace_bytes = 0;
+    for (int i = 0; i < total; i++) {
+        Place *p = all[i];
+        p->offset = best_fit(placed, done, p);
+        int at = done++;
+        for (; at > 0 && placed[at - 1]->offset > p->offset; at--)
+            placed[at] = placed[at - 1];
+        placed[at] = p;
+        if (p->offset + p->bytes > s->workspace_bytes)
+            s->workspace_bytes = p->offset + p->bytes;
+    }
+}
+
+static void find_lower_bound(Schedule *s)
+{
+    s->lower_bound = 0;
+    for (int k = 0; k < s->kernels.count; k++) {
+        uint64_t live = 0;
+        for (int i = 0; i < s->graph->nodes.count; i++) {
+            const Place *p = &s->places[i];
+            if (p->kind == PLACE_WORKSPACE && !p->same_as && p->first <= k && k <= p->last)
+                live += p->bytes;
+        }
+        if (live > s->lower_bound) {
+            s->lower_bound = live;
+            s->peak_kernel = k;
+        }
+    }
+}
+
+static void place_scratch(Schedule *s)
+{
+    for (int i = 0; i < s->kernels.count; i++) {
+        Kernel *k = s->kernels.data[i];
+        for (int j = 0; j < k->nodes.count; j++) {
+            Place *p = &s->places[k->nodes.data[j]->id];
+            if (p->kind != PLACE_SCRATCH)
+                continue;
+            if (k->kind == KERNEL_CONTRACTION) { /* in the tile, or in registers */
+                p->bytes = 0;
+                continue;
+            }
+            p->bytes = align_up((uint64_t)kernel_row_elements(k, k->nodes.data[j])
+                                * (uint64_t)dtype_size(k->nodes.data[j]->type));
+            p->offset = k->scratch_bytes;
+            k->scratch_bytes += p->bytes;
+        }
+    }
+}
+
+void memory_run(Schedule *s)
+{
+    find_ranges(s);
+    place_workspace(s);
+    find_lower_bound(s);
+    place_scratch(s);
+    for (int i = 0; i < s->graph->nodes.count; i++)
+        if (s->places[i].same_as) {
+            Node *root = s->places[i].same_as;
+            s->places[i] = s->places[root->id];
+            s->places[i].same_as = root;
+        }
+}
+
+uint64_t memory_place_tensors(Program *program, uint64_t base)
+{
+    for (int i = 0; i < program->tensors.count; i++) {
+        Tensor *t = program->tensors.data[i];
+        uint64_t count = 1;
+        for (int d = 0; d < t->rank; d++)
+            count *= (uint64_t)t->shape[d];
+        base = align_up(base);
+        t->offset = base;
+        base += count * (uint64_t)dtype_size(t->type);
+    }
+    return align_up(base);
+}
+
+/* ---- print -------------------------------------------------------------------------------------------- */
+
+void memory_print(Text *out, const Schedule *s)
+{
+    text_printf(out, "memory %s: workspace %llu bytes, lower bound %llu at kernel %d\n", s->graph->name,
+                (unsigned long long)s->workspace_bytes, (unsigned long long)s->lower_bound, s->peak_kernel);
+    text_append(out, "      offset        bytes  kernels   node\n");
+    for (int i = 0; i < s->graph->nodes.count; i++) {
+        const Place *p = &s->places[i];
+        if (p->kind != PLACE_WORKSPACE || p->same_as)
+            continue;
+        bool peak = p->first <= s->peak_kernel && s->peak_kernel <= p->last;
+        text_printf(out, "%12llu %12llu  %3d..%-3d  %s%s\n", (unsigned long long)p->offset, (unsigned long long)p->bytes,
+                    p->first, p->last, s->graph->nodes.data[i]->name, peak ? "  (at the peak)" : "");
+    }
+    for (int i = 0; i < s->kernels.count; i++)
+        if (s->kernels.data[i]->scratch_bytes)
+            text_printf(out, "kernel %d: %llu bytes of scratch a thread\n", i,
+                        (unsigned long long)s->kernels.data[i]->scratch_bytes);
+}

@@ -1,0 +1,311 @@
+/* Stored or recomputed: which nodes live in their users' bodies, and which updates are made in
+ * place.
+ *   needs: a verified, pruned graph
+ *   gives: bodies with the inlined producers put in; per stored node, what it reads and overwrites */
+#include "schedule/internal.h"
+
+/* ---- results ------------------------------------------------------------------------------------- */
+
+/* A node that copies `source`, over the batch too where `batch` is given. */
+static Node *make_copy(Graph *g, Node *source, const char *name, Index *batch, DType type)
+{
+    Index **domain = arena_new(g->arena, Index *, source->rank + 1);
+    Index **inner = batch ? domain + 1 : domain;
+    domain[0] = batch;
+    for (int i = 0; i < source->rank; i++)
+        inner[i] = index_copy(g->pool, source->domain[i]);
+    const Expr *value = expr_access_identity(g->pool, source, inner);
+    if (type != source->type)
+        value = expr_cast(g->pool, value, type);
+    return graph_compute(g, name, type, domain, source->rank + (batch != NULL), NULL, NULL, 0, value, source->span);
+}
+
+static bool is_number(ResultRole role)
+{
+    return role == RESULT_LOSS || role == RESULT_SUM || role == RESULT_VALUE;
+}
+
+static bool is_taken(const Graph *g, int before, const Node *value)
+{
+    for (int i = 0; i < before; i++)
+        if (g->results.data[i].value == value && !is_number(g->results.data[i].role))
+            return true;
+    return false;
+}
+
+static void prepare_result(Graph *g, int i)
+{
+    Result *r = &g->results.data[i];
+    Node *v = r->value;
+    Index *batch = NULL;
+    if (r->role == RESULT_OUTPUT && !node_is_batched(v))
+        batch = index_new(g->pool, "batch", g->batch, 1, v->span);
+    bool wants_own = v->kind != NODE_COMPUTE || batch || is_taken(g, i, v);
+    DType type = r->role == RESULT_UPDATE ? r->tensor->type : v->type;
+    if (wants_own || type != v->type)
+        r->value = make_copy(g, v, r->name ? r->name : v->name, batch, type);
+}
+
+void store_prepare(Graph *g)
+{
+    /* numbers last, so that they give way: they may live anywhere in the workspace */
+    for (int i = 0; i < g->results.count; i++)
+        if (!is_number(g->results.data[i].role))
+            prepare_result(g, i);
+    for (int i = 0; i < g->results.count; i++)
+        if (is_number(g->results.data[i].role)) {
+            Result *r = &g->results.data[i];
+            if (r->value->kind != NODE_COMPUTE || is_taken(g, g->results.count, r->value))
+                r->value = make_copy(g, r->value, r->name ? r->name : r->value->name, NULL, r->value->type);
+        }
+}
+
+/* ---- inlining ------------------------------------------------------------------------------------ */
+
+static bool is_product_sum(const Node *n)
+{
+    return n->reduction == &reduce_sum;
+}
+
+/* How often `user` evaluates the access: packing reads a contraction's operand once for each
+ * combination of the indices it uses. */
+static double access_evaluations(Planner *p, Node *user, const Expr *access)
+{
+    if (PLAN(p, user)->inlined)
+        return PLAN(p, user)->evaluations;
+    if (!is_product_sum(user))
+        return node_iterations(user);
+    double total = 1;
+    for (int i = 0; i < user->rank; i++)
+        if (expr_uses_index(p->pool, access, user->domain[i]))
+            total *= (double)user->domain[i]->extent;
+    for (int i = 0; i < user->bound_count; i++)
+        if (expr_uses_index(p->pool, access, user->bound[i]))
+            total *= (double)user->bound[i]->extent;
+    return total;
+}
+
+/* An elementwise node that is all that becomes of a reduction costs nothing behind it. */
+static bool is_epilogue(Planner *p, Node *n, const AccessList *accesses)
+{
+    for (int i = 0; i < accesses->count; i++) {
+        Node *from = accesses->data[i]->node;
+        if (from->kind == NODE_COMPUTE && from->reduction && from->rank > 0 && access_is_identity(accesses->data[i], n)
+            && PLAN(p, from)->users == 1 && !PLAN(p, from)->forced)
+            return true;
+    }
+    return false;
+}
+
+enum { COST_STORE = 2, COST_EXTRA_LOAD = 2 };
+
+static bool wants_inlining(Planner *p, Node *n)
+{
+    NodePlan *plan = PLAN(p, n);
+    if (n->kind != NODE_COMPUTE || n->reduction || plan->forced)
+        return false;
+    AccessList accesses = body_accesses(p->pool, n->body);
+    int loads = 0;
+    for (int i = 0; i < accesses.count; i++)
+        loads += accesses.data[i]->node->rank > 0;
+    double elements = (double)node_elements(n);
+    if (loads && is_epilogue(p, n, &accesses))
+        return plan->users == 1 && plan->evaluations <= elements;
+    double cost = body_cost(p->pool, n->body);
+    double weight = cost + (loads > 1 ? (loads - 1) * COST_EXTRA_LOAD : 0);
+    double inlined = plan->evaluations * weight;
+    double stored = elements * (weight + COST_STORE) + plan->evaluations * (loads ? 1 : 2);
+    return inlined <= stored;
+}
+
+/* Users come after their producers, so walking backwards knows each user's fate. */
+static void decide_inlining(Planner *p)
+{
+    Graph *g = p->graph;
+    for (int i = 0; i < g->results.count; i++)
+        PLAN(p, g->results.data[i].value)->forced = true;
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        if (n->kind == NODE_VIEW)
+            PLAN(p, node_storage(n))->forced = true;
+        AccessList accesses = body_accesses(p->pool, n->kind == NODE_COMPUTE ? n->body : NULL);
+        int mark = ++p->mark;
+        for (int j = 0; j < accesses.count; j++) {
+            NodePlan *plan = PLAN(p, accesses.data[j]->node);
+            if (access_has_data(accesses.data[j]))
+                plan->forced = true;
+            plan->users += plan->mark != mark;
+            plan->mark = mark;
+        }
+    }
+    for (int i = g->nodes.count - 1; i >= 0; i--) {
+        Node *n = g->nodes.data[i];
+        if (n->kind != NODE_COMPUTE)
+            continue;
+        PLAN(p, n)->inlined = wants_inlining(p, n);
+        AccessList accesses = body_accesses(p->pool, n->body);
+        for (int j = 0; j < accesses.count; j++)
+            PLAN(p, accesses.data[j]->node)->evaluations += access_evaluations(p, n, accesses.data[j]);
+    }
+}
+
+static const Expr *inline_leaf(void *context, const Expr *e)
+{
+    Planner *p = context;
+    if (e->kind != EXPR_ACCESS || !PLAN(p, e->node)->inlined)
+        return e;
+    Node *n = e->node;
+    const Affine **to = arena_new(p->arena, const Affine *, n->rank);
+    for (int i = 0; i < n->rank; i++)
+        to[i] = e->subscripts[i].affine;
+    Substitution s = { n->rank, n->domain, to };
+    return expr_substitute(p->pool, p->schedule->bodies[n->id], &s);
+}
+
+static void build_bodies(Planner *p)
+{
+    for (int i = 0; i < p->graph->nodes.count; i++) {
+        Node *n = p->graph->nodes.data[i];
+        if (n->kind == NODE_COMPUTE)
+            p->schedule->bodies[n->id] = expr_map(p->pool, n->body, inline_leaf, p);
+    }
+}
+
+static void collect_reads(Planner *p, Node *n)
+{
+    NodePlan *plan = PLAN(p, n);
+    plan->reads = (NodeList){ 0 };
+    AccessList accesses = body_accesses(p->pool, p->schedule->bodies[n->id]);
+    int mark = ++p->mark;
+    for (int i = 0; i < accesses.count; i++) {
+        Node *from = node_storage(accesses.data[i]->node);
+        if (PLAN(p, from)->mark != mark)
+            vec_push(p->arena, &plan->reads, from);
+        PLAN(p, from)->mark = mark;
+    }
+}
+
+/* ---- updates in place ------------------------------------------------------------------------------ */
+
+static bool reaches(Planner *p, Node *from, Node *target)
+{
+    if (from == target)
+        return true;
+    NodePlan *plan = PLAN(p, from);
+    if (plan->mark == p->mark)
+        return false;
+    plan->mark = p->mark;
+    for (int i = 0; i < plan->reads.count; i++)
+        if (reaches(p, plan->reads.data[i], target))
+            return true;
+    for (int i = 0; i < plan->before.count; i++)
+        if (reaches(p, plan->before.data[i], target))
+            return true;
+    return false;
+}
+
+/* Does running `n` need `target` done before? */
+static bool depends_on(Planner *p, Node *n, Node *target)
+{
+    p->mark++;
+    return reaches(p, n, target);
+}
+
+static bool reads_node(Planner *p, Node *n, const Node *what)
+{
+    for (int i = 0; i < PLAN(p, n)->reads.count; i++)
+        if (PLAN(p, n)->reads.data[i] == what)
+            return true;
+    return false;
+}
+
+/* Reads `old` at its own element only, and so may overwrite it. */
+static bool reads_in_place(Planner *p, Node *n, const Node *old)
+{
+    if (!old || !reads_node(p, n, old))
+        return true;
+    if (n->reduction)
+        return false;
+    AccessList accesses = body_accesses(p->pool, p->schedule->bodies[n->id]);
+    for (int i = 0; i < accesses.count; i++)
+        if (node_storage(accesses.data[i]->node) == old
+            && (accesses.data[i]->node != old || !access_is_identity(accesses.data[i], n)))
+            return false;
+    return true;
+}
+
+static Node *old_value(const Graph *g, const Tensor *t)
+{
+    for (int i = 0; i < g->nodes.count; i++)
+        if (g->nodes.data[i]->kind == NODE_TENSOR && g->nodes.data[i]->tensor == t)
+            return g->nodes.data[i];
+    return NULL;
+}
+
+static bool is_stored(Planner *p, const Node *n)
+{
+    return n->kind == NODE_COMPUTE && !PLAN(p, n)->inlined;
+}
+
+/* What must run before `n` may overwrite `old`; false where that cannot be. */
+static bool find_before(Planner *p, Node *n, const Node *old)
+{
+    Graph *g = p->graph;
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *reader = g->nodes.data[i];
+        if (!old || reader == n || !is_stored(p, reader) || !reads_node(p, reader, old))
+            continue;
+        if (depends_on(p, reader, n))
+            return false;
+        vec_push(p->arena, &PLAN(p, n)->before, reader);
+    }
+    for (int i = 0; i < g->results.count; i++) {
+        const Result *r = &g->results.data[i];
+        if (r->role != RESULT_LOSS)
+            continue;
+        if (depends_on(p, r->value, n))
+            return false;
+        vec_push(p->arena, &PLAN(p, n)->before, r->value);
+    }
+    return true;
+}
+
+static void place_update(Planner *p, int result)
+{
+    Graph *g = p->graph;
+    Result *r = &g->results.data[result];
+    Node *old = old_value(g, r->tensor), *n = r->value;
+    PLAN(p, n)->target = r->tensor;
+    if (reads_in_place(p, n, old) && find_before(p, n, old))
+        return;
+    PLAN(p, n)->target = NULL;
+    PLAN(p, n)->before = (NodeList){ 0 };
+    Node *copy = make_copy(g, n, n->name, NULL, n->type);
+    r = &g->results.data[result];
+    r->value = copy;
+    NodePlan *grown = arena_new(p->arena, NodePlan, g->nodes.count);
+    const Expr **bodies = arena_new(p->arena, const Expr *, g->nodes.count);
+    for (int i = 0; i < g->nodes.count - 1; i++) {
+        grown[i] = p->plans[i];
+        bodies[i] = p->schedule->bodies[i];
+    }
+    p->plans = grown;
+    p->schedule->bodies = bodies;
+    bodies[copy->id] = copy->body;
+    *PLAN(p, copy) = (NodePlan){ .forced = true, .target = r->tensor, .kernel = -1 };
+    collect_reads(p, copy);
+    if (!find_before(p, copy, old))
+        bug("the copy to %s cannot be ordered", r->tensor->name);
+}
+
+void store_run(Planner *p)
+{
+    decide_inlining(p);
+    build_bodies(p);
+    for (int i = 0; i < p->graph->nodes.count; i++)
+        if (is_stored(p, p->graph->nodes.data[i]))
+            collect_reads(p, p->graph->nodes.data[i]);
+    for (int i = 0; i < p->graph->results.count; i++)
+        if (p->graph->results.data[i].role == RESULT_UPDATE)
+            place_update(p, i);
+}
