@@ -74,7 +74,7 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
     s->symbols = false;
     if (!v)
         return false;
-    TrainOption option = {key, v->text, v->number};
+    TrainOption option = {named ? key : "", v->text, v->number};
     if (v->kind == VALUE_TRUTH)
         option.text = v->number != 0 ? "yes" : "no";
     else if (v->kind != VALUE_NUMBER && v->kind != VALUE_STRING && v->kind != VALUE_SYMBOL) {
