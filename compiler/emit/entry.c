@@ -86,6 +86,19 @@ static void lower_all(Entries *es)
     }
 }
 
+uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes)
+{
+    uint64_t most = 0;
+    for (int e = 0; e < ENTRY_COUNT; e++) {
+        const Schedule *s = c->schedules[e];
+        for (int i = 0; s && i < s->kernels.count; i++) {
+            uint64_t bytes = align_up(lower_kernel(s, s->kernels.data[i], lanes)->scratch_bytes);
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return most;
+}
+
 /* ---- a function under construction --------------------------------------------------------------------------- */
 
 typedef struct Entry {

@@ -240,6 +240,7 @@ typedef struct EntryPoints {
 } EntryPoints;
 
 EntryPoints entry_points(EmitUnit *u);
+uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes); /* per thread */
 void descriptor_emit(EmitUnit *u, const EntryPoints *e);
 void wrappers_emit(EmitUnit *u, const EntryPoints *e);
 /* A port's name as a parameter of a C function. */

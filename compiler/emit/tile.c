@@ -1,4 +1,4 @@
-/* The register tile: c[i, j] (+)= sum[k] a[k, i] * b[k, j].  Rows times columns of accumulators stay
+/* The register tile: c[i, j] (+)= sum[k] a[i, k] * b[k, j].  Rows times columns of accumulators stay
  * in registers; each step of depth loads a row of b, broadcasts an element of a for each row of the
  * tile, and fuses a multiply and an add for each pair. */
 #include "emit/internal.h"
@@ -64,13 +64,14 @@ static void step(Tile *t, LLVMValueRef k, int ahead, LLVMValueRef *sums)
 {
     EmitUnit *u = t->kb->u;
     const Loop *l = t->loop;
-    LLVMValueRef a = at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->rows), ""));
+    LLVMValueRef a = at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->a_depth_stride), ""));
     LLVMValueRef b = at_element(t, t->b, LLVMBuildMul(u->builder, k, unit_i64(u, l->columns), ""));
     LLVMValueRef row[MOST_PARTS];
     for (int p = 0; p < t->parts.count; p++)
         row[p] = load_part(t, at_constant(t, b, (int64_t)ahead * l->columns), p);
     for (int i = 0; i < l->rows; i++) {
-        LLVMValueRef x = LLVMBuildLoad2(u->builder, t->real, at_constant(t, a, (int64_t)ahead * l->rows + i), "");
+        int64_t place = ahead * l->a_depth_stride + i * l->a_row_stride;
+        LLVMValueRef x = LLVMBuildLoad2(u->builder, t->real, at_constant(t, a, place), "");
         LLVMSetAlignment(x, (unsigned)t->bytes);
         for (int p = 0; p < t->parts.count; p++) {
             LLVMValueRef *sum = &sums[i * t->parts.count + p];

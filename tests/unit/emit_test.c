@@ -504,6 +504,7 @@ static void test_scatter_add(void **state)
 
 static void check_tile(DType real, int rows, int columns, int depth, bool accumulate, int vector_bytes)
 {
+    bool by_rows = depth % 2; /* a is [rows][40], otherwise [40][rows] */
     Bench *b = bench_new(real, vector_bytes, 2);
     int stride = columns + 3;
     Buffer *a = operand(b, real, 40 * rows, false), *p = operand(b, real, 40 * columns, false);
@@ -512,6 +513,8 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
     t->a = a, t->b = p, t->c = c;
     t->a_offset = t->b_offset = t->c_offset = number(b, 0);
     t->rows = rows, t->columns = columns, t->c_stride = stride;
+    t->a_row_stride = by_rows ? 40 : 1;
+    t->a_depth_stride = by_rows ? 1 : rows;
     t->depth_index = batch(b, 40);
     t->depth_length = 30;
     t->accumulate = accumulate;
@@ -529,7 +532,7 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
         for (int j = 0; j < stride; j++) {
             double want = accumulate || j >= columns ? 100 : 0;
             for (int k = 0; k < (depth < 30 ? depth : 30) && j < columns; k++)
-                want += (double)small(k * rows + i) * small(k * columns + j + 5);
+                want += (double)small(by_rows ? i * 40 + k : k * rows + i) * small(k * columns + j + 5);
             expect_same(wide ? dc[i * stride + j] : fc[i * stride + j], want);
         }
     free(da), free(db), free(dc);
