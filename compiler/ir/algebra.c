@@ -117,22 +117,35 @@ static const Expr *fold_indices(ExprPool *p, const ScalarFunction *f, Args a)
     return f->signature == SIGNATURE_COMPARE ? compare_affine(p, f, affine_sub(p, x, y)) : NULL;
 }
 
+/* x/d + c >= 0 iff x + c*d >= 0, and c - x/d >= 0 iff c*d + d-1 - x >= 0: no division at run time. */
+static const Affine *without_quotient(ExprPool *p, const Affine *a)
+{
+    const Term *t = a->terms;
+    while (a->count == 1 && t->kind == TERM_QUOTIENT && (t->factor == 1 || t->factor == -1)) {
+        int64_t constant = a->constant * t->divisor + (t->factor < 0 ? t->divisor - 1 : 0);
+        a = affine_offset(p, affine_scale(p, t->inner, t->factor), constant);
+        t = a->terms;
+    }
+    return a;
+}
+
 const Expr *algebra_test(ExprPool *p, TestKind kind, const Affine **a)
 {
     int64_t common = affine_common_factor(*a);
     Interval v = affine_interval(*a);
     bool zero = kind == TEST_ZERO;
+    const Affine *rest, *before = *a;
     if (zero ? v.low == 0 && v.high == 0 : v.low >= 0)
         return truth(p, true);
     if (v.high < 0 || (zero && (v.low > 0 || (*a)->constant % common != 0)))
         return truth(p, false);
-    if (common > 1) {
-        const Affine *rest;
+    if (common > 1)
         affine_split(p, *a, common, a, &rest);
-    }
     if (zero && (*a)->terms[0].factor < 0)
         *a = affine_scale(p, *a, -1);
-    return NULL;
+    if (!zero)
+        *a = without_quotient(p, *a);
+    return *a == before ? NULL : algebra_test(p, kind, a);
 }
 
 /* ---- sums and products -------------------------------------------------------------------------------- */

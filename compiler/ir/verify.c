@@ -288,12 +288,14 @@ static void check_shape(Verifier *v, const Node *n, const int64_t *shape, int ra
 static void check_leaf(Verifier *v)
 {
     const Node *n = v->node;
-    if (n->kind == NODE_PORT)
-        n->port ? check_shape(v, n, n->port->shape, n->port->rank) : fail(v, "it has no port");
-    if (n->kind == NODE_TENSOR)
-        n->tensor ? check_shape(v, n, n->tensor->shape, n->tensor->rank) : fail(v, "it has no tensor");
-    if (n->kind == NODE_LITERAL && !n->literal)
-        fail(v, "it has no numbers");
+    bool missing = (n->kind == NODE_PORT && !n->port) || (n->kind == NODE_TENSOR && !n->tensor) ||
+                   (n->kind == NODE_LITERAL && !n->literal);
+    if (missing)
+        fail(v, "it stands for nothing");
+    else if (n->kind == NODE_PORT)
+        check_shape(v, n, n->port->shape, n->port->rank);
+    else if (n->kind == NODE_TENSOR)
+        check_shape(v, n, n->tensor->shape, n->tensor->rank);
 }
 
 /* ---- place, name, results -------------------------------------------------------------------------------------- */

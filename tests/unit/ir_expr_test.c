@@ -293,8 +293,9 @@ static void traversals_take_shared_parts_once(void **state)
 static void substitution_reaches_every_leaf(void **state)
 {
     Fixture *f = *state;
+    static const int64_t shape[] = {12};
     Port *port = arena_new(f->arena, Port, 1);
-    *port = (Port){.name = "t", .type = TYPE_I32, .rank = 1, .shape = (const int64_t[]){12}, .span = SPAN_NONE};
+    *port = (Port){.name = "t", .type = TYPE_I32, .rank = 1, .shape = shape, .span = SPAN_NONE};
     Node *t = graph_port(f->g, port);
     Index *b = index_new(f->p, "b", 4, 1, SPAN_NONE), *j = index_new(f->p, "j", 10, 0, SPAN_NONE);
     const Expr *inner = expr_access_identity(f->p, t, (Index *const[]){b, f->index});
