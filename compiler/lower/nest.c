@@ -178,11 +178,13 @@ static bool has_kind(const Stage *st, ItemKind kind)
 
 static bool try_item(Nest *x, Stage *st, Node *n, ItemKind kind)
 {
-    if (kind == ITEM_POST)
-        publish_kind(x, st, ITEM_REDUCE, true);
+    /* Sums are known behind the loops over bound indices, and what is made of them there too: inside
+     * those loops both would be read through memory, which conflicts. */
+    publish_kind(x, st, ITEM_REDUCE, kind == ITEM_POST);
+    publish_kind(x, st, ITEM_POST, kind == ITEM_POST);
     Item item = make_item(x, n, st, kind);
-    if (kind == ITEM_POST)
-        publish_kind(x, st, ITEM_REDUCE, false);
+    publish_kind(x, st, ITEM_REDUCE, false);
+    publish_kind(x, st, ITEM_POST, true);
     if (conflicts(x, st, &item))
         return false;
     add_item(x, st, item);
