@@ -139,9 +139,6 @@ static DType scalar_type(const ExprPool *p, ScalarKind kind)
     switch (kind) {
     case SCALAR_FIRST:
         return TYPE_BOOL;
-    case SCALAR_SUM:
-    case SCALAR_EXAMPLES:
-        return TYPE_F64;
     default:
         return p->real;
     }

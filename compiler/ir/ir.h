@@ -120,8 +120,8 @@ typedef enum {
     SCALAR_STEP,       /* the number of this update, from 1 (real)                    */
     SCALAR_SCALE,      /* gradient(): the scale argument (real)                       */
     SCALAR_FIRST,      /* gradient(): 1 on the first micro-batch (bool)               */
-    SCALAR_SUM,        /* finish(): sums[slot] (f64)                                  */
-    SCALAR_EXAMPLES,   /* finish(): examples summed (f64)                             */
+    SCALAR_SUM,        /* finish(), whose pool is f64: sums[slot] (real)              */
+    SCALAR_EXAMPLES,   /* finish(): examples summed (real)                            */
 } ScalarKind;
 
 /* One subscript: affine, or a value of integer type (never both). */

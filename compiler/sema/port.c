@@ -194,7 +194,7 @@ static const Expr *measure(Sema *s, const Ast *a, const char *name, const char *
     }
     bool ok = true;
     const Expr *e = value_to_scalar(s, v, what);
-    e = e && e->type != TYPE_F64 ? coerce(s, e, s->program->real, a->span, &ok) : e;
+    e = e ? coerce(s, e, s->program->real, a->span, &ok) : e;
     return ok ? e : NULL;
 }
 
