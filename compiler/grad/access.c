@@ -23,7 +23,7 @@ typedef struct Solver {
     const Expr *value;
 } Solver;
 
-/* sum of factor[i] * index[i] is `total`, and so index[i] is digit[i]. */
+/* sum of factor[i] * index[i] is `total`, and so index[i] is digit[i].  The factors are positive. */
 typedef struct Solution {
     int count;
     Index **index;
@@ -154,27 +154,54 @@ static int64_t multiple_of_total(const Solution *x, const Affine *a)
     return times;
 }
 
+static const Affine *substitute(const Substituting *c, const Affine *a);
+
+static int64_t gcd_of(int64_t a, int64_t b)
+{
+    return b ? gcd_of(b, a % b) : llabs(a);
+}
+
+/* t with its factor.  An index solved by f*v = total divides exactly, so that c*v is (c*total)/f. */
+static const Affine *substitute_term(const Substituting *c, const Term *t)
+{
+    ExprPool *p = c->pool;
+    const Solution *x = c->solution;
+    if (t->kind == TERM_INDEX && x->count == 1 && t->index == x->index[0]) {
+        int64_t shared = gcd_of(t->factor, x->factor[0]);
+        return affine_quotient(p, affine_scale(p, x->total, t->factor / shared), x->factor[0] / shared);
+    }
+    const Affine *a;
+    if (t->kind == TERM_INDEX)
+        a = affine_substitute(p, affine_index(p, t->index), &(Substitution){x->count, x->index, x->digit});
+    else if (t->kind == TERM_QUOTIENT)
+        a = affine_quotient(p, substitute(c, t->inner), t->divisor);
+    else
+        a = affine_remainder(p, substitute(c, t->inner), t->divisor);
+    return affine_scale(p, a, t->factor);
+}
+
 /* Where a contains the whole sum, its total takes the place: exact, and s*(h/s) + h%s stays h. */
 static const Affine *substitute(const Substituting *c, const Affine *a)
 {
     ExprPool *p = c->pool;
     const Solution *x = c->solution;
     int64_t times = multiple_of_total(x, a);
-    if (times) {
-        for (int i = 0; i < x->count; i++)
-            a = affine_sub(p, a, affine_scale(p, affine_index(p, x->index[i]), times * x->factor[i]));
-        a = affine_add(p, a, affine_scale(p, x->total, times));
-    }
-    return affine_substitute(p, a, &(Substitution){x->count, x->index, x->digit});
+    for (int i = 0; i < x->count; i++)
+        a = affine_sub(p, a, affine_scale(p, affine_index(p, x->index[i]), times * x->factor[i]));
+    const Affine *sum = affine_offset(p, affine_scale(p, x->total, times), a->constant);
+    for (int i = 0; i < a->count; i++)
+        sum = affine_add(p, sum, substitute_term(c, &a->terms[i]));
+    return sum;
 }
 
 static const Expr *substitute_access(const Substituting *c, const Expr *e)
 {
     Subscript *subs = arena_new(expr_pool_arena(c->pool), Subscript, e->count + 1);
-    memcpy(subs, e->subscripts, sizeof *subs * (size_t)e->count);
-    for (int i = 0; i < e->count; i++)
+    for (int i = 0; i < e->count; i++) {
+        subs[i] = e->subscripts[i];
         if (subs[i].affine)
             subs[i].affine = substitute(c, subs[i].affine);
+    }
     return expr_access(c->pool, e->node, subs);
 }
 
@@ -232,8 +259,6 @@ static void drop_equation(Solver *s, int i)
 /* factor * (an unknown) = total: the unknown, and the guard that it is whole. */
 static const Affine *divide(Solver *s, const Affine *total, int64_t factor)
 {
-    if (factor < 0)
-        return divide(s, affine_scale(s->pool, total, -1), -factor);
     if (factor == 1)
         return total;
     require_zero(s, affine_remainder(s->pool, total, factor));
@@ -242,6 +267,10 @@ static const Affine *divide(Solver *s, const Affine *total, int64_t factor)
 
 static void solve_for_index(Solver *s, Index *ix, int64_t factor, const Affine *total)
 {
+    if (factor < 0) {
+        factor = -factor;
+        total = affine_scale(s->pool, total, -1);
+    }
     const Affine *digit = divide(s, total, factor);
     apply(s, &(Solution){1, &ix, &factor, &digit, total});
 }
@@ -284,25 +313,23 @@ typedef struct Digit {
     int equation;
 } Digit;
 
-static bool digit_of_term(const Term *t, Digit *d)
+/* t as a digit of the innermost number that fits. */
+static Digit digit_of_term(const Term *t)
 {
     const Affine *a = t->inner;
-    bool deeper = a->count == 1 && a->constant == 0 && a->terms[0].factor == 1 && a->terms[0].kind != TERM_INDEX;
-    if (!deeper)
-        *d = (Digit){.inner = a, .stride = 1};
-    else if (!digit_of_term(&a->terms[0], d))
-        return false;
-    if (t->kind == TERM_REMAINDER) {
-        if (d->modulus % t->divisor != 0)
-            return false;
-        d->modulus = t->divisor;
-        return true;
+    Digit d = {.inner = a, .stride = 1};
+    if (a->count == 1 && a->constant == 0 && a->terms[0].factor == 1 && a->terms[0].kind != TERM_INDEX) {
+        Digit deeper = digit_of_term(&a->terms[0]);
+        if (deeper.modulus % t->divisor == 0)
+            d = deeper;
     }
-    if (d->modulus % t->divisor != 0)
-        return false;
-    d->modulus /= t->divisor;
-    d->stride *= t->divisor;
-    return true;
+    if (t->kind == TERM_REMAINDER) {
+        d.modulus = t->divisor;
+    } else {
+        d.modulus /= t->divisor;
+        d.stride *= t->divisor;
+    }
+    return d;
 }
 
 /* Is equation i of the form  ±digit = something settled? */
@@ -312,8 +339,7 @@ static bool digit_of_equation(Solver *s, int i, Digit *d)
     const Term **terms = arena_new(s->arena, const Term *, e->count + 1);
     if (open_terms(s, e, terms) != 1 || terms[0]->kind == TERM_INDEX || llabs(terms[0]->factor) != 1)
         return false;
-    if (!digit_of_term(terms[0], d))
-        return false;
+    *d = digit_of_term(terms[0]);
     d->value = affine_scale(s->pool, settled_part(s, e), -terms[0]->factor);
     d->equation = i;
     return true;
@@ -470,7 +496,8 @@ static bool solve_mixed_radix(Solver *s)
         const Term **terms = arena_new(s->arena, const Term *, e->count + 1);
         int count = open_terms(s, e, terms);
         qsort(terms, (size_t)count, sizeof *terms, by_factor);
-        if (!terms_are_digits(s, e, terms, count))
+        bool nothing_gained = count == 1 && terms[0]->kind != TERM_INDEX && llabs(terms[0]->factor) == 1;
+        if (nothing_gained || !terms_are_digits(s, e, terms, count))
             continue;
         int64_t sign = terms[0]->factor > 0 ? 1 : -1;
         Solution x = {.index = arena_new(s->arena, Index *, count), .factor = arena_new(s->arena, int64_t, count),
@@ -541,14 +568,14 @@ static bool solve_one_of_many(Solver *s)
     const Term *t = best.term;
     const Affine *e = s->equations.data[best.equation];
     const Affine *total = affine_sub(s->pool, affine_scale(s->pool, affine_of_term(s->pool, t), t->factor), e);
-    Digit d;
     if (t->kind == TERM_INDEX) {
         drop_equation(s, best.equation);
         solve_for_index(s, t->index, t->factor, total);
         return true;
     }
-    if (llabs(t->factor) != 1 || !digit_of_term(t, &d))
+    if (llabs(t->factor) != 1)
         return false;
+    Digit d = digit_of_term(t);
     d.value = affine_scale(s->pool, total, t->factor);
     if (!compose(s, &d, 1))
         return false;
@@ -669,6 +696,52 @@ static const Expr *guard_value(Solver *s)
     return all ? expr_select(p, all, e, zero) : e;
 }
 
+/* ---- what the guards imply but intervals do not show ------------------------------------------------------- */
+
+/* Substitution keeps every subscript inside, yet the proof may have become too long to be found:
+ * then the subscript gets a guard of its own. */
+static const Expr *secure(ExprPool *p, const Expr *e, const Facts *facts);
+
+static const Expr *secure_access(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    Subscript *subs = arena_new(expr_pool_arena(p), Subscript, e->count + 1);
+    const Expr *inside = expr_const_typed(p, 1, TYPE_BOOL);
+    for (int i = 0; i < e->count; i++) {
+        int64_t extent = e->node->domain[i]->extent;
+        subs[i] = e->subscripts[i];
+        if (subs[i].data)
+            subs[i].data = secure(p, subs[i].data, facts);
+        else if (!facts_prove_inside(p, facts, subs[i].affine, extent))
+            inside = expr_and(p, inside,
+                              expr_and(p, expr_test(p, TEST_NOT_NEGATIVE, subs[i].affine),
+                                       expr_test(p, TEST_NOT_NEGATIVE,
+                                                 affine_offset(p, affine_scale(p, subs[i].affine, -1), extent - 1))));
+    }
+    return expr_select(p, inside, expr_access(p, e->node, subs), expr_const_typed(p, 0, e->type));
+}
+
+static const Expr *secure_call(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    const Expr *args[3];
+    Facts held = {facts, args[0] = secure(p, e->args[0], facts), true}, failed = {facts, args[0], false};
+    for (int i = 1; i < e->function->arity; i++) {
+        const Facts *here = facts;
+        if (e->function == &scalar_and || (e->function == &scalar_select && i == 1))
+            here = &held;
+        if (e->function == &scalar_or || (e->function == &scalar_select && i == 2))
+            here = &failed;
+        args[i] = secure(p, e->args[i], here);
+    }
+    return expr_call(p, e->function, args);
+}
+
+static const Expr *secure(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    if ((e->kind != EXPR_CALL && e->kind != EXPR_ACCESS) || reads_inside(p, e))
+        return e;
+    return e->kind == EXPR_CALL ? secure_call(p, e, facts) : secure_access(p, e, facts);
+}
+
 Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
 {
     Solver s = {.arena = g->arena, .pool = g->pool, .user = user, .value = value};
@@ -678,7 +751,7 @@ Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const
         vec_push(s.arena, &s.open, user->bound[i]);
     state_equations(&s, access, domain);
     solve(&s);
-    s.value = guard_value(&s);
+    s.value = secure(s.pool, guard_value(&s), NULL);
     Pullback out;
     copy_bound(&s, g, domain, access->count, &out);
     return out;

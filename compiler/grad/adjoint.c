@@ -170,7 +170,7 @@ static const Expr *rebuilt_call(const Replacement *r, const Expr *e)
     return changed ? expr_call(r->pool, e->function, args) : e;
 }
 
-const Expr *expr_replace(ExprPool *p, const Expr *e, const Expr *from, const Expr *to)
+const Expr *adjoint_replace(ExprPool *p, const Expr *e, const Expr *from, const Expr *to)
 {
     Replacement r = {.from = from, .to = to, .steps.arena = expr_pool_arena(p), .pool = p};
     expr_visit(p, e, collect, &r.steps);

@@ -43,7 +43,7 @@ void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool
 /* a + b, where NULL is nothing; terms under the same guard share it. */
 const Expr *adjoint_add(ExprPool *p, const Expr *a, const Expr *b);
 /* `e` with every occurrence of `from` replaced. */
-const Expr *expr_replace(ExprPool *p, const Expr *e, const Expr *from, const Expr *to);
+const Expr *adjoint_replace(ExprPool *p, const Expr *e, const Expr *from, const Expr *to);
 
 /* ---- access.c: inverting an access ------------------------------------------------------------------- */
 

@@ -270,7 +270,7 @@ static const Expr *reuse_result(Reverse *r, const Node *y, const Expr *e)
 {
     if (y->reduction || y->body->kind != EXPR_CALL)
         return e;
-    return expr_replace(r->p, e, y->body, expr_access_identity(r->p, (Node *)y, y->domain));
+    return adjoint_replace(r->p, e, y->body, expr_access_identity(r->p, (Node *)y, y->domain));
 }
 
 static void pull_back_compute(Reverse *r, const Node *y, const Expr *ct)

@@ -32,7 +32,7 @@ static void place(Sorting *s, Node *n)
     vec_push(s->g->arena, &s->sorted, n);
 }
 
-void graph_sort(Graph *g)
+void opt_sort_graph(Graph *g)
 {
     Sorting s = {.g = g, .placed = arena_new(g->arena, bool, g->nodes.count + 1)};
     for (int i = 0; i < g->nodes.count; i++)
@@ -123,7 +123,7 @@ static const Expr *same_value(const Instead *in, const Node *n)
 {
     if (n->kind == NODE_VIEW)
         return in->value[n->viewed->id];
-    return n->kind == NODE_COMPUTE && !n->reduction && is_uniform(n->body) ? n->body : NULL;
+    return n->kind == NODE_COMPUTE && !n->reduction && opt_is_uniform(n->body) ? n->body : NULL;
 }
 
 /* A result keeps its node; only other nodes look past it. */
@@ -257,7 +257,7 @@ static bool merge_equal(Rewriter *w)
     return changed;
 }
 
-const Rule graph_rules[] = {
+const Rule opt_graph_rules[] = {
     {"forward", "a copy of another node, or one value everywhere", .graph = forward},
     {"merge-equal", "equal nodes", .graph = merge_equal},
     {0},

@@ -1,39 +1,39 @@
 /* Conditions: taking them apart, deciding them from facts, adding them where a range needs one. */
 #include "opt/opt.h"
 
-bool is_call_of(const Expr *e, const ScalarFunction *f)
+bool opt_is_call(const Expr *e, const ScalarFunction *f)
 {
     return e->kind == EXPR_CALL && e->function == f;
 }
 
-bool is_const_of(const Expr *e, double value)
+bool opt_is_const(const Expr *e, double value)
 {
     double v;
     return expr_is_const(e, &v) && v == value;
 }
 
-bool is_guarded(const Expr *e)
+bool opt_is_guarded(const Expr *e)
 {
-    return is_call_of(e, &scalar_select) && is_const_of(e->args[2], 0);
+    return opt_is_call(e, &scalar_select) && opt_is_const(e->args[2], 0);
 }
 
-bool is_pure_test(const Expr *c)
+bool opt_is_pure_test(const Expr *c)
 {
     if (c->kind != EXPR_CALL)
         return c->kind == EXPR_TEST || c->kind == EXPR_CONST;
     if (c->function != &scalar_and && c->function != &scalar_or && c->function != &scalar_not)
         return false;
     for (int i = 0; i < c->function->arity; i++)
-        if (!is_pure_test(c->args[i]))
+        if (!opt_is_pure_test(c->args[i]))
             return false;
     return true;
 }
 
-void conjuncts_of(ExprPool *p, const Expr *c, Conjuncts *out)
+void opt_conjuncts(ExprPool *p, const Expr *c, Conjuncts *out)
 {
-    if (is_call_of(c, &scalar_and)) {
-        conjuncts_of(p, c->args[0], out);
-        conjuncts_of(p, c->args[1], out);
+    if (opt_is_call(c, &scalar_and)) {
+        opt_conjuncts(p, c->args[0], out);
+        opt_conjuncts(p, c->args[1], out);
         return;
     }
     vec_push(expr_pool_arena(p), out, c);
@@ -44,9 +44,9 @@ static int stated(const Expr *condition, bool holds, const Expr *c)
 {
     if (condition == c)
         return holds;
-    if (is_call_of(condition, &scalar_not))
+    if (opt_is_call(condition, &scalar_not))
         return stated(condition->args[0], !holds, c);
-    if (is_call_of(condition, holds ? &scalar_and : &scalar_or)) {
+    if (opt_is_call(condition, holds ? &scalar_and : &scalar_or)) {
         int first = stated(condition->args[0], holds, c);
         return first >= 0 ? first : stated(condition->args[1], holds, c);
     }
@@ -66,7 +66,7 @@ static int decide_test(ExprPool *p, const Facts *facts, const Expr *t)
     return zero ? 1 : -1;
 }
 
-int decide(ExprPool *p, const Facts *facts, const Expr *c)
+int opt_decide(ExprPool *p, const Facts *facts, const Expr *c)
 {
     double value;
     if (expr_is_const(c, &value))
@@ -86,7 +86,7 @@ static const Expr *guard_not_negative(ExprPool *p, const Affine *a, const Expr *
     return expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, a), e, expr_const_typed(p, 0, e->type));
 }
 
-const Expr *guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e)
+const Expr *opt_guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e)
 {
     e = guard_not_negative(p, affine_offset(p, affine_scale(p, a, -1), extent - 1), e);
     return guard_not_negative(p, a, e);
@@ -107,14 +107,14 @@ static void check_safe(void *context, const Expr *e)
     }
 }
 
-bool reads_inside(ExprPool *p, const Expr *e)
+bool opt_reads_inside(ExprPool *p, const Expr *e)
 {
     Safety c = {p, true};
     expr_visit(p, e, check_safe, &c);
     return c.safe;
 }
 
-bool uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
+bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
 {
     for (int i = 0; i < count; i++)
         if (expr_uses_index(p, e, indices[i]))
@@ -122,12 +122,12 @@ bool uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
     return false;
 }
 
-bool is_uniform(const Expr *e)
+bool opt_is_uniform(const Expr *e)
 {
     if (e->kind != EXPR_CALL)
         return e->kind == EXPR_CONST || e->kind == EXPR_SCALAR;
     for (int i = 0; i < e->function->arity; i++)
-        if (!is_uniform(e->args[i]))
+        if (!opt_is_uniform(e->args[i]))
             return false;
     return true;
 }

@@ -54,39 +54,39 @@ void opt_fired(Rewriter *w, const char *node);
 
 /* ---- rules.c: rewrites of expressions ------------------------------------------------------------------ */
 
-extern const Rule expr_rules[]; /* the last has no name */
+extern const Rule opt_expr_rules[]; /* the last has no name */
 
 /* ---- reductions.c: rewrites of a node's reduction ----------------------------------------------------- */
 
-extern const Rule node_rules[];
+extern const Rule opt_node_rules[];
 
 /* ---- cse.c: rewrites of the graph ----------------------------------------------------------------------- */
 
-extern const Rule graph_rules[];
+extern const Rule opt_graph_rules[];
 /* Restores the topological order after a rule has put a new operand at the end. */
-void graph_sort(Graph *g);
+void opt_sort_graph(Graph *g);
 
 /* ---- guards.c: conditions ---------------------------------------------------------------------------------- */
 
 typedef VEC(const Expr *) Conjuncts;
 
-bool is_call_of(const Expr *e, const ScalarFunction *f);
-bool is_const_of(const Expr *e, double value);
+bool opt_is_call(const Expr *e, const ScalarFunction *f);
+bool opt_is_const(const Expr *e, double value);
 /* if c then a else 0 */
-bool is_guarded(const Expr *e);
+bool opt_is_guarded(const Expr *e);
 /* Made of tests on indices alone? */
-bool is_pure_test(const Expr *c);
+bool opt_is_pure_test(const Expr *c);
 /* Appends the conjuncts of c. */
-void conjuncts_of(ExprPool *p, const Expr *c, Conjuncts *out);
+void opt_conjuncts(ExprPool *p, const Expr *c, Conjuncts *out);
 /* Does c hold (1), not hold (0), or is that unknown (-1)? */
-int decide(ExprPool *p, const Facts *facts, const Expr *c);
+int opt_decide(ExprPool *p, const Facts *facts, const Expr *c);
 /* if 0 <= a < extent then e else 0, without what is provable */
-const Expr *guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e);
+const Expr *opt_guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e);
 /* May e be evaluated anywhere: are all its subscripts inside without any guard? */
-bool reads_inside(ExprPool *p, const Expr *e);
+bool opt_reads_inside(ExprPool *p, const Expr *e);
 /* Does e use one of these indices? */
-bool uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
+bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
 /* Constants and scalars only: the same for every element? */
-bool is_uniform(const Expr *e);
+bool opt_is_uniform(const Expr *e);
 
 #endif

@@ -67,8 +67,8 @@ static bool unused_index(Rewriter *w, Node *n)
 /* The conditions of if c then (if d then … else 0) else 0. */
 static void guards_of(ExprPool *p, const Expr *body, Conjuncts *out)
 {
-    for (; is_guarded(body); body = body->args[1])
-        conjuncts_of(p, body->args[0], out);
+    for (; opt_is_guarded(body); body = body->args[1])
+        opt_conjuncts(p, body->args[0], out);
 }
 
 /* f*r + rest = 0: the value of r, guarded by its being whole and inside. */
@@ -84,7 +84,7 @@ static bool substitute_solution(Rewriter *w, Node *n, int bound, const Affine *e
     const Expr *zero = expr_const_typed(w->p, 0, n->body->type), *body;
     const Expr *whole = expr_test(w->p, TEST_ZERO, affine_remainder(w->p, value, llabs(f)));
     value = affine_quotient(w->p, value, llabs(f));
-    body = guard_inside(w->p, value, r->extent, with_index_at(w, n->body, r, value));
+    body = opt_guard_inside(w->p, value, r->extent, with_index_at(w, n->body, r, value));
     n->body = expr_select(w->p, whole, body, zero);
     drop_bound(n, bound);
     return true;
@@ -146,7 +146,7 @@ static const Expr *put_data(void *context, const Expr *e)
  * gathers by d has shown that it lies inside. */
 static bool fixed_by_data(Rewriter *w, Node *n)
 {
-    if (!is_sum(n) || !is_guarded(n->body) || !is_call_of(n->body->args[0], &scalar_eq))
+    if (!is_sum(n) || !opt_is_guarded(n->body) || !opt_is_call(n->body->args[0], &scalar_eq))
         return false;
     const Expr *eq = n->body->args[0];
     for (int side = 0; side < 2; side++)
@@ -192,26 +192,26 @@ static const Expr *negative(ExprPool *p, const Expr *a)
 
 static Split split(ExprPool *p, const Node *n, const Expr *e)
 {
-    if (!uses_any(p, e, n->bound, n->bound_count))
+    if (!opt_uses_any(p, e, n->bound, n->bound_count))
         return (Split){.fixed = e};
-    if (is_call_of(e, &scalar_mul)) {
+    if (opt_is_call(e, &scalar_mul)) {
         Split a = split(p, n, e->args[0]), b = split(p, n, e->args[1]);
         return (Split){product(p, a.fixed, b.fixed), product(p, a.varying, b.varying)};
     }
-    if (is_call_of(e, &scalar_neg)) {
+    if (opt_is_call(e, &scalar_neg)) {
         Split a = split(p, n, e->args[0]);
         return (Split){negative(p, a.fixed), a.varying};
     }
-    if (is_call_of(e, &scalar_div)) {
+    if (opt_is_call(e, &scalar_div)) {
         Split a = split(p, n, e->args[0]);
-        if (uses_any(p, e->args[1], n->bound, n->bound_count))
+        if (opt_uses_any(p, e->args[1], n->bound, n->bound_count))
             return (Split){a.fixed, quotient(p, a.varying, e->args[1])};
         return (Split){quotient(p, a.fixed, e->args[1]), a.varying};
     }
-    if (is_guarded(e)) {
+    if (opt_is_guarded(e)) {
         Split a = split(p, n, e->args[1]);
         const Expr *varying = a.varying ? a.varying : expr_const(p, 1);
-        if (a.fixed && reads_inside(p, a.fixed))
+        if (a.fixed && opt_reads_inside(p, a.fixed))
             return (Split){a.fixed, expr_select(p, e->args[0], varying, e->args[2])};
     }
     return (Split){.varying = e};
@@ -352,7 +352,7 @@ static bool sum_of_sums(Rewriter *w, Node *n)
     return true;
 }
 
-const Rule node_rules[] = {
+const Rule opt_node_rules[] = {
     {"single-value", "a reduction over one value", .node = single_value},
     {"unused-index", "a sum of equal terms", .node = unused_index},
     {"fixed-by-guard", "sum[i] if i == a then e else 0", .node = fixed_by_guard},

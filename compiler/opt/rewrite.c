@@ -108,7 +108,7 @@ static const Expr *simplify_operands(Rewriter *w, const Expr *e)
 
 static const Expr *apply_rules(Rewriter *w, const Expr *e)
 {
-    for (const Rule *r = expr_rules; r->name; r++) {
+    for (const Rule *r = opt_expr_rules; r->name; r++) {
         const Expr *better = r->expr(w, e);
         if (!better || better == e)
             continue;
@@ -151,7 +151,7 @@ static void simplify_body(Rewriter *w, Node *n)
 
 static bool apply_node_rule(Rewriter *w, Node *n)
 {
-    for (const Rule *r = node_rules; r->name; r++) {
+    for (const Rule *r = opt_node_rules; r->name; r++) {
         w->rule = r;
         if (!r->node(w, n))
             continue;
@@ -205,8 +205,8 @@ static bool run_round(Rewriter *w)
     for (int i = 0; i < count; i++)
         if (g->nodes.data[i]->kind == NODE_COMPUTE)
             changed |= simplify_node(w, g->nodes.data[i]);
-    graph_sort(g);
-    for (const Rule *r = graph_rules; r->name; r++) {
+    opt_sort_graph(g);
+    for (const Rule *r = opt_graph_rules; r->name; r++) {
         w->rule = r;
         changed |= r->graph(w);
     }
@@ -245,7 +245,7 @@ static void explain_rule(Text *out, const OptLog *log, const Rule *r)
 
 void opt_explain(Text *out, const OptLog *log)
 {
-    const Rule *const tables[] = {expr_rules, node_rules, graph_rules};
+    const Rule *const tables[] = {opt_expr_rules, opt_node_rules, opt_graph_rules};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const Rule *r = tables[t]; r->name; r++)
             explain_rule(out, log, r);

@@ -21,24 +21,24 @@ static const Expr *decided_condition(Rewriter *w, const Expr *e)
 {
     if (e->type != TYPE_BOOL)
         return NULL;
-    int known = decide(w->p, w->facts, e);
+    int known = opt_decide(w->p, w->facts, e);
     return known < 0 ? NULL : expr_const_typed(w->p, known, TYPE_BOOL);
 }
 
 /* A condition on data stays apart from tests on indices, and outside: that is what a scatter looks like. */
 static const Expr *nested_guards(Rewriter *w, const Expr *e)
 {
-    if (!is_guarded(e) || !is_guarded(e->args[1]))
+    if (!opt_is_guarded(e) || !opt_is_guarded(e->args[1]))
         return NULL;
     const Expr *outer = e->args[0], *inner = e->args[1]->args[0];
-    if (is_pure_test(outer) != is_pure_test(inner))
+    if (opt_is_pure_test(outer) != opt_is_pure_test(inner))
         return NULL;
     return expr_select(w->p, expr_and(w->p, outer, inner), e->args[1]->args[1], e->args[2]);
 }
 
 static bool has_zero_branch(const Expr *e)
 {
-    return is_call_of(e, &scalar_select) && (is_const_of(e->args[1], 0) || is_const_of(e->args[2], 0));
+    return opt_is_call(e, &scalar_select) && (opt_is_const(e->args[1], 0) || opt_is_const(e->args[2], 0));
 }
 
 /* f(…, select(c, a, 0), …) is select(c, f(…, a, …), 0) where f(…, 0, …) is 0. */
@@ -49,15 +49,15 @@ static const Expr *hoist_guard(Rewriter *w, const Expr *e, int operand)
     for (int i = 0; i < 2; i++) {
         const Expr *args[3] = {e->args[0], e->args[1], e->args[2]};
         args[operand] = guarded->args[i + 1];
-        branch[i] = is_const_of(args[operand], 0) ? zero_like(w, e) : expr_call(w->p, e->function, args);
+        branch[i] = opt_is_const(args[operand], 0) ? zero_like(w, e) : expr_call(w->p, e->function, args);
     }
     return expr_select(w->p, guarded->args[0], branch[0], branch[1]);
 }
 
 static const Expr *product_under_guard(Rewriter *w, const Expr *e)
 {
-    bool product = is_call_of(e, &scalar_mul);
-    bool first = product || is_call_of(e, &scalar_div) || is_call_of(e, &scalar_neg);
+    bool product = opt_is_call(e, &scalar_mul);
+    bool first = product || opt_is_call(e, &scalar_div) || opt_is_call(e, &scalar_neg);
     if (!first || !dtype_is_real(e->type))
         return NULL;
     if (has_zero_branch(e->args[0]))
@@ -67,7 +67,7 @@ static const Expr *product_under_guard(Rewriter *w, const Expr *e)
 
 static const Expr *sum_under_one_guard(Rewriter *w, const Expr *e)
 {
-    if (!is_call_of(e, &scalar_add) && !is_call_of(e, &scalar_sub))
+    if (!opt_is_call(e, &scalar_add) && !opt_is_call(e, &scalar_sub))
         return NULL;
     const Expr *a = e->args[0], *b = e->args[1];
     if (!has_zero_branch(a) || !has_zero_branch(b) || a->args[0] != b->args[0])
@@ -91,10 +91,10 @@ typedef struct Product {
 static void collect(Product *f, const Expr *e, bool inverse)
 {
     double value;
-    if (is_call_of(e, &scalar_mul) || is_call_of(e, &scalar_div)) {
+    if (opt_is_call(e, &scalar_mul) || opt_is_call(e, &scalar_div)) {
         collect(f, e->args[0], inverse);
         collect(f, e->args[1], inverse != (e->function == &scalar_div));
-    } else if (is_call_of(e, &scalar_neg)) {
+    } else if (opt_is_call(e, &scalar_neg)) {
         f->constant = -f->constant;
         f->signs++;
         collect(f, e->args[0], inverse);
@@ -125,7 +125,7 @@ static Product product_of(Rewriter *w, const Expr *e)
 static const Expr *times_all(Rewriter *w, const Expr *e, const Factors *factors, bool uniform)
 {
     for (int i = 0; i < factors->count; i++)
-        if (is_uniform(factors->data[i]) == uniform)
+        if (opt_is_uniform(factors->data[i]) == uniform)
             e = e ? expr_mul(w->p, e, factors->data[i]) : factors->data[i];
     return e;
 }
@@ -195,7 +195,7 @@ static const Expr *divide_by_power_of_two(Rewriter *w, const Expr *e)
 {
     double value;
     int exponent;
-    if (!is_call_of(e, &scalar_div) || !dtype_is_real(e->type) || !expr_is_const(e->args[1], &value))
+    if (!opt_is_call(e, &scalar_div) || !dtype_is_real(e->type) || !expr_is_const(e->args[1], &value))
         return NULL;
     if (!isfinite(value) || fabs(frexp(value, &exponent)) != 0.5 || abs(exponent) > 100)
         return NULL;
@@ -230,10 +230,10 @@ static const Expr *logistic_slope(Rewriter *w, const Expr *e)
     Product f = product_of(w, e);
     for (int i = 0; f.under.count && i < f.over.count; i++) {
         const Expr *y = f.over.data[i];
-        if (y->kind != EXPR_ACCESS || !is_plain_node(y->node) || !is_call_of(y->node->body, &scalar_div))
+        if (y->kind != EXPR_ACCESS || !is_plain_node(y->node) || !opt_is_call(y->node->body, &scalar_div))
             continue;
         const Expr *body = body_at(w, y);
-        if (!body || !is_call_of(body, &scalar_div) || !is_call_of(body->args[1], &scalar_add))
+        if (!body || !opt_is_call(body, &scalar_div) || !opt_is_call(body->args[1], &scalar_add))
             continue;
         const Expr *c = body->args[0], *s = body->args[1];
         if (c->kind != EXPR_CONST || (s->args[0] != c && s->args[1] != c))
@@ -253,7 +253,7 @@ static Node *rectified(Rewriter *w, const Node *z, const Expr *c)
 {
     for (int i = z->id + 1; i < w->node->id && i < w->counted; i++) {
         Node *y = w->g->nodes.data[i];
-        if (!is_plain_node(y) || !is_call_of(y->body, &scalar_max) || y->rank != z->rank || y->body->args[0] != c)
+        if (!is_plain_node(y) || !opt_is_call(y->body, &scalar_max) || y->rank != z->rank || y->body->args[0] != c)
             continue;
         if (y->body->args[1] == expr_access_identity(w->p, (Node *)z, y->domain))
             return y;
@@ -264,7 +264,7 @@ static Node *rectified(Rewriter *w, const Node *z, const Expr *c)
 /* With y = max(c, z) at hand, not (c >= z) is y > c: the step need not keep z. */
 static const Expr *sign_of_rectified(Rewriter *w, const Expr *e)
 {
-    if (!is_call_of(e, &scalar_select) || !is_call_of(e->args[0], &scalar_ge))
+    if (!opt_is_call(e, &scalar_select) || !opt_is_call(e->args[0], &scalar_ge))
         return NULL;
     const Expr *c = e->args[0]->args[0], *z = e->args[0]->args[1];
     if (c->kind != EXPR_CONST || z->kind != EXPR_ACCESS)
@@ -276,7 +276,7 @@ static const Expr *sign_of_rectified(Rewriter *w, const Expr *e)
     return expr_select(w->p, above, e->args[2], e->args[1]);
 }
 
-const Rule expr_rules[] = {
+const Rule opt_expr_rules[] = {
     {"decided-condition", "a condition that the guards around it imply or contradict", .expr = decided_condition},
     {"sign-of-rectified", "z > 0 where max(0, z) is at hand", .expr = sign_of_rectified},
     {"nested-guards", "if c then (if d then a)", .expr = nested_guards},
