@@ -67,8 +67,9 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
     }
     const char *cpu, *features;
     choose_cpu(o, &cpu, &features, a);
+    bool fixed = !strncmp(triple, "wasm", 4) || strstr(triple, "-none-"); /* nothing there moves code */
     LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, triple, cpu, features, level(o->optimize),
-                                                     LLVMRelocPIC, LLVMCodeModelDefault);
+                                                     fixed ? LLVMRelocStatic : LLVMRelocPIC, LLVMCodeModelDefault);
     if (!m)
         *error = arena_format(a, "LLVM makes no code for '%s'", triple);
     return m;
