@@ -259,7 +259,13 @@ static bool is_invariant(const Hoist *h, const Expr *e)
     return !v.varies;
 }
 
-/* Only what is evaluated whatever the data: nothing inside the arms of a select moves. */
+/* May the operand stay unevaluated? */
+static bool is_conditional(const Expr *e, int operand)
+{
+    return operand > 0 && (e->function == &scalar_select || e->function == &scalar_and || e->function == &scalar_or);
+}
+
+/* Only what is evaluated whatever the data moves: nothing inside the arms of a select. */
 static const Expr *hoist_walk(const Hoist *h, const Expr *e)
 {
     if (e->kind != EXPR_CALL && e->kind != EXPR_LOAD)
@@ -274,7 +280,7 @@ static const Expr *hoist_walk(const Hoist *h, const Expr *e)
     const Expr *args[3];
     bool changed = false;
     for (int i = 0; i < e->function->arity; i++) {
-        args[i] = e->function == &scalar_select && i > 0 ? e->args[i] : hoist_walk(h, e->args[i]);
+        args[i] = is_conditional(e, i) ? e->args[i] : hoist_walk(h, e->args[i]);
         changed = changed || args[i] != e->args[i];
     }
     return changed ? expr_call(h->l->pool, e->function, args) : e;
