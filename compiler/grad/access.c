@@ -180,6 +180,28 @@ static const Affine *substitute_term(const Substituting *c, const Term *t)
     return affine_scale(p, a, t->factor);
 }
 
+static int64_t width(const Affine *a)
+{
+    Interval v = affine_interval(a);
+    return v.high - v.low;
+}
+
+/* x - d*(x/d) is x%d, whose range shows. */
+static const Affine *tidy(ExprPool *p, const Affine *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        const Term *t = &a->terms[i];
+        if (t->kind != TERM_QUOTIENT || t->factor % t->divisor != 0)
+            continue;
+        const Affine *part = affine_sub(p, t->inner, affine_remainder(p, t->inner, t->divisor));
+        const Affine *other = affine_sub(p, a, affine_scale(p, affine_of_term(p, t), t->factor));
+        other = affine_add(p, other, affine_scale(p, part, t->factor / t->divisor));
+        if (width(other) < width(a))
+            return tidy(p, other);
+    }
+    return a;
+}
+
 /* Where a contains the whole sum, its total takes the place: exact, and s*(h/s) + h%s stays h. */
 static const Affine *substitute(const Substituting *c, const Affine *a)
 {
@@ -191,7 +213,7 @@ static const Affine *substitute(const Substituting *c, const Affine *a)
     const Affine *sum = affine_offset(p, affine_scale(p, x->total, times), a->constant);
     for (int i = 0; i < a->count; i++)
         sum = affine_add(p, sum, substitute_term(c, &a->terms[i]));
-    return sum;
+    return tidy(p, sum);
 }
 
 static const Expr *substitute_access(const Substituting *c, const Expr *e)
@@ -301,6 +323,26 @@ static bool solve_alone(Solver *s)
         drop_equation(s, i);
         solve_for_index(s, terms[0]->index, terms[0]->factor, total);
         return true;
+    }
+    return false;
+}
+
+/* X[…, i, …] with an i of X's own extent. */
+static bool rename_only(Solver *s)
+{
+    for (int i = 0; i < s->equations.count; i++) {
+        const Affine *e = s->equations.data[i];
+        if (e->count != 2 || e->constant != 0)
+            continue;
+        for (int k = 0; k < 2; k++) {
+            const Term *t = &e->terms[k], *j = &e->terms[1 - k];
+            bool plain = t->kind == TERM_INDEX && j->kind == TERM_INDEX && t->factor == -j->factor;
+            if (!plain || !term_is_open(s, t) || term_is_open(s, j) || t->index->extent != j->index->extent)
+                continue;
+            drop_equation(s, i);
+            solve_for_index(s, t->index, 1, affine_index(s->pool, j->index));
+            return true;
+        }
     }
     return false;
 }
@@ -592,15 +634,17 @@ static bool mask(Solver *s)
     return true;
 }
 
-/* Simplest first; after each success from the top again. */
-static bool (*const rules[])(Solver *) = {
-    settle, solve_alone, solve_digits, solve_mixed_radix, solve_one_of_many, mask,
-};
+typedef bool Solve(Solver *s);
 
-static void solve(Solver *s)
+/* Simplest first; after each success from the top again. */
+static Solve *const clever_rules[] = {
+    settle, solve_alone, solve_digits, solve_mixed_radix, solve_one_of_many, mask, NULL,
+};
+static Solve *const plain_rules[] = {settle, rename_only, mask, NULL};
+
+static void solve(Solver *s, Solve *const *rules)
 {
-    size_t i = 0;
-    while (i < sizeof rules / sizeof *rules)
+    for (int i = 0; rules[i];)
         i = rules[i](s) ? 0 : i + 1;
 }
 
@@ -722,15 +766,10 @@ static const Expr *secure_access(ExprPool *p, const Expr *e, const Facts *facts)
 
 static const Expr *secure_call(ExprPool *p, const Expr *e, const Facts *facts)
 {
-    const Expr *args[3];
-    Facts held = {facts, args[0] = secure(p, e->args[0], facts), true}, failed = {facts, args[0], false};
+    const Expr *args[3] = {secure(p, e->args[0], facts)};
     for (int i = 1; i < e->function->arity; i++) {
-        const Facts *here = facts;
-        if (e->function == &scalar_and || (e->function == &scalar_select && i == 1))
-            here = &held;
-        if (e->function == &scalar_or || (e->function == &scalar_select && i == 2))
-            here = &failed;
-        args[i] = secure(p, e->args[i], here);
+        Facts branch = {facts, args[0], i == 1};
+        args[i] = secure(p, e->args[i], e->function == &scalar_select ? &branch : facts);
     }
     return expr_call(p, e->function, args);
 }
@@ -742,7 +781,35 @@ static const Expr *secure(ExprPool *p, const Expr *e, const Facts *facts)
     return e->kind == EXPR_CALL ? secure_call(p, e, facts) : secure_access(p, e, facts);
 }
 
-Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
+static bool access_is_proven(ExprPool *p, const Expr *e, const Facts *facts);
+
+/* Would the verifier accept e here? */
+static bool is_proven(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    if ((e->kind != EXPR_CALL && e->kind != EXPR_ACCESS) || reads_inside(p, e))
+        return true;
+    if (e->kind == EXPR_ACCESS)
+        return access_is_proven(p, e, facts);
+    for (int i = 0; i < e->function->arity; i++) {
+        Facts branch = {facts, e->args[0], i == 1};
+        if (!is_proven(p, e->args[i], i > 0 && e->function == &scalar_select ? &branch : facts))
+            return false;
+    }
+    return true;
+}
+
+static bool access_is_proven(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    for (int i = 0; i < e->count; i++) {
+        const Subscript *sub = &e->subscripts[i];
+        if (sub->data ? !is_proven(p, sub->data, facts)
+                      : !facts_prove_inside(p, facts, sub->affine, e->node->domain[i]->extent))
+            return false;
+    }
+    return true;
+}
+
+static Solver solver_of(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
 {
     Solver s = {.arena = g->arena, .pool = g->pool, .user = user, .value = value};
     for (int i = 0; i < user->rank; i++)
@@ -750,8 +817,20 @@ Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const
     for (int i = 0; i < user->bound_count; i++)
         vec_push(s.arena, &s.open, user->bound[i]);
     state_equations(&s, access, domain);
-    solve(&s);
+    return s;
+}
+
+/* Where a solution cannot be shown to stay inside, the masked sum over all indices takes its place. */
+Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
+{
+    Solver s = solver_of(g, access, value, user, domain);
+    solve(&s, clever_rules);
     s.value = secure(s.pool, guard_value(&s), NULL);
+    if (!is_proven(s.pool, s.value, NULL)) {
+        s = solver_of(g, access, value, user, domain);
+        solve(&s, plain_rules);
+        s.value = guard_value(&s);
+    }
     Pullback out;
     copy_bound(&s, g, domain, access->count, &out);
     return out;

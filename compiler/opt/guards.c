@@ -114,6 +114,31 @@ bool opt_reads_inside(ExprPool *p, const Expr *e)
     return c.safe;
 }
 
+static bool access_is_proven(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    for (int i = 0; i < e->count; i++) {
+        const Subscript *sub = &e->subscripts[i];
+        if (sub->data ? !opt_is_proven(p, sub->data, facts)
+                      : !facts_prove_inside(p, facts, sub->affine, e->node->domain[i]->extent))
+            return false;
+    }
+    return true;
+}
+
+bool opt_is_proven(ExprPool *p, const Expr *e, const Facts *facts)
+{
+    if ((e->kind != EXPR_CALL && e->kind != EXPR_ACCESS) || opt_reads_inside(p, e))
+        return true;
+    if (e->kind == EXPR_ACCESS)
+        return access_is_proven(p, e, facts);
+    for (int i = 0; i < e->function->arity; i++) {
+        Facts branch = {facts, e->args[0], i == 1};
+        if (!opt_is_proven(p, e->args[i], i > 0 && e->function == &scalar_select ? &branch : facts))
+            return false;
+    }
+    return true;
+}
+
 bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
 {
     for (int i = 0; i < count; i++)

@@ -84,6 +84,8 @@ int opt_decide(ExprPool *p, const Facts *facts, const Expr *c);
 const Expr *opt_guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e);
 /* May e be evaluated anywhere: are all its subscripts inside without any guard? */
 bool opt_reads_inside(ExprPool *p, const Expr *e);
+/* Would the verifier accept the subscripts of e where the facts hold? */
+bool opt_is_proven(ExprPool *p, const Expr *e, const Facts *facts);
 /* Does e use one of these indices? */
 bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
 /* Constants and scalars only: the same for every element? */

@@ -140,20 +140,42 @@ static const Expr *simplify(Rewriter *w, const Expr *e)
 
 /* ---- nodes and graphs ---------------------------------------------------------------------------------------- */
 
-static void simplify_body(Rewriter *w, Node *n)
+/* A guard that others imply may still be what makes the proof of a subscript short enough to find:
+ * then it stays. */
+static bool keep_if_proven(Rewriter *w, Node *n, const Node *before)
 {
+    if (n->body == before->body || opt_is_proven(w->p, n->body, NULL))
+        return true;
+    *n = *before;
+    return false;
+}
+
+static bool simplify_body(Rewriter *w, Node *n)
+{
+    Node before = *n;
     w->node = n;
     w->facts = NULL;
     w->memo = &(Memo){.arena = w->g->arena};
     n->body = simplify(w, n->body);
     w->memo = NULL;
+    return keep_if_proven(w, n, &before) && n->body != before.body;
+}
+
+static Node copy_of(Rewriter *w, const Node *n)
+{
+    Node copy = *n;
+    copy.bound = arena_new(w->g->arena, Index *, n->bound_count + 1);
+    for (int i = 0; i < n->bound_count; i++)
+        copy.bound[i] = n->bound[i];
+    return copy;
 }
 
 static bool apply_node_rule(Rewriter *w, Node *n)
 {
     for (const Rule *r = opt_node_rules; r->name; r++) {
+        Node before = copy_of(w, n);
         w->rule = r;
-        if (!r->node(w, n))
+        if (!r->node(w, n) || !keep_if_proven(w, n, &before))
             continue;
         opt_fired(w, n->name);
         return true;
@@ -163,9 +185,7 @@ static bool apply_node_rule(Rewriter *w, Node *n)
 
 static bool simplify_node(Rewriter *w, Node *n)
 {
-    const Expr *before = n->body;
-    simplify_body(w, n);
-    bool changed = n->body != before;
+    bool changed = simplify_body(w, n);
     while (apply_node_rule(w, n)) {
         simplify_body(w, n);
         changed = true;

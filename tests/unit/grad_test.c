@@ -756,7 +756,8 @@ static const Model models[] = {
     {"dropout", dropout, true, SEEDS},
     {"activations", activations, false, SEEDS},
     {"penalty", penalty, true, SEEDS},
-    {"random subscripts", random_access, true, 300},
+    {"random subscripts", random_access, true, 60},
+    {"more random subscripts", random_access, false, 400},
     {"digits of an index", digits, true, 20},
     {"groups", grouped, true, 1},
 };
