@@ -31,7 +31,7 @@ MathValue math_if_small(MathBuilder *b, MathValue x, double bound, MathValue y);
 typedef MathValue MathRare(MathBuilder *b, MathValue const *args);
 MathValue math_rarely(MathBuilder *b, MathValue truth, MathValue common, MathRare *rare, MathValue arg);
 
-/* A sum of two reals that stands for one of higher precision; |low| <= ulp(high)/2 or so. */
+/* A sum of two reals that stands for one of higher precision. */
 typedef struct Pair {
     MathValue high, low;
 } Pair;
@@ -43,6 +43,14 @@ Pair math_two_product(MathBuilder *b, MathValue x, MathValue y); /* exact */
 
 /* e^x for -88 < x < 88 without regard for anything else. */
 MathValue math_exp_core(MathBuilder *b, MathValue x);
+
+/* e^(x.high + x.low) = 2^n (1 + less_1), x.low NULL for none. */
+typedef struct Exponent {
+    Rounded n;
+    Pair less_1; /* e^r - 1: high is r itself, exact; low the rest */
+} Exponent;
+
+Exponent math_exponent(MathBuilder *b, Pair x);
 
 /* ---- math_log.c ------------------------------------------------------------------------------------- */
 

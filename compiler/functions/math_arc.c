@@ -11,7 +11,10 @@ static const double atan_terms[] = {
     0.0578816198, -0.0310973693, 0.0108689955, -0.00178291881,
 };
 /* asin z = z + z^3 p(z^2) on |z| <= 1/2, degree 5, relative error 2^-31.7. */
-static const double asin_terms[] = {0.166666597, 0.0750052184, 0.0445133746, 0.0318391062, 0.0143146403, 0.0376974531};
+static const double asin_terms[] = {
+    0.166666597, 0.0750052184, 0.0445133746, 0.0318391062, 0.0143146403,
+    0.0376974531,
+};
 
 /* turns * pi - y, the low part of pi included. */
 static MathValue from_multiple_of_pi(MathBuilder *b, double turns, MathValue y)

@@ -3,7 +3,8 @@
 
 /* erf x = x + x p(x^2) on |x| <= 0.9, degree 6, relative error 2^-30. */
 static const double erf_small[] = {
-    0.128379166, -0.376126289, 0.112836242, -0.02685556, 0.00519175315, -0.000803975272, 7.94310035e-05,
+    0.128379166, -0.376126289, 0.112836242, -0.02685556, 0.00519175315,
+    -0.000803975272, 7.94310035e-05,
 };
 /* log erfc t = -t + t p(t) on 0.9 … 4, degree 5, error of erf relative 2^-28.3. */
 static const double erfc_log[] = {
@@ -12,13 +13,8 @@ static const double erfc_log[] = {
 /* e^(x^2) erfc x = w p(w), w = 1 / (x + 1.25), on 0.5 … 10.2, degree 9, relative error 2^-26.8. */
 static const double erfc_first = 0.564206243;
 static const double erfc_others[] = {
-    0.704457641, 0.61500752, -0.129816413, 0.353247434, -6.3621974, 14.6445198, -15.4114189, 8.06422997, -1.67101038,
-};
-static const double ln2_high = 0.693147182, ln2_low = -1.90465421e-09;
-static const double log2e = 1.44269504088896340736;
-/* e^r = 1 + r + r^2 q(r) on |r| <= ln2 / 2, as in math_exp.c. */
-static const double expm1_narrow[] = {
-    0.49999997, 0.166665465, 0.0416674353, 0.00836627278, 0.00138707133,
+    0.704457641, 0.61500752, -0.129816413, 0.353247434, -6.3621974,
+    14.6445198, -15.4114189, 8.06422997, -1.67101038,
 };
 
 /* Above 0.9: 1 - e^(log erfc); from 4 on it is 1 in f32. */
@@ -57,16 +53,14 @@ static MathValue erfc_far(MathBuilder *b, MathValue x)
     MathValue missing;
     Pair factor = erfc_factor(b, x, &missing);
     Pair square = math_two_product(b, x, x);
-    Rounded n = math_round(b, square.high, -log2e);
-    MathValue r = b->fma(b, n.real, b->constant(b, -ln2_high), b->neg(b, square.high)); /* exact */
-    MathValue low = b->fma(b, n.real, b->constant(b, -ln2_low), b->neg(b, square.low));
-    MathValue sum = b->add(b, r, low);
-    MathValue small = b->fma(b, b->mul(b, sum, sum), MATH_POLYNOMIAL(b, sum, expm1_narrow), low);
-    small = b->fma(b, factor.high, b->add(b, small, missing), b->fma(b, factor.low, r, factor.low));
+    Exponent e = math_exponent(b, (Pair){b->neg(b, square.high), b->neg(b, square.low)});
+    MathValue r = e.less_1.high;
+    MathValue small = b->add(b, e.less_1.low, missing);
+    small = b->fma(b, factor.high, small, b->fma(b, factor.low, r, factor.low));
     Pair linear = math_two_product(b, factor.high, r);
     Pair large = math_two_sum(b, factor.high, linear.high);
     small = b->add(b, small, b->add(b, large.low, linear.low));
-    return math_scale(b, b->add(b, large.high, small), n);
+    return math_scale(b, b->add(b, large.high, small), e.n);
 }
 
 /* Beyond 10.2 it is 0 in f32, below -10.2 it is 2. */

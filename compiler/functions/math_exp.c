@@ -14,21 +14,36 @@ static const double expm1_narrow[] = {
     0.49999997, 0.166665465, 0.0416674353, 0.00836627278, 0.00138707133,
 };
 /* e^r = 1 + r q(r) on |r| <= ln2 / 2, degree 5, relative error 2^-28.2. */
-static const double exp_narrow[] = {1, 0.49999994, 0.166665211, 0.0416682772, 0.0083686877, 0.00138198107};
+static const double exp_narrow[] = {
+    1, 0.49999994, 0.166665211, 0.0416682772, 0.0083686877,
+    0.00138198107,
+};
 /* tanh x = x + x^3 t(x^2) on |x| <= 0.6, degree 4, relative error 2^-28.4. */
-static const double tanh_small[] = {-0.333332986, 0.133319363, -0.0537847169, 0.0207986254, -0.00589796668};
+static const double tanh_small[] = {
+    -0.333332986, 0.133319363, -0.0537847169, 0.0207986254, -0.00589796668,
+};
 /* sinh r = r + r^3 s(r^2) on |r| <= ln2 / 2, degree 2, relative error 2^-34. */
 static const double sinh_narrow[] = {0.166666672, 0.00833317544, 0.00019974068};
 /* cosh r = 1 + r^2 c(r^2) on the same, degree 2, relative error 2^-33. */
 static const double cosh_narrow[] = {0.5, 0.0416664593, 0.00139354379};
 
-/* r = high + low = x - n * step, step split in two; the high part is exact. */
-static Pair reduce(MathBuilder *b, MathValue x, MathValue n, double step_high, double step_low)
+/* x - n ln2; the high part is exact. */
+static Pair reduce(MathBuilder *b, Pair x, MathValue n)
 {
+    MathValue minus_low = b->constant(b, -ln2_low);
     return (Pair){
-        b->fma(b, n, b->constant(b, -step_high), x),
-        b->mul(b, n, b->constant(b, -step_low)),
+        b->fma(b, n, b->constant(b, -ln2_high), x.high),
+        x.low ? b->fma(b, n, minus_low, x.low) : b->mul(b, n, minus_low),
     };
+}
+
+Exponent math_exponent(MathBuilder *b, Pair x)
+{
+    Rounded n = math_round(b, x.high, log2e);
+    Pair r = reduce(b, x, n.real);
+    MathValue sum = b->add(b, r.high, r.low);
+    MathValue square = b->mul(b, sum, sum);
+    return (Exponent){n, {r.high, b->fma(b, square, MATH_POLYNOMIAL(b, sum, expm1_narrow), r.low)}};
 }
 
 /* x = 2k ln2 + r: an even power of two costs two terms of the polynomial more and is multiplied
@@ -50,17 +65,13 @@ MathValue math_exp(MathBuilder *b, MathValue const *args, bool integer)
     return math_exp_core(b, math_clamp(b, args[0], -105, 89)); /* beyond: 0 and infinity */
 }
 
-/* 2^-1 (e^x - 1) for x = n ln2 + r, from s = 2^(n-1): s - 1/2 + s r, then the small terms of e^r. */
+/* (e^x - 1) / 2, as (s - 1/2 + s r) + s (e^r - 1 - r) with s = 2^(n-1). */
 static MathValue half_expm1(MathBuilder *b, MathValue x)
 {
-    Rounded n = math_round(b, x, log2e);
-    Pair r = reduce(b, x, n.real, ln2_high, ln2_low);
-    MathValue sum = b->add(b, r.high, r.low);
-    MathValue square = b->mul(b, sum, sum);
-    MathValue small = b->fma(b, square, MATH_POLYNOMIAL(b, sum, expm1_narrow), r.low);
-    MathValue scale = math_power_of_two(b, n, -1);
-    MathValue large = b->fma(b, scale, r.high, b->sub(b, scale, b->constant(b, 0.5)));
-    return b->fma(b, scale, small, large);
+    Exponent e = math_exponent(b, (Pair){x, NULL});
+    MathValue scale = math_power_of_two(b, e.n, -1);
+    MathValue large = b->fma(b, scale, e.less_1.high, b->sub(b, scale, b->constant(b, 0.5)));
+    return b->fma(b, scale, e.less_1.low, large);
 }
 
 MathValue math_expm1(MathBuilder *b, MathValue const *args, bool integer)
@@ -93,7 +104,7 @@ MathValue math_tanh(MathBuilder *b, MathValue const *args, bool integer)
 static MathValue half_hyperbolic(MathBuilder *b, MathValue a, bool cosine)
 {
     Rounded n = math_round(b, a, log2e);
-    Pair r = reduce(b, a, n.real, ln2_high, ln2_low);
+    Pair r = reduce(b, (Pair){a, NULL}, n.real);
     MathValue sum = b->add(b, r.high, r.low);
     MathValue square = b->mul(b, sum, sum);
     MathValue sine = b->fma(b, b->mul(b, square, sum), MATH_POLYNOMIAL(b, square, sinh_narrow), r.low);

@@ -15,7 +15,8 @@ static const double sin_terms[] = {-0.166666552, 0.00833218731, -0.000195179018}
 static const double cos_terms[] = {0.0416666456, -0.00138873013, 2.44306684e-05};
 /* tan r = r + r^3 t(r^2) on |r| <= pi/4, degree 6, relative error 2^-29.5. */
 static const double tan_terms[] = {
-    0.333333492, 0.133326739, 0.0540591739, 0.0212845579, 0.0108322818, 9.15690325e-05, 0.00437620701,
+    0.333333492, 0.133326739, 0.0540591739, 0.0212845579, 0.0108322818,
+    9.15690325e-05, 0.00437620701,
 };
 
 /* x - n pi/2.  The first difference is exact, each of the others rounded once. */
@@ -145,7 +146,8 @@ static Pair radians(MathBuilder *b, Turn t)
                               b->shift_right(b, t.low, 16));
     MathValue first = b->to_real(b, b->iand(b, t.high, b->integer(b, -256)));
     MathValue second = b->mul(b, b->to_real(b, middle), b->constant(b, 0x1p-16));
-    MathValue third = b->mul(b, b->to_real(b, b->iand(b, t.low, b->integer(b, 0xFFFF))), b->constant(b, 0x1p-32));
+    MathValue third = b->to_real(b, b->iand(b, t.low, b->integer(b, 0xFFFF)));
+    third = b->mul(b, third, b->constant(b, 0x1p-32));
     Pair sum = math_two_sum(b, first, second);
     sum = math_two_sum(b, sum.high, b->add(b, sum.low, third));
     MathValue factor = b->constant(b, 0x1p-32 * half_pi_high);

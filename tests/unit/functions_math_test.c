@@ -112,10 +112,11 @@ static uint64_t next_random(uint64_t *state)
 
 /* Where one-argument strides say nothing: signs, zeros, infinities, NaN, integers, ties. */
 static const float awkward[] = {
-    0.0f, -0.0f, 1, -1, 2, -2, 3, -3, 0.5f, -0.5f, 1.5f, -1.5f, INFINITY, -INFINITY, NAN, 0x1p-149f, -0x1p-149f,
-    0x1p-126f, 0x1.fffffep-127f, 0x1.fffffep127f, -0x1.fffffep127f, 0x1p24f, 0x1p24f - 1, -0x1p24f + 1, 0x1p23f + 1,
-    0x1.000002p0f, 0x1.fffffep-1f, -0x1.000002p0f, -0x1.fffffep-1f, 0x1p127f, 10, 100, -127, -149, -150, 128, 0x1p25f,
-    -0x1p31f, 0x1p31f, 0x1.555556p-1f, 0x1.555554p-1f,
+    0.0f, -0.0f, 1, -1, 2, -2, 3, -3, 0.5f, -0.5f, 1.5f, -1.5f, INFINITY, -INFINITY, NAN,
+    0x1p-149f, -0x1p-149f, 0x1p-126f, 0x1.fffffep-127f, 0x1.fffffep127f, -0x1.fffffep127f,
+    0x1p24f, 0x1p24f - 1, -0x1p24f + 1, 0x1p23f + 1, 0x1p25f, -0x1p31f, 0x1p31f, 0x1p127f,
+    0x1.000002p0f, 0x1.fffffep-1f, -0x1.000002p0f, -0x1.fffffep-1f, 0x1.555556p-1f, 0x1.555554p-1f,
+    10, 100, 128, -127, -149, -150,
 };
 enum { AWKWARD = sizeof awkward / sizeof awkward[0] };
 
