@@ -311,7 +311,7 @@ bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
     if (node_iterations(n) < SMALL_PROBLEM || depth < NARROW)
         return false;
     Split s = { .pool = p, .node = n, .product = product_of(p, body) };
-    Sides sides;
+    Sides sides = { 0 };
     if (!list_indices(&s) || !find_sides(&s, &sides))
         return false;
     *c = (Contraction){ 0 };
