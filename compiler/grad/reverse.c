@@ -273,15 +273,40 @@ static const Expr *reuse_result(Reverse *r, const Node *y, const Expr *e)
     return adjoint_replace(r->p, e, y->body, expr_access_identity(r->p, (Node *)y, y->domain));
 }
 
+static int leaves_with(const LeafAdjoints *leaves, const Expr *value)
+{
+    int count = 0;
+    for (int i = 0; i < leaves->count; i++)
+        count += leaves->data[i].value == value;
+    return count;
+}
+
+/* What several operands get alike becomes a node, so that a bias sums what the product before it reads. */
+static void share_value(Reverse *r, const Node *y, LeafAdjoints *leaves)
+{
+    for (int i = 0; !y->reduction && i < leaves->count; i++) {
+        const Expr *value = leaves->data[i].value;
+        if (value->kind != EXPR_CALL || is_uniform(value) || leaves_with(leaves, value) < 2)
+            continue;
+        const char *name = arena_format(r->g->arena, "d_%s_from_%s", leaves->data[i].access->node->name, y->name);
+        Node *n = adjoint_node(r->g, y, name, y->type, y->domain, y->rank, NULL, NULL, 0, value);
+        for (int k = i; k < leaves->count; k++)
+            if (leaves->data[k].value == value)
+                leaves->data[k].value = expr_access_identity(r->p, n, y->domain);
+    }
+}
+
 static void pull_back_compute(Reverse *r, const Node *y, const Expr *ct)
 {
     LeafAdjoints leaves = {0};
     adjoint_of_body(r->p, y->body, cotangent_of_body(r, y, ct), r->needed, &leaves);
+    for (int i = 0; i < leaves.count; i++)
+        leaves.data[i].value = reuse_result(r, y, leaves.data[i].value);
+    share_value(r, y, &leaves);
     for (int i = 0; i < leaves.count; i++) {
         const LeafAdjoint *leaf = &leaves.data[i];
         const Node *x = leaf->access->node;
-        const Expr *value = reuse_result(r, y, leaf->value);
-        Pullback b = access_pull_back(r->g, leaf->access, value, y, cotangent_of(r, x)->axes);
+        Pullback b = access_pull_back(r->g, leaf->access, leaf->value, y, cotangent_of(r, x)->axes);
         add_share(r, x, (Share){y, b.bound, b.bound_count, b.body});
     }
 }

@@ -115,7 +115,7 @@ static bool fixed_by_guard(Rewriter *w, Node *n)
 typedef struct ByData {
     Rewriter *w;
     Index *index;
-    const Expr *value, *condition;
+    const Expr *value;
     bool possible;
 } ByData;
 
@@ -142,30 +142,70 @@ static const Expr *put_data(void *context, const Expr *e)
     return c->possible ? expr_access(c->w->p, e->node, subs) : e;
 }
 
-/* sum[v] if d == v then e[v] else 0, as it comes from differentiating a gather twice.  Whoever
- * gathers by d has shown that it lies inside. */
+/* Does `condition` say that a datum, known to lie inside, is the bound index i of n? */
+static const Expr *datum_for(ExprPool *p, const Node *n, const Expr *condition, int i)
+{
+    for (int side = 0; opt_is_call(condition, &scalar_eq) && side < 2; side++) {
+        const Expr *v = condition->args[side], *data = condition->args[1 - side];
+        if (v->kind != EXPR_AFFINE || affine_is_index(v->affine) != n->bound[i] || data->kind != EXPR_ACCESS)
+            continue;
+        const Port *port = data->node->kind == NODE_PORT ? data->node->port : NULL;
+        if (port && port->domain != DOMAIN_NUMBER && port->classes == n->bound[i]->extent &&
+            !expr_uses_index(p, data, n->bound[i]))
+            return data;
+    }
+    return NULL;
+}
+
+/* sum[v] if d == v then e[v] else 0, as it comes from differentiating a gather twice, and from the
+ * slope of a cross-entropy.  Classes and tokens are checked when they are loaded. */
 static bool fixed_by_data(Rewriter *w, Node *n)
 {
-    if (!is_sum(n) || !opt_is_guarded(n->body) || !opt_is_call(n->body->args[0], &scalar_eq))
-        return false;
-    const Expr *eq = n->body->args[0];
-    for (int side = 0; side < 2; side++)
-        for (int i = 0; i < n->bound_count; i++) {
-            const Expr *v = eq->args[side], *data = eq->args[1 - side];
-            if (v->kind != EXPR_AFFINE || affine_is_index(v->affine) != n->bound[i] || data->kind != EXPR_ACCESS)
-                continue;
-            if (data->node->kind != NODE_PORT || data->node->port->domain == DOMAIN_NUMBER ||
-                data->node->port->classes != n->bound[i]->extent || expr_uses_index(w->p, data, n->bound[i]))
-                continue;
-            ByData c = {w, n->bound[i], data, eq, true};
-            const Expr *body = expr_map(w->p, n->body->args[1], put_data, &c);
-            if (!c.possible)
-                continue;
-            n->body = body;
-            drop_bound(n, i);
-            return true;
-        }
+    for (int i = 0; is_sum(n) && opt_is_guarded(n->body) && i < n->bound_count; i++) {
+        const Expr *data = datum_for(w->p, n, n->body->args[0], i);
+        ByData c = {w, n->bound[i], data, true};
+        const Expr *body = data ? expr_map(w->p, n->body->args[1], put_data, &c) : NULL;
+        if (!body || !c.possible)
+            continue;
+        n->body = body;
+        drop_bound(n, i);
+        return true;
+    }
     return false;
+}
+
+typedef struct OneHot {
+    Rewriter *w;
+    const Node *sum;
+} OneHot;
+
+/* An access to a node that is zero but where data says, at the subscripts of the access. */
+static const Expr *one_hot_body(void *context, const Expr *e)
+{
+    const OneHot *c = context;
+    if (e->kind != EXPR_ACCESS || e->node->kind != NODE_COMPUTE || e->node->reduction || !opt_is_guarded(e->node->body))
+        return e;
+    const Affine **to = arena_new(c->w->g->arena, const Affine *, e->count + 1);
+    for (int i = 0; i < e->count; i++) {
+        to[i] = e->subscripts[i].affine;
+        if (!to[i])
+            return e;
+    }
+    const Expr *body = expr_substitute(c->w->p, e->node->body, &(Substitution){e->count, e->node->domain, to});
+    for (int i = 0; opt_is_guarded(body) && i < c->sum->bound_count; i++)
+        if (datum_for(c->w->p, c->sum, body->args[0], i))
+            return body;
+    return e;
+}
+
+static bool one_hot_in_sum(Rewriter *w, Node *n)
+{
+    if (!is_sum(n))
+        return false;
+    OneHot c = {w, n};
+    const Expr *before = n->body;
+    n->body = expr_map(w->p, n->body, one_hot_body, &c);
+    return n->body != before;
 }
 
 /* ---- factors leave a sum --------------------------------------------------------------------------------------------- */
@@ -357,6 +397,7 @@ const Rule opt_node_rules[] = {
     {"unused-index", "a sum of equal terms", .node = unused_index},
     {"fixed-by-guard", "sum[i] if i == a then e else 0", .node = fixed_by_guard},
     {"fixed-by-data", "sum[v] if d == v then e[v] else 0", .node = fixed_by_data},
+    {"one-hot-in-sum", "sum[v] of a node that is 0 unless d == v", .node = one_hot_in_sum},
     {"factor-leaves-sum", "sum[i] a * b[i]", .node = factor_leaves_sum},
     {"sum-of-sums", "sum[i] of a sum that nothing else needs", .node = sum_of_sums},
     {0},

@@ -190,6 +190,91 @@ static const Expr *constants_together(Rewriter *w, const Expr *e)
     return usable && f.constants >= 2 ? rebuild(w, &f) : NULL;
 }
 
+/* a * (1/b) is a/b; the reciprocal of a scalar stays, it is computed once. */
+static const Expr *times_reciprocal(Rewriter *w, const Expr *e)
+{
+    if (!opt_is_call(e, &scalar_mul) || !dtype_is_real(e->type))
+        return NULL;
+    for (int i = 0; i < 2; i++) {
+        const Expr *r = e->args[i];
+        if (opt_is_call(r, &scalar_div) && opt_is_const(r->args[0], 1) && !opt_is_uniform(r->args[1]))
+            return expr_div(w->p, e->args[1 - i], r->args[1]);
+    }
+    return NULL;
+}
+
+static const Expr *constant_first(Rewriter *w, const Expr *e)
+{
+    bool last = opt_is_call(e, &scalar_mul) && e->args[1]->kind == EXPR_CONST && e->args[0]->kind != EXPR_CONST;
+    return last ? expr_mul(w->p, e->args[1], e->args[0]) : NULL;
+}
+
+/* -(2 / a) */
+static const Expr *sign_of_constant(Rewriter *w, const Expr *e)
+{
+    double value;
+    if (!opt_is_call(e, &scalar_neg) || !opt_is_call(e->args[0], &scalar_div) || !dtype_is_real(e->type))
+        return NULL;
+    if (!expr_is_const(e->args[0]->args[0], &value))
+        return NULL;
+    return expr_div(w->p, expr_const_typed(w->p, -value, e->type), e->args[0]->args[1]);
+}
+
+/* ---- sums as lists of terms -------------------------------------------------------------------------------------- */
+
+typedef struct SumTerm {
+    double factor;
+    const Expr *e;
+} SumTerm;
+
+typedef struct Sum {
+    Arena *arena;
+    VEC(SumTerm) terms;
+    bool merged; /* did terms meet? */
+} Sum;
+
+static void add_term(Sum *s, double factor, const Expr *e)
+{
+    for (int i = 0; i < s->terms.count; i++)
+        if (s->terms.data[i].e == e) {
+            s->terms.data[i].factor += factor;
+            s->merged = true;
+            return;
+        }
+    vec_push(s->arena, &s->terms, ((SumTerm){factor, e}));
+}
+
+static void collect_terms(Sum *s, double factor, const Expr *e)
+{
+    double value;
+    if (opt_is_call(e, &scalar_add) || opt_is_call(e, &scalar_sub)) {
+        collect_terms(s, factor, e->args[0]);
+        collect_terms(s, opt_is_call(e, &scalar_sub) ? -factor : factor, e->args[1]);
+    } else if (opt_is_call(e, &scalar_neg)) {
+        collect_terms(s, -factor, e->args[0]);
+    } else if (opt_is_call(e, &scalar_mul) && expr_is_const(e->args[0], &value)) {
+        add_term(s, factor * value, e->args[1]);
+    } else {
+        add_term(s, factor, e);
+    }
+}
+
+/* 0.5*a + b + 0.5*a is a + b. */
+static const Expr *like_terms(Rewriter *w, const Expr *e)
+{
+    if ((!opt_is_call(e, &scalar_add) && !opt_is_call(e, &scalar_sub)) || !dtype_is_real(e->type))
+        return NULL;
+    Sum s = {.arena = w->g->arena};
+    collect_terms(&s, 1, e);
+    const Expr *sum = expr_const_typed(w->p, 0, e->type);
+    for (int i = 0; s.merged && i < s.terms.count; i++) {
+        const SumTerm *t = &s.terms.data[i];
+        if (t->factor != 0)
+            sum = expr_add(w->p, sum, expr_mul(w->p, expr_const_typed(w->p, t->factor, e->type), t->e));
+    }
+    return s.merged ? sum : NULL;
+}
+
 /* Exact, and a multiplication is cheaper. */
 static const Expr *divide_by_power_of_two(Rewriter *w, const Expr *e)
 {
@@ -284,6 +369,10 @@ const Rule opt_expr_rules[] = {
     {"sum-under-one-guard", "(if c then a) + (if c then b)", .expr = sum_under_one_guard},
     {"cancel-scalars", "a * batch_size / batch_size", .expr = cancel_scalars},
     {"constants-together", "2 * (3 * a)", .expr = constants_together},
+    {"times-reciprocal", "a * (1 / b)", .expr = times_reciprocal},
+    {"constant-first", "a * 2", .expr = constant_first},
+    {"sign-of-constant", "-(2 / a)", .expr = sign_of_constant},
+    {"like-terms", "0.5 * a + b + 0.5 * a", .expr = like_terms},
     {"power-of-two", "a / 4", .expr = divide_by_power_of_two},
     {"logistic-slope", "the derivative of a sigmoid, from its result", .expr = logistic_slope},
     {0},
