@@ -47,8 +47,19 @@ static const char *unique_name(Graph *g, const char *name)
     return unique;
 }
 
+/* A variable of the printed text has no dots: a layer's path is joined by underscores. */
+static const char *plain_name(Graph *g, const char *name)
+{
+    char *copy = arena_format(g->arena, "%s", name);
+    for (char *c = copy; *c; c++)
+        if (*c == '.')
+            *c = '_';
+    return copy;
+}
+
 void graph_rename(Graph *g, Node *n, const char *name)
 {
+    name = plain_name(g, name);
     if (n->name != intern(g->names, name))
         n->name = unique_name(g, name);
 }
@@ -81,7 +92,7 @@ static Node *add_node(Graph *g, NodeKind kind, const char *name, DType type, Spa
     Node *n = arena_new(g->arena, Node, 1);
     n->kind = kind;
     n->id = g->nodes.count;
-    n->name = unique_name(g, name);
+    n->name = unique_name(g, kind == NODE_TENSOR ? name : plain_name(g, name));
     n->layer = "";
     n->type = type;
     n->span = span;

@@ -281,6 +281,7 @@ typedef enum {
     RESULT_OUTPUT, /* stored to the caller's outputs[slot]                        */
     RESULT_SUM,    /* a number: sums[slot] += it                                  */
     RESULT_VALUE,  /* a number: values[slot] = it                                 */
+    RESULT_NAME,   /* nothing is stored; a graph to be printed keeps it under this name */
     RESULT_GRADIENT, /* of `tensor`; only between differentiation and its use      */
 } ResultRole;
 
@@ -325,6 +326,9 @@ void graph_map(Graph *g, ExprMap *leaf, void *context);
 
 /* ---- print.c: the graph as .nn text ---------------------------------------------------------------- */
 
+/* `input image[8, 8] : u8`, `param dense_1.weight[10, 64] ~ …` */
+void port_print(Text *out, const Port *port);
+void tensor_print(Text *out, const Tensor *t);
 void affine_print(Text *out, const Affine *a);
 void expr_print(Text *out, const Expr *e);
 /* `name[i, j] = sum[k] …`, without a newline; the batch index is left out as the language does. */

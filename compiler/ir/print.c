@@ -194,7 +194,7 @@ static void print_shape(Text *out, const int64_t *shape, int rank)
     text_append(out, rank ? "]" : "");
 }
 
-static void print_port(Text *out, const Port *port)
+void port_print(Text *out, const Port *port)
 {
     text_printf(out, "%s %s", port->is_target ? "target" : "input", port->name);
     print_shape(out, port->shape, port->rank);
@@ -204,7 +204,7 @@ static void print_port(Text *out, const Port *port)
         text_printf(out, " : %s(%lld)", port->domain == DOMAIN_CLASS ? "class" : "token", (long long)port->classes);
 }
 
-static void print_tensor(Text *out, const Tensor *t)
+void tensor_print(Text *out, const Tensor *t)
 {
     text_printf(out, "%s %s", t->role == ROLE_PARAM ? "param" : "state", t->name);
     print_shape(out, t->shape, t->rank);
@@ -215,10 +215,10 @@ void node_print(Text *out, const Node *n)
 {
     switch (n->kind) {
     case NODE_PORT:
-        print_port(out, n->port);
+        port_print(out, n->port);
         break;
     case NODE_TENSOR:
-        print_tensor(out, n->tensor);
+        tensor_print(out, n->tensor);
         break;
     case NODE_LITERAL:
         print_literal(out, n);
@@ -250,31 +250,96 @@ static bool is_stored(const Result *r)
     return r->role == RESULT_GRADIENT || r->role == RESULT_UPDATE;
 }
 
+/* Accesses, views and results that read `n`. */
+static int count_uses(const Graph *g, const Node *n)
+{
+    Uses uses = {n, 0};
+    for (int i = 0; i < g->results.count; i++)
+        uses.count += g->results.data[i].value == n;
+    for (int i = n->id + 1; i < g->nodes.count; i++) {
+        const Node *user = g->nodes.data[i];
+        uses.count += user->kind == NODE_VIEW && user->viewed == n;
+        if (user->kind == NODE_COMPUTE)
+            expr_visit(g->pool, user->body, count_use, &uses);
+    }
+    return uses.count;
+}
+
 /* A stored value that nothing else reads is written in the statement that stores it. */
 static bool is_folded(const Graph *g, const Result *r)
 {
-    Uses uses = {r->value, 0};
-    if (!is_stored(r) || r->value->kind != NODE_COMPUTE)
-        return false;
-    for (int i = 0; i < g->results.count; i++)
-        uses.count += g->results.data[i].value == r->value && &g->results.data[i] != r;
-    for (int i = r->value->id + 1; i < g->nodes.count && !uses.count; i++) {
-        const Node *n = g->nodes.data[i];
-        uses.count += n->kind == NODE_VIEW && n->viewed == r->value;
-        if (n->kind == NODE_COMPUTE)
-            expr_visit(g->pool, n->body, count_use, &uses);
-    }
-    return uses.count == 0;
+    return is_stored(r) && r->value->kind == NODE_COMPUTE && count_uses(g, r->value) == 1;
 }
 
-static void print_stored(Text *out, const Result *r, bool folded)
+static bool is_batch_size(const Expr *e)
+{
+    return e->kind == EXPR_SCALAR && e->scalar == SCALAR_BATCH_SIZE;
+}
+
+static bool is_one_over_batch_size(const Expr *e)
+{
+    return e->kind == EXPR_CALL && e->function == &scalar_div && is_batch_size(e->args[1]) &&
+           e->args[0]->kind == EXPR_CONST && e->args[0]->value == 1;
+}
+
+static bool is_identity(const Expr *e, const Node *user)
+{
+    if (e->kind != EXPR_ACCESS || e->count != user->rank)
+        return false;
+    for (int i = 0; i < e->count; i++)
+        if (!e->subscripts[i].affine || affine_is_index(e->subscripts[i].affine) != user->domain[i])
+            return false;
+    return true;
+}
+
+/* The sum over the batch that n divides by the examples, where nothing else reads it. */
+static const Node *mean_of(const Graph *g, const Node *n)
+{
+    const Expr *e = n->body;
+    if (n->kind != NODE_COMPUTE || n->reduction || e->kind != EXPR_CALL || !is_identity(e->args[0], n))
+        return NULL;
+    const bool scaled = (e->function == &scalar_div && is_batch_size(e->args[1])) ||
+                        (e->function == &scalar_mul && is_one_over_batch_size(e->args[1]));
+    const Node *sum = e->args[0]->node;
+    if (!scaled || sum->kind != NODE_COMPUTE || sum->reduction != &reduce_sum || sum->bound_count == 0)
+        return NULL;
+    return implicit_index(sum) == sum->bound[0] && sum->bound[0]->per_example == 1 && count_uses(g, sum) == 1 ? sum : NULL;
+}
+
+/* mean[batch] sum[h, w] … */
+static void print_mean(Text *out, const Node *sum, const char *name, const char *assign)
+{
+    Printer pr;
+    printer_open(&pr, out, sum);
+    print_left(&pr, sum, name);
+    text_printf(out, "%smean[batch] ", assign);
+    for (int i = 1; i < sum->bound_count; i++) {
+        text_append(out, i > 1 ? ", " : "sum[");
+        print_index(&pr, sum, sum->bound[i]);
+    }
+    text_append(out, sum->bound_count > 1 ? "] " : "");
+    print_reduced(&pr, sum->body);
+}
+
+static void print_stored(Text *out, const Graph *g, const Result *r)
 {
     const char *assign = r->role == RESULT_UPDATE ? " <- " : " = ";
     text_append(out, r->role == RESULT_GRADIENT ? "gradient " : "");
-    if (folded)
+    const bool folded = is_folded(g, r);
+    const Node *sum = folded ? mean_of(g, r->value) : NULL;
+    if (sum)
+        print_mean(out, sum, r->tensor->name, assign);
+    else if (folded)
         print_compute(out, r->value, r->tensor->name, assign);
     else
         text_printf(out, "%s%s%s", r->tensor->name, assign, r->value->name);
+}
+
+/* Nothing where the value bears its name already. */
+static void print_alias(Text *out, const Result *r)
+{
+    if (strcmp(r->name, r->value->name))
+        text_printf(out, "%s = %s", r->name, r->value->name);
 }
 
 void result_print(Text *out, const Graph *g, const Result *r)
@@ -283,7 +348,9 @@ void result_print(Text *out, const Graph *g, const Result *r)
         [RESULT_LOSS] = "loss", [RESULT_OUTPUT] = "output", [RESULT_SUM] = "metric", [RESULT_VALUE] = "metric",
     };
     if (is_stored(r))
-        print_stored(out, r, is_folded(g, r));
+        print_stored(out, g, r);
+    else if (r->role == RESULT_NAME)
+        print_alias(out, r);
     else if (r->name)
         text_printf(out, "%s %s = %s", words[r->role], r->name, r->value->name);
     else
@@ -295,7 +362,7 @@ void result_print(Text *out, const Graph *g, const Result *r)
 /* `  # digits.nn:12`, from a common column on where the line leaves room. */
 static void print_place(Text *out, size_t width, Span span, const Sources *sources)
 {
-    enum { COLUMN = 64 };
+    enum { COLUMN = 68 };
     if (!sources || span.file < 0)
         return;
     const Source *src = source_get(sources, span.file);
@@ -316,9 +383,11 @@ static bool is_listed(const Graph *g, const Node *n)
 {
     if (n->kind == NODE_PORT || n->kind == NODE_TENSOR)
         return false;
-    for (int i = 0; i < g->results.count; i++)
-        if (g->results.data[i].value == n && is_folded(g, &g->results.data[i]))
+    for (int i = 0; i < g->results.count; i++) {
+        const Result *r = &g->results.data[i];
+        if (is_folded(g, r) && (r->value == n || mean_of(g, r->value) == n))
             return false;
+    }
     return true;
 }
 
@@ -329,12 +398,17 @@ void graph_print(Text *out, const Graph *g, const Sources *sources)
         size_t begin = out->length;
         if (!is_listed(g, n))
             continue;
+        text_append(out, "  ");
         node_print(out, n);
         end_line(out, begin, n->span, sources);
     }
     for (int i = 0; i < g->results.count; i++) {
         size_t begin = out->length;
+        text_append(out, "  ");
         result_print(out, g, &g->results.data[i]);
-        end_line(out, begin, g->results.data[i].value->span, sources);
+        if (out->length == begin + 2)
+            out->data[out->length = begin] = 0;
+        else
+            end_line(out, begin, g->results.data[i].value->span, sources);
     }
 }

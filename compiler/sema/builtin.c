@@ -78,7 +78,7 @@ static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const
         domain[0] = index_copy(p, n->domain[0]);
     for (int i = 0; i < rank; i++)
         domain[batched + i] = index_new(p, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, span);
-    return value_node(s, graph_view(s->graph, name, n, domain, rank + batched, span), span);
+    return value_node(s, graph_view(s->graph, name, n, domain, rank + batched, user_span(s, span)), span);
 }
 
 static Value *apply_reshape(Sema *s, Value **args, const char *const *names, int count, Span span)

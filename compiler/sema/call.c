@@ -264,6 +264,9 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
     Statement *outer_statement = s->statement;
     const bool outer_symbols = s->symbols, outer_division = s->integer_division;
     const bool outer_time = s->compile_time;
+    const Span outer_call = s->call;
+    if (!sources_is_library(s, span))
+        s->call = span;
     s->statement = NULL;
     s->symbols = s->integer_division = s->compile_time = false;
     diag_enter_call(s->diag, span, d->name);
@@ -275,6 +278,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
     s->symbols = outer_symbols;
     s->integer_division = outer_division;
     s->compile_time = outer_time;
+    s->call = outer_call;
     if (!result)
         return NULL;
     Value *here = result;
@@ -496,7 +500,8 @@ Value *eval_call(Sema *s, const Ast *call, Value *piped)
         target = frame_lookup(s->frame, callee->name);
     else if (!(target = eval(s, callee)))
         return NULL;
-    if (target && target->kind != VALUE_INSTANCE && (callee->kind != AST_NAME || target->kind == VALUE_TENSOR)) {
+    /* Variables and functions do not hide each other: only instances are called by a variable's name. */
+    if (target && target->kind != VALUE_INSTANCE && callee->kind != AST_NAME) {
         diag_error(s->diag, callee->span, "this is %s and cannot be called", value_describe(s, target));
         return NULL;
     }

@@ -90,20 +90,22 @@ static bool unify_shapes(Sema *s, const ScalarFunction *f, Value **args, const E
     return true;
 }
 
-/* The type both sides of an operation meet in. */
+/* The type both sides of an operation meet in.  Numbers written without a point join either side;
+ * among themselves they are real, but for subscripts. */
 static DType common_type(Sema *s, const ScalarFunction *f, const Expr **exprs, Value **args, int from, int count)
 {
     if (f->signature == SIGNATURE_REAL || f->signature == SIGNATURE_TO_REAL)
         return s->program->real;
-    bool integer = true, truth = true;
+    bool integer = true, truth = true, data = s->integer_division;
     for (int i = from; i < count; i++) {
         const bool whole = args[i]->kind == VALUE_NUMBER && args[i]->is_integer && !args[i]->hyper;
         truth = truth && exprs[i]->type == TYPE_BOOL;
+        data = data || dtype_is_integer(exprs[i]->type);
         integer = integer && (dtype_is_integer(exprs[i]->type) || whole);
     }
     if (truth && (f->signature == SIGNATURE_COMPARE || f->signature == SIGNATURE_SELECT))
         return TYPE_BOOL;
-    return integer ? TYPE_I32 : s->program->real;
+    return integer && data ? TYPE_I32 : s->program->real;
 }
 
 /* `/` on indices is floor division inside subscripts, real division elsewhere. */

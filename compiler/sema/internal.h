@@ -153,6 +153,7 @@ struct Sema {
     Graph *init;
     int init_site;
     bool layers_recorded;
+    Span call; /* the user's innermost call around the library's text */
     const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
     Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
     Node *gradient;
@@ -195,6 +196,8 @@ const Index *value_dimension(const Value *v, int dimension);
 bool value_extent(const Value *v, int dimension, int64_t *extent);
 
 /* ---- node.c: nodes out of expressions -------------------------------------------------------------- */
+/* The user's line for what the library's text says at `span`. */
+Span user_span(const Sema *s, Span span);
 Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims, int rank,
                 const Reduction *r, Index *const *bound, int bound_count, Span span);
 /* The identity access of a node made by make_node, at `dims` and the current example. */

@@ -3,45 +3,55 @@
 
 #include <string.h>
 
-/* Unique, legal as a variable of the printed text: a layer's path with underscores. */
-static const char *plain_name(Sema *s, const char *name)
+Span user_span(const Sema *s, Span span)
 {
-    char *copy = arena_format(s->arena, "%s", name ? name : "t");
-    for (char *c = copy; *c; c++)
-        if (*c == '.')
-            *c = '_';
-    return intern(s->names, copy);
+    const bool library = span.file >= 0 && source_get(s->syntax->sources, span.file)->library;
+    return library && s->call.file >= 0 ? s->call : span;
 }
 
 void node_rename(Sema *s, Node *n, const char *name)
 {
-    graph_rename(s->graph, n, plain_name(s, name));
+    graph_rename(s->graph, n, name);
 }
 
-typedef struct Coordinate {
+typedef struct Draws {
     Sema *sema;
-    const Affine *element;
-} Coordinate;
+    Index *const *domain; /* of the node that draws, bound indices included */
+    int rank;
+    Span span;
+} Draws;
 
-/* A random draw belongs to the element it is made for. */
-static const Expr *place_random(void *context, const Expr *e)
-{
-    const Coordinate *c = context;
-    const Sema *s = c->sema;
-    if (e->kind != EXPR_RANDOM ||
-        !(affine_uses(e->affine, s->element) || affine_uses(e->affine, s->element_batched)))
-        return e;
-    return expr_random(s->program->pool, e->random, e->site, c->element);
-}
-
-static const Affine *linear_coordinate(ExprPool *p, Index *const *a, int a_count, Index *const *b, int b_count)
+static const Affine *linear_coordinate(ExprPool *p, Index *const *domain, int rank)
 {
     const Affine *sum = affine_constant(p, 0);
-    for (int i = 0; i < a_count + b_count; i++) {
-        Index *ix = i < a_count ? a[i] : b[i - a_count];
-        sum = affine_add(p, affine_scale(p, sum, ix->extent), affine_index(p, ix));
-    }
+    for (int i = 0; i < rank; i++)
+        sum = affine_add(p, affine_scale(p, sum, domain[i]->extent), affine_index(p, domain[i]));
     return sum;
+}
+
+static bool is_draw(const Sema *s, const Expr *e)
+{
+    return e->kind == EXPR_RANDOM &&
+           (affine_uses(e->affine, s->element) || affine_uses(e->affine, s->element_batched));
+}
+
+/* A random draw is a node of its own, one number for each element it is made for: the backward
+ * pass and a printed gradient name it instead of drawing again. */
+static const Expr *place_draw(void *context, const Expr *e)
+{
+    const Draws *d = context;
+    Sema *s = d->sema;
+    if (!is_draw(s, e))
+        return e;
+    ExprPool *p = s->program->pool;
+    Index **domain = arena_new(s->arena, Index *, d->rank + 1);
+    for (int i = 0; i < d->rank; i++)
+        domain[i] = index_copy(p, d->domain[i]);
+    const Expr *body = expr_random(p, e->random, e->site, linear_coordinate(p, domain, d->rank));
+    Node *n = graph_compute(s->graph, e->random == RANDOM_UNIFORM ? "uniform" : "normal", body->type, domain, d->rank,
+                            NULL, NULL, 0, body, user_span(s, d->span));
+    n->layer = s->frame ? s->frame->path : "";
+    return expr_access_identity(p, n, d->domain);
 }
 
 static void copy_indices(ExprPool *p, Index *const *from, int count, Index **to, Index **keys, const Affine **values)
@@ -72,11 +82,14 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
     copy_indices(p, dims, rank, domain + batched, keys + batched, values + batched);
     copy_indices(p, bound, bound_count, bound_copy, keys + batched + rank, values + batched + rank);
     const Substitution sub = {batched + rank + bound_count, keys, values};
-    Coordinate c = {s, linear_coordinate(p, domain, batched + rank, bound_copy, bound_count)};
-    body = expr_map(p, expr_substitute(p, body, &sub), place_random, &c);
+    Index **all = arena_new(s->arena, Index *, total);
+    memcpy(all, domain, sizeof *all * (size_t)(batched + rank));
+    memcpy(all + batched + rank, bound_copy, sizeof *all * (size_t)bound_count);
+    Draws draws = {s, all, batched + rank + bound_count, span};
+    body = expr_map(p, expr_substitute(p, body, &sub), place_draw, &draws);
     const DType type = r && r->position ? TYPE_I32 : body->type;
-    Node *n = graph_compute(s->graph, plain_name(s, name), type, domain, batched + rank, r, bound_copy,
-                            bound_count, body, span);
+    Node *n = graph_compute(s->graph, name ? name : "t", type, domain, batched + rank, r, bound_copy,
+                            bound_count, body, user_span(s, span));
     n->layer = s->frame ? s->frame->path : "";
     return n;
 }

@@ -1,6 +1,7 @@
 /* Parameters, states and their starts; updates; stated gradients; hyper-parameters. */
 #include "sema/internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,7 +133,10 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
 static void print_number(Text *out, double number)
 {
     char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
+    const bool whole = floor(number) == number && fabs(number) < 1e15;
+    if (whole)
+        snprintf(digits, sizeof digits, "%.0f", number);
+    for (int precision = 1; precision <= 17 && !whole; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, number);
         if (strtod(digits, NULL) == number)
             break;
@@ -338,6 +342,15 @@ static Tensor *updated_tensor(Sema *s, const Ast *a)
     return NULL;
 }
 
+/* v as a node of t's shape; a number stands for every element. */
+static Node *shaped_node(Sema *s, Tensor *t, Value *v)
+{
+    bool same = v->kind == VALUE_TENSOR && v->node && v->rank == t->rank;
+    for (int i = 0; same && i < t->rank; i++)
+        same = value_dimension(v, i)->extent == t->shape[i];
+    return same ? v->node : start_node(s, t, v);
+}
+
 /* The new value as a node of the tensor's shape. */
 static Node *update_value(Sema *s, const Ast *a, Tensor *t)
 {
@@ -347,10 +360,8 @@ static Node *update_value(Sema *s, const Ast *a, Tensor *t)
     Value *v = eval_statement(s, a->left, name);
     if (!v)
         return NULL;
-    const char *start = t->start;
-    Node *n = v->kind == VALUE_TENSOR && v->node && v->rank == t->rank ? v->node : start_node(s, t, v);
-    t->start = start;
-    if (n && v->kind != VALUE_LIST && n != v->node)
+    Node *n = shaped_node(s, t, v);
+    if (n && n != v->node)
         node_rename(s, n, name);
     return n;
 }
@@ -389,7 +400,14 @@ void run_gradient(Sema *s, const Ast *a)
     }
     if (s->entry != ENTRY_STEP && s->entry != ENTRY_GRADIENT)
         return;
-    Node *n = define_tensor(s, a, arena_format(s->arena, "d_%s", t->name), t->shape, t->rank);
+    const char *name = arena_format(s->arena, "d_%s", t->name);
+    Node *n = NULL;
+    if (a->items.count || t->rank == 0) {
+        n = define_tensor(s, a, name, t->shape, t->rank);
+    } else {
+        Value *v = eval_statement(s, a->left, name);
+        n = v ? shaped_node(s, t, v) : NULL;
+    }
     if (!n)
         return;
     if (node_is_batched(n)) {

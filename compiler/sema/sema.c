@@ -210,6 +210,7 @@ Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
     s->names = syntax->names;
     s->diag = syntax->diag;
     s->options = *options;
+    s->call = SPAN_NONE;
     Program *p = arena_new(s->arena, Program, 1);
     s->program = p;
     p->arena = s->arena;
@@ -351,46 +352,44 @@ void sema_print_outputs(Sema *s)
 
 /* ---- around a printed graph ------------------------------------------------------------------------------------ */
 
-static void print_port(Text *out, const Port *p)
-{
-    text_printf(out, "  %s %s", p->is_target ? "target" : "input ", p->name);
-    for (int i = 0; i < p->rank; i++)
-        text_printf(out, "%s%lld", i ? ", " : "[", (long long)p->shape[i]);
-    text_append(out, p->rank ? "] : " : " : ");
-    if (p->domain == DOMAIN_NUMBER)
-        text_append(out, dtype_name(p->type));
-    else
-        text_printf(out, "%s(%lld)", p->domain == DOMAIN_CLASS ? "class" : "token", (long long)p->classes);
-    text_append(out, "\n");
-}
-
 void sema_print_head(Text *out, Sema *s)
 {
     text_printf(out, "model %s {\n", s->program->name);
-    for (int i = 0; i < s->program->inputs.count; i++)
-        print_port(out, s->program->inputs.data[i]);
+    for (int i = 0; i < s->program->inputs.count; i++) {
+        text_append(out, "  ");
+        port_print(out, s->program->inputs.data[i]);
+        text_append(out, "\n");
+    }
     for (int i = 0; i < s->program->tensors.count; i++) {
         const Tensor *t = s->program->tensors.data[i];
         if (t->role != ROLE_PARAM && t->role != ROLE_STATE)
             continue;
-        text_printf(out, "  %s %s", t->role == ROLE_PARAM ? "param" : "state", t->name);
-        for (int k = 0; k < t->rank; k++)
-            text_printf(out, "%s%lld", k ? ", " : "[", (long long)t->shape[k]);
-        text_printf(out, "%s%s\n", t->rank ? "] " : " ", t->start ? t->start : "= 0");
+        text_append(out, "  ");
+        tensor_print(out, t);
+        text_append(out, "\n");
     }
     text_append(out, "\n");
 }
 
+/* As written: the names that they use are kept in the printed graph. */
 void sema_print_tail(Text *out, Sema *s)
 {
     for (int i = 0; i < s->model->body.count; i++) {
         const Ast *a = s->model->body.data[i];
         if (a->kind == AST_FREEZE)
             text_printf(out, "  freeze %s\n", a->name);
+        if (a->kind != AST_METRIC && a->kind != AST_OUTPUT)
+            continue;
+        text_printf(out, "  %s %s%s", a->kind == AST_METRIC ? "metric" : "output", a->name ? a->name : "",
+                    a->name ? " = " : "");
+        ast_format_expr(out, a->left);
+        text_append(out, "\n");
     }
     text_append(out, "}\n");
     if (!s->train)
         return;
     text_append(out, "\n");
-    ast_format(out, s->train, NULL);
+    Ast *file = ast_new(s->arena, AST_FILE, s->train->span);
+    vec_push(s->arena, &file->body, (Ast *)s->train);
+    ast_format(out, file, NULL);
 }
