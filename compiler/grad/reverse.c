@@ -163,6 +163,10 @@ static Node *node_of_total(Reverse *r, const Node *n, const Expr *sum)
 {
     Cotangent *c = cotangent_of(r, n);
     Node *same = whole_node(sum, c->axes, n->rank);
+    if (same && n->named && !same->named) {
+        graph_rename(r->g, same, d_name(r->g, n)); /* d_logits, not d_z */
+        same->named = true;
+    }
     if (same)
         return same;
     return adjoint_node(r->g, n, d_name(r->g, n), n->type, c->axes, n->rank, NULL, NULL, 0, sum);

@@ -258,6 +258,7 @@ struct Node {
     NodeKind kind;
     int id;           /* position in graph->nodes, a topological order */
     const char *name; /* unique in the graph, a legal (dotted) .nn name */
+    bool named;       /* the name is the user's: it outlives others */
     const char *layer; /* path of the layer instance it was made in, or "" */
     DType type;
     int rank;

@@ -126,7 +126,74 @@ static const Expr *same_value(const Instead *in, const Node *n)
     return n->kind == NODE_COMPUTE && !n->reduction && opt_is_uniform(n->body) ? n->body : NULL;
 }
 
-/* A result keeps its node; only other nodes look past it. */
+typedef struct Reads {
+    const Node *node;
+    bool found;
+} Reads;
+
+static void look_for_read(void *context, const Expr *e)
+{
+    Reads *r = context;
+    r->found = r->found || (e->kind == EXPR_ACCESS && e->node == r->node);
+}
+
+static bool is_read(const Graph *g, const Node *n)
+{
+    Reads r = {n, false};
+    for (int i = n->id + 1; i < g->nodes.count && !r.found; i++)
+        if (g->nodes.data[i]->kind == NODE_COMPUTE)
+            expr_visit(g->pool, g->nodes.data[i]->body, look_for_read, &r);
+    return r.found;
+}
+
+static bool is_result(const Graph *g, const Node *n)
+{
+    for (int i = 0; i < g->results.count; i++)
+        if (g->results.data[i].value == n)
+            return true;
+    return false;
+}
+
+/* The user's name outlives those of the library. */
+static void hand_down_name(const Graph *g, Node *copy)
+{
+    Node *n = copied(copy);
+    if (!copy->named || !n || n->named || n->kind != NODE_COMPUTE || is_result(g, n) || is_result(g, copy) ||
+        !is_read(g, copy))
+        return;
+    const char *name = n->name;
+    n->name = copy->name;
+    copy->name = name;
+    n->named = true;
+    copy->named = false;
+}
+
+static bool is_result(const Graph *g, const Node *n)
+{
+    for (int i = 0; i < g->results.count; i++)
+        if (g->results.data[i].value == n)
+            return true;
+    return false;
+}
+
+/* A result that copies a computed node is that node, under the result's name. */
+static bool forward_results(Rewriter *w)
+{
+    bool changed = false;
+    for (int i = 0; i < w->g->results.count; i++) {
+        Result *r = &w->g->results.data[i];
+        Node *n = copied(r->value);
+        if (!n || n->kind != NODE_COMPUTE || is_result(w->g, n))
+            continue;
+        n->name = r->value->name;
+        r->value = n;
+        opt_fired(w, n->name);
+        changed = true;
+    }
+    return changed;
+}
+
+/* Nodes look past a copy to what it copies. */
 static bool forward(Rewriter *w)
 {
     Graph *g = w->g;
@@ -142,6 +209,7 @@ static bool forward(Rewriter *w)
             n->viewed = n->viewed->viewed;
         in.value[i] = same_value(&in, n);
         in.node[i] = same_node(n);
+        hand_down_name(g, n);
     }
     return changed;
 }

@@ -139,6 +139,8 @@ static void run_assign(Sema *s, const Ast *a)
         if (v && v->kind == VALUE_TENSOR)
             v->span = a->name_span;
     }
+    if (v && v->node && s->frame->kind == FRAME_MODEL)
+        v->node->named = true;
     frame_bind(s, s->frame, a->name, v, a->name_span); /* NULL: its uses stay silent */
 }
 
