@@ -168,15 +168,7 @@ static void hand_down_name(const Graph *g, Node *copy)
     copy->named = false;
 }
 
-static bool is_result(const Graph *g, const Node *n)
-{
-    for (int i = 0; i < g->results.count; i++)
-        if (g->results.data[i].value == n)
-            return true;
-    return false;
-}
-
-/* A result that copies a computed node is that node, under the result's name. */
+/* A result that copies a computed node is that node, under the result's name unless the user gave it one. */
 static bool forward_results(Rewriter *w)
 {
     bool changed = false;
@@ -185,7 +177,10 @@ static bool forward_results(Rewriter *w)
         Node *n = copied(r->value);
         if (!n || n->kind != NODE_COMPUTE || is_result(w->g, n))
             continue;
-        n->name = r->value->name;
+        if (!n->named) {
+            n->name = r->value->name;
+            n->named = r->value->named;
+        }
         r->value = n;
         opt_fired(w, n->name);
         changed = true;
@@ -211,7 +206,7 @@ static bool forward(Rewriter *w)
         in.node[i] = same_node(n);
         hand_down_name(g, n);
     }
-    return changed;
+    return forward_results(w) || changed;
 }
 
 /* ---- equal nodes ------------------------------------------------------------------------------------------------------ */

@@ -39,11 +39,28 @@ void opt_conjuncts(ExprPool *p, const Expr *c, Conjuncts *out)
     vec_push(expr_pool_arena(p), out, c);
 }
 
+/* Is one comparison the negation of the other (NaN aside)? */
+static bool are_opposite(const Expr *a, const Expr *b)
+{
+    static const ScalarFunction *const pairs[][2] = {
+        {&scalar_gt, &scalar_le}, {&scalar_ge, &scalar_lt}, {&scalar_eq, &scalar_ne},
+    };
+    if (a->kind != EXPR_CALL || b->kind != EXPR_CALL || a->args[0] != b->args[0] || a->args[1] != b->args[1])
+        return false;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if ((a->function == pairs[i][0] && b->function == pairs[i][1]) ||
+            (a->function == pairs[i][1] && b->function == pairs[i][0]))
+            return true;
+    return false;
+}
+
 /* Does `c` stand among the conditions themselves? */
 static int stated(const Expr *condition, bool holds, const Expr *c)
 {
     if (condition == c)
         return holds;
+    if (are_opposite(condition, c))
+        return !holds;
     if (opt_is_call(condition, &scalar_not))
         return stated(condition->args[0], !holds, c);
     if (opt_is_call(condition, holds ? &scalar_and : &scalar_or)) {
