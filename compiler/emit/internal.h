@@ -159,6 +159,10 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
 /* The same, unless an equal one is there. */
 LLVMValueRef kernel_emit_once(EmitUnit *u, const LoopKernel *k, const char *name);
 void kernel_statements(KernelBuilder *kb, const LoopList *list);
+void kernel_bind(KernelBuilder *kb, const Index *ix, LLVMValueRef value, int64_t step);
+LLVMValueRef kernel_loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begin);
+/* A vector loop from begin to end, or a scalar one where lanes cannot be taken together. */
+void kernel_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end);
 LLVMValueRef kernel_alloca(KernelBuilder *kb, LLVMTypeRef type);
 /* The largest value of a loop's begin. */
 int64_t kernel_latest(const KernelBuilder *kb, const Affine *begin);
@@ -218,6 +222,11 @@ LLVMValueRef local_lanes(KernelBuilder *kb, int local); /* the alloca that holds
 /* ---- tile.c -------------------------------------------------------------------------------------------- */
 
 void tile_emit(KernelBuilder *kb, const Loop *tile);
+
+/* ---- transpose.c --------------------------------------------------------------------------------------- */
+
+/* Emits the serial loop if it copies rows to columns; false: it does something else. */
+bool transpose_emit(KernelBuilder *kb, const Loop *outer, LLVMValueRef begin, LLVMValueRef end);
 
 /* ---- entry.c, descriptor.c, wrapper.c ------------------------------------------------------------------- */
 

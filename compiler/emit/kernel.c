@@ -117,7 +117,7 @@ void loop_close(KernelBuilder *kb, CountedLoop *l, bool unrollable)
     LLVMPositionBuilderAtEnd(b, l->exit);
 }
 
-static void bind(KernelBuilder *kb, const Index *ix, LLVMValueRef value, int64_t step)
+void kernel_bind(KernelBuilder *kb, const Index *ix, LLVMValueRef value, int64_t step)
 {
     if (kb->binding_count == BINDINGS)
         bug("more than %d loops in one another", BINDINGS);
@@ -143,7 +143,7 @@ static bool ends_inside(const KernelBuilder *kb, const Loop *l)
 }
 
 /* min(extent at run time, begin + length), settled now where it can be. */
-static LLVMValueRef loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begin)
+LLVMValueRef kernel_loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begin)
 {
     EmitUnit *u = kb->u;
     LLVMValueRef extent = extent_value(kb, l->index);
@@ -158,8 +158,10 @@ static LLVMValueRef loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begi
 
 static void emit_serial(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
 {
+    if (transpose_emit(kb, l, begin, end))
+        return;
     CountedLoop c = loop_open(kb, begin, end, l->step ? l->step : 1, l->index->name);
-    bind(kb, l->index, c.counter, l->begin ? 0 : l->step);
+    kernel_bind(kb, l->index, c.counter, l->begin ? 0 : l->step);
     kernel_statements(kb, &l->body);
     kb->binding_count--;
     loop_close(kb, &c, true);
@@ -186,7 +188,7 @@ static void emit_unrolled(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, 
         return;
     }
     for (int64_t i = 0; i < trips; i += step) {
-        bind(kb, l->index, LLVMBuildAdd(kb->u->builder, begin, unit_i64(kb->u, i), ""), 0);
+        kernel_bind(kb, l->index, LLVMBuildAdd(kb->u->builder, begin, unit_i64(kb->u, i), ""), 0);
         kernel_statements(kb, &l->body);
         kb->binding_count--;
     }
@@ -197,7 +199,7 @@ static void emit_parallel(KernelBuilder *kb, const Loop *l)
 {
     LLVMBuilderRef b = kb->u->builder;
     CountedLoop c = loop_open(kb, kb->begin, kb->end, 1, l->index->name);
-    bind(kb, l->index, LLVMBuildMul(b, c.counter, unit_i64(kb->u, l->step ? l->step : 1), ""), l->step);
+    kernel_bind(kb, l->index, LLVMBuildMul(b, c.counter, unit_i64(kb->u, l->step ? l->step : 1), ""), l->step);
     kernel_statements(kb, &l->body);
     kb->binding_count--;
     loop_close(kb, &c, true);
@@ -246,7 +248,7 @@ static void finish_folds(KernelBuilder *kb, const Loop *l)
 static void emit_lanes(KernelBuilder *kb, const Loop *l, LLVMValueRef at, LLVMValueRef mask)
 {
     kb->mask = mask;
-    bind(kb, l->index, at, 0);
+    kernel_bind(kb, l->index, at, 0);
     kernel_statements(kb, &l->body);
     kb->binding_count--;
     kb->mask = NULL;
@@ -299,7 +301,7 @@ static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, L
     LLVMPositionBuilderAtEnd(b, done);
 }
 
-static void emit_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
+void kernel_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
 {
     kb->width = vector_width(kb, l);
     kb->lane_index = l->index;
@@ -332,9 +334,9 @@ static void emit_for(KernelBuilder *kb, const Loop *l)
         return;
     }
     LLVMValueRef begin = l->begin ? offset_scalar(kb, l->begin) : unit_i64(kb->u, 0);
-    LLVMValueRef end = loop_end(kb, l, begin);
+    LLVMValueRef end = kernel_loop_end(kb, l, begin);
     if (l->how == FOR_VECTOR && kb->width == 1)
-        emit_vector(kb, l, begin, end);
+        kernel_vector(kb, l, begin, end);
     else if (l->how == FOR_UNROLLED)
         emit_unrolled(kb, l, begin, end);
     else

@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* To the bit, but for the sign of zero. */
@@ -352,6 +354,16 @@ static void test_masked_store(void **state)
     }
 }
 
+/* Memory behind which, and before whose page, nothing may be read. */
+static void *before_the_abyss(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(pages != MAP_FAILED && bytes <= page);
+    assert_int_equal(mprotect(pages + page, page, PROT_READ | PROT_WRITE), 0);
+    return pages + 2 * page - bytes;
+}
+
 /* y[i] = x[i*stride - 3] where that is inside, else -1: the first and last elements of a page's end. */
 static void test_guarded_loads(void **state)
 {
@@ -368,7 +380,7 @@ static void test_guarded_loads(void **state)
             const Expr *inside = expr_and(b->pool, expr_test(b->pool, TEST_NOT_NEGATIVE, place),
                                           expr_test(b->pool, TEST_NOT_NEGATIVE, left));
             store(b, &l->body, y, at(b, i), expr_select(b->pool, inside, load(b, x, place), expr_const(b->pool, -1)));
-            float *in = malloc(INSIDE * sizeof *in), out[COUNT]; /* sanitizers see a read beside it */
+            float out[COUNT], *in = before_the_abyss(INSIDE * sizeof *in);
             for (int k = 0; k < INSIDE; k++)
                 in[k] = small(k);
             call(b, 1, (void *[]){in, out});
@@ -376,7 +388,6 @@ static void test_guarded_loads(void **state)
                 int p = k * strides[s] + (strides[s] < 0 ? 22 : -3);
                 expect_same(out[k], p >= 0 && p < INSIDE ? in[p] : -1);
             }
-            free(in);
             bench_free(b);
         }
 }
@@ -498,6 +509,32 @@ static void test_scatter_add(void **state)
         assert_memory_equal(out, want, sizeof out);
     }
     bench_free(b);
+}
+
+/* y[k*C + j] = x[j*R + k] in blocks: squares turned in registers, and all four edges. */
+static void test_transposed_copy(void **state)
+{
+    static const int sizes[][2] = {{1, 1}, {16, 16}, {5, 40}, {40, 5}, {35, 37}, {64, 32}, {17, 15}};
+    for (int s = 0; s < 7; s++)
+        for (int width = 16; width <= 64; width *= 2) {
+            int rows = sizes[s][0], columns = sizes[s][1];
+            Bench *b = bench_new(TYPE_F32, width, 2);
+            Buffer *x = operand(b, TYPE_F32, rows * columns, false), *y = operand(b, TYPE_F32, rows * columns, true);
+            Index *k = range(b, "k", rows), *j = range(b, "j", columns);
+            Loop *outer = loop_over(b, &b->kernel->body, FOR_SERIAL, k);
+            Loop *inner = loop_over(b, &outer->body, FOR_VECTOR, j);
+            const Affine *from = affine_add(b->pool, affine_scale(b->pool, at(b, j), rows), at(b, k));
+            const Affine *to = affine_add(b->pool, affine_scale(b->pool, at(b, k), columns), at(b, j));
+            store(b, &inner->body, y, to, load(b, x, from));
+            float in[64 * 40], out[64 * 40];
+            for (int n = 0; n < rows * columns; n++)
+                in[n] = (float)n;
+            call(b, 1, (void *[]){in, out});
+            for (int r = 0; r < rows; r++)
+                for (int c = 0; c < columns; c++)
+                    expect_same(out[r * columns + c], in[c * rows + r]);
+            bench_free(b);
+        }
 }
 
 /* ---- the tile ------------------------------------------------------------------------------------------------- */
@@ -772,6 +809,7 @@ int main(void)
         cmocka_unit_test(test_floor_division),
         cmocka_unit_test(test_strided_store),
         cmocka_unit_test(test_scatter_add),
+        cmocka_unit_test(test_transposed_copy),
         cmocka_unit_test(test_tile),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_scalars),
