@@ -47,6 +47,8 @@ typedef struct Compilation {
 bool compile_parse(Compilation *c);
 /* The training graph with its gradients, simplified or not yet differentiated. */
 Graph *compile_gradient(Compilation *c, bool differentiate);
+/* The same model in inference mode, where that differs; NULL where it does not. */
+Graph *compile_inference(Compilation *c);
 /* All entry points scheduled and laid out; NULL after errors. */
 Compiled *compile_program(Compilation *c, DType real);
 /* The f64 twin that `gradcheck` uses: init, gradient and loss only. */

@@ -87,6 +87,16 @@ Graph *compile_gradient(Compilation *c, bool differentiate)
     return diag_error_count(c->syntax.diag) ? NULL : g;
 }
 
+Graph *compile_inference(Compilation *c)
+{
+    if (!sema_forward_inference(c->sema))
+        return NULL;
+    Graph *g = sema_program(c->sema)->entries[ENTRY_LOSS];
+    opt_run(g, NULL);
+    verify(g, "simplification");
+    return g;
+}
+
 /* An instance larger than --max-memory allows: names what is there at the peak. */
 static bool within_memory(Compilation *c, const Compiled *compiled)
 {

@@ -67,6 +67,30 @@ static int show_ast(Compilation *c)
     return write_text(c, &t);
 }
 
+/* With `indent` before every line. */
+static void print_graph(Compilation *c, Text *out, const Graph *g, const char *indent)
+{
+    Text t = new_text(c);
+    graph_print(&t, g, c->syntax.sources);
+    for (const char *line = t.data; line && *line; line = strchr(line, '\n') + 1)
+        text_printf(out, "%s%.*s", indent, (int)(strchr(line, '\n') - line + 1), line);
+}
+
+/* Where training and inference differ, both are printed, each in its branch. */
+static void print_modes(Compilation *c, Text *out, const Graph *g)
+{
+    const Graph *inference = compile_inference(c);
+    if (!inference) {
+        print_graph(c, out, g, "");
+        return;
+    }
+    text_append(out, "  if training {\n");
+    print_graph(c, out, g, "  ");
+    text_append(out, "  } else {\n");
+    print_graph(c, out, inference, "  ");
+    text_append(out, "  }\n");
+}
+
 static int show_graph(Compilation *c, bool differentiate)
 {
     Graph *g = compile_gradient(c, differentiate);
@@ -74,7 +98,7 @@ static int show_graph(Compilation *c, bool differentiate)
         return 1;
     Text t = new_text(c);
     sema_print_head(&t, c->sema);
-    graph_print(&t, g, c->syntax.sources);
+    print_modes(c, &t, g);
     sema_print_tail(&t, c->sema);
     if (c->options->explain)
         opt_explain(&t, &c->log);

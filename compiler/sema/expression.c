@@ -19,8 +19,10 @@ static Value *eval_list(Sema *s, const Ast *a)
 static Value *eval_ambient(Sema *s, const Ast *a)
 {
     ExprPool *p = s->program->pool;
-    if (a->name == intern(s->names, "training"))
+    if (a->name == intern(s->names, "training")) {
+        s->asked_training = true;
         return value_truth(s, s->training, a->span);
+    }
     if (a->name == intern(s->names, "pi"))
         return value_number(s, 3.14159265358979323846, a->span);
     if (a->name == intern(s->names, "batch_size"))

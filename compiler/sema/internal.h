@@ -133,6 +133,7 @@ struct Sema {
     EntryKind entry;
     Graph *graph;
     bool training;
+    bool asked_training; /* the text asked, so that inference differs */
     Index *batch;   /* the current example             */
     Index *element; /* stands for a random's element, batched when it is `element_batched` */
     Index *element_batched;

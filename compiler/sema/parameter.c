@@ -19,7 +19,7 @@ Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64
     int64_t *copy = arena_new(s->arena, int64_t, rank + 1);
     if (rank)
         memcpy(copy, shape, sizeof *shape * (size_t)rank);
-    *t = (Tensor){.name = intern(s->names, name), .role = role, .type = type, .rank = rank, .shape = copy, .span = span};
+    *t = (Tensor){.name = intern(s->names, name), .role = role, .type = type, .rank = rank, .shape = copy, .span = user_span(s, span)};
     vec_push(s->arena, &s->program->tensors, t);
     return t;
 }

@@ -315,17 +315,11 @@ static void add_state_updates(Sema *s)
     s->updates.count = 0;
 }
 
-bool sema_forward(Sema *s, EntryKind kind)
+static bool elaborate(Sema *s, EntryKind kind, bool training)
 {
-    if (!sema_has_entry(s, kind))
-        return false;
     const int errors = diag_error_count(s->diag);
-    if (kind == ENTRY_FINISH)
-        return build_finish(s);
     begin_graph(s, kind);
-    if (kind == ENTRY_UPDATE)
-        return true;
-    s->training = kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT;
+    s->training = training;
     s->frozen.count = s->frozen_spans.count = 0;
     const int layers = s->program->layers.count;
     run_body(s, &s->model->body);
@@ -334,6 +328,24 @@ bool sema_forward(Sema *s, EntryKind kind)
         freeze_parameters(s);
     add_state_updates(s);
     return diag_error_count(s->diag) == errors;
+}
+
+bool sema_forward(Sema *s, EntryKind kind)
+{
+    if (!sema_has_entry(s, kind))
+        return false;
+    if (kind == ENTRY_FINISH)
+        return build_finish(s);
+    if (kind == ENTRY_UPDATE) {
+        begin_graph(s, kind);
+        return true;
+    }
+    return elaborate(s, kind, kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT);
+}
+
+bool sema_forward_inference(Sema *s)
+{
+    return s->asked_training && elaborate(s, ENTRY_LOSS, false);
 }
 
 bool sema_complete(Sema *s, EntryKind kind)
