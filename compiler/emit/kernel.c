@@ -301,10 +301,21 @@ static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, L
     LLVMPositionBuilderAtEnd(b, done);
 }
 
+/* The most iterations there can be: no more lanes than that, up to a power of two. */
+static int64_t most_trips(const Loop *l, LLVMValueRef begin, LLVMValueRef end)
+{
+    int64_t trips = constant_trips(begin, end);
+    if (trips >= 0)
+        return trips;
+    return l->length && l->length < l->index->extent ? l->length : l->index->extent;
+}
+
 void kernel_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
 {
     kb->width = vector_width(kb, l);
     kb->lane_index = l->index;
+    while (kb->width > 1 && kb->width / 2 >= most_trips(l, begin, end))
+        kb->width /= 2;
     bool together = kb->width > 1 && l->step <= 1 && vector_analyze(kb, l);
     if (!together) {
         kb->width = 1;
