@@ -31,7 +31,8 @@ static void add_entry(Checkpoint *c, const gradc_tensor *t)
     strcpy(entry->type, raw_name(t->type));
     entry->rank = t->rank;
     entry->shape = memory_get((size_t)t->rank, sizeof *entry->shape);
-    memcpy(entry->shape, t->shape, (size_t)t->rank * sizeof *entry->shape);
+    if (t->rank) /* a number has no shape to copy from */
+        memcpy(entry->shape, t->shape, (size_t)t->rank * sizeof *entry->shape);
     entry->begin = c->data_size;
     entry->end = c->data_size + size;
     c->tensors[c->count++] = t;
