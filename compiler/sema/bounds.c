@@ -75,11 +75,26 @@ Interval data_interval(const Expr *e)
     }
 }
 
+/* A class or token that the tensor has no entry for: a last layer or a table that is too small. */
+static bool too_many_classes(Sema *s, const Ast *item, const Port *port, int64_t extent)
+{
+    const char *type = port->domain == DOMAIN_CLASS ? "class" : "token";
+    diag_error(s->diag, item->span, "`%s` runs from 0 to %lld, and what it selects from has %lld entries", port->name,
+               (long long)port->classes - 1, (long long)extent);
+    diag_note(s->diag, port->span, "`%s` is declared here as %s(%lld)", port->name, type, (long long)port->classes);
+    diag_help(s->diag, "make the %s %lld wide, or declare `%s` as %s(%lld)",
+              port->domain == DOMAIN_CLASS ? "last layer" : "table", (long long)port->classes, port->name, type,
+              (long long)extent);
+    return false;
+}
+
 static bool prove_data(Sema *s, const Ast *item, const Expr *data, int64_t extent, int dimension)
 {
     const Interval range = data_interval(data);
     if (range.low >= 0 && range.high < extent)
         return true;
+    if (data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT && data->node->port->domain != DOMAIN_NUMBER)
+        return too_many_classes(s, item, data->node->port, extent);
     diag_error(s->diag, item->span, "this subscript may leave dimension %d, which has %lld entries", dimension + 1,
                (long long)extent);
     if (range.low <= INT32_MIN && range.high >= INT32_MAX)
@@ -102,8 +117,33 @@ static void collect_tests(Sema *s, const Affine *a, int64_t extent)
         vec_push(s->arena, s->unproven, expr_test(p, TEST_NOT_NEGATIVE, above));
 }
 
-bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, int64_t extent, int dimension, const Ast *base)
+/* How many examples there are is known at run time alone: a dimension over them is reached by an
+ * index over them, and by nothing else. */
+static bool over_batch(const Subscript *sub)
 {
+    const Index *ix = sub->affine ? affine_is_index(sub->affine) : NULL;
+    return ix && ix->per_example;
+}
+
+static bool uses_batch(const Affine *a)
+{
+    for (int i = 0; a && i < a->count; i++)
+        if (a->terms[i].kind == TERM_INDEX ? a->terms[i].index->per_example : uses_batch(a->terms[i].inner))
+            return true;
+    return false;
+}
+
+bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension, const Ast *base)
+{
+    const int64_t extent = of->extent;
+    if (of->per_example || uses_batch(sub->affine)) {
+        if (of->per_example && over_batch(sub))
+            return true;
+        diag_error(s->diag, item->span, of->per_example ? "this dimension runs over the batch, and the subscript does not"
+                                                        : "this subscript runs over the batch, and the dimension does not");
+        diag_help(s->diag, "an index over the batch has the range `batch`: [m: batch]");
+        return false;
+    }
     if (sub->data)
         return prove_data(s, item, sub->data, extent, dimension);
     if (facts_prove_inside(s->program->pool, s->facts, sub->affine, extent))
@@ -113,6 +153,11 @@ bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, int64_t extent
         return true;
     }
     const Interval range = affine_interval(sub->affine);
+    if (range.low == range.high) {
+        diag_error(s->diag, item->span, "entry %lld does not exist: the dimension has %lld, counted from 0",
+                   (long long)range.low, (long long)extent);
+        return false;
+    }
     diag_error(s->diag, item->span, "this subscript runs from %lld to %lld, and the dimension has %lld entries",
                (long long)range.low, (long long)range.high, (long long)extent);
     Text t;

@@ -47,6 +47,7 @@ static bool eval_arguments(Sema *s, const Ast *call, Value *piped, Arguments *ar
         s->integer_division = outer_division;
         if (!v)
             return false;
+        v->label = item->name_span;
         vec_push(s->arena, &args->values, v);
         vec_push(s->arena, &args->names, named ? item->name : NULL);
     }
@@ -66,8 +67,8 @@ static void unknown_argument(Sema *s, const Ast *decl, const Value *v, const cha
     const char **names = arena_new(s->arena, const char *, decl->items.count + 1);
     for (int i = 0; i < decl->items.count; i++)
         names[i] = decl->items.data[i]->name;
-    const char *near = diag_nearest(name, names, decl->items.count);
-    diag_error(s->diag, v->span, "`%s` has no argument named `%s`", decl->name, name);
+    const char *near = nearest_name(name, names, decl->items.count);
+    diag_error(s->diag, v->label, "`%s` has no argument named `%s`", decl->name, name);
     if (near) {
         diag_help(s->diag, "did you mean `%s`?", near);
         return;
@@ -128,7 +129,13 @@ static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
             text_append(&t, item->name);
     }
     text_append(&t, "]");
-    diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, t.data, value_describe(s, v));
+    if (v->kind != VALUE_TENSOR) {
+        value_unexpected(s, v, arena_format(s->arena, "the tensor %s of `%s`", t.data, s->frame->decl->name));
+    } else {
+        diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, t.data, value_describe(s, v));
+        if (v->name)
+            value_note(s, v);
+    }
     diag_note(s->diag, param->span, "declared here");
     return false;
 }
@@ -466,6 +473,20 @@ static const ScalarFunction *find_function(const char *name)
     return f && !f->infix ? f : NULL;
 }
 
+static void unknown_callee(Sema *s, const Ast *callee)
+{
+    const Value *variable = frame_lookup(s->frame, callee->name);
+    if (variable) {
+        diag_error(s->diag, callee->span, "`%s` is %s and cannot be called", callee->name, value_describe(s, variable));
+        if (variable->kind == VALUE_TENSOR)
+            diag_help(s->diag, "subscripts stand in brackets: %s[…]", callee->name);
+    } else if (s->frame->kind == FRAME_SCHEDULE) {
+        sema_unknown_name(s, callee->span, callee->name, AST_SCHEDULE, "schedule");
+    } else {
+        sema_unknown_name(s, callee->span, callee->name, AST_KIND_COUNT, "layer or function");
+    }
+}
+
 static Value *call_named(Sema *s, const Ast *callee, const Arguments *args, Span span)
 {
     const char *name = callee->name;
@@ -486,7 +507,7 @@ static Value *call_named(Sema *s, const Ast *callee, const Arguments *args, Span
         return b->apply(s, args->values.data, args->names.data, args->values.count, span);
     if (d)
         return call_declared(s, d, args, span);
-    sema_unknown_name(s, callee->span, name, "layer or function");
+    unknown_callee(s, callee);
     return NULL;
 }
 

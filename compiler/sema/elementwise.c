@@ -20,8 +20,12 @@ const Expr *coerce(Sema *s, const Expr *e, DType type, Span span, bool *ok)
     if (dtype_is_real(type) && integer) {
         diag_error(s->diag, span, "this is whole-number data (%s), and the other side is real", dtype_name(e->type));
         diag_help(s->diag, "convert it with f32(…)");
+    } else if (type == TYPE_BOOL) {
+        diag_error(s->diag, span, "expected a condition here, found a number");
+        diag_help(s->diag, "compare it with something: x > 0");
     } else {
-        diag_error(s->diag, span, "expected %s here, found %s", dtype_name(type), dtype_name(e->type));
+        diag_error(s->diag, span, "expected a whole number here, found a real one");
+        diag_help(s->diag, "convert it with i32(…)");
     }
     *ok = false;
     return e;
@@ -46,7 +50,10 @@ static Value *fold(Sema *s, const ScalarFunction *f, Value **args, Span span)
     if (truths)
         return value_truth(s, result != 0, span);
     if (isnan(result) || isinf(result)) {
-        diag_error(s->diag, span, "this compile-time value is not finite");
+        if ((f == &scalar_div || f == &scalar_mod) && args[1]->number == 0)
+            diag_error(s->diag, span, "this divides by zero");
+        else
+            diag_error(s->diag, span, "this compile-time value is not finite");
         return NULL;
     }
     return value_number(s, result, span);
@@ -76,8 +83,8 @@ static bool unify_shapes(Sema *s, const ScalarFunction *f, Value **args, const E
         if (!same) {
             diag_error(s->diag, span_join(first->span, args[i]->span), "`%s` needs equal shapes, found %s and %s",
                        f->infix ? f->infix : f->name, shape_text(s, first), shape_text(s, args[i]));
-            diag_note(s->diag, first->span, "this has shape %s", shape_text(s, first));
-            diag_note(s->diag, args[i]->span, "this has shape %s", shape_text(s, args[i]));
+            value_note(s, first);
+            value_note(s, args[i]);
             diag_help(s->diag, "index notation says which axes meet: y[i, j] = a[i, j] + b[j]");
             return false;
         }

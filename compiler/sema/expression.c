@@ -15,6 +15,15 @@ static Value *eval_list(Sema *s, const Ast *a)
     return list;
 }
 
+bool is_ambient(Sema *s, const char *name)
+{
+    static const char *const names[] = {"training", "pi", "batch", "batch_size", "step", "total_steps"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (name == intern(s->names, names[i]))
+            return true;
+    return false;
+}
+
 /* Numbers that every body knows. */
 static Value *eval_ambient(Sema *s, const Ast *a)
 {
@@ -25,6 +34,8 @@ static Value *eval_ambient(Sema *s, const Ast *a)
     }
     if (a->name == intern(s->names, "pi"))
         return value_number(s, 3.14159265358979323846, a->span);
+    if (a->name == intern(s->names, "batch")) /* the number of the current example */
+        return value_expr(s, expr_affine(p, affine_index(p, s->batch)), NULL, 0, a->span);
     if (a->name == intern(s->names, "batch_size"))
         return value_expr(s, expr_scalar(p, SCALAR_BATCH_SIZE, 0), NULL, 0, a->span);
     if (s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE)
@@ -34,6 +45,37 @@ static Value *eval_ambient(Sema *s, const Ast *a)
     if (a->name == intern(s->names, "total_steps"))
         return value_node(s, hyper_node(s, intern(s->names, "steps"), (double)s->program->train.steps), a->span);
     return NULL;
+}
+
+/* The user's name for a tensor is kept while the library calls it by names of its own. */
+static void name_value(Sema *s, Value *v, const char *name)
+{
+    if (s->frame->library && v->name)
+        return;
+    v->name = name;
+    v->defined = frame_span(s->frame, name);
+}
+
+static Value *word(Sema *s, const Ast *a)
+{
+    Value *v = value_text(s, VALUE_SYMBOL, a->name, a->span);
+    const int count = s->frame->bindings.count;
+    const char **names = arena_new(s->arena, const char *, count + 1);
+    for (int i = 0; i < count; i++)
+        names[i] = s->frame->bindings.data[i].name;
+    v->near = diag_nearest(a->name, names, count);
+    return v;
+}
+
+/* Used above its definition. */
+static void note_later_definition(Sema *s, const char *name)
+{
+    const AstList *body = &s->frame->decl->body;
+    for (int i = 0; i < body->count; i++)
+        if (body->data[i]->kind == AST_ASSIGN && body->data[i]->name == name) {
+            diag_note(s->diag, body->data[i]->name_span, "`%s` is defined here, after its use", name);
+            return;
+        }
 }
 
 static Value *eval_name(Sema *s, const Ast *a)
@@ -47,7 +89,9 @@ static Value *eval_name(Sema *s, const Ast *a)
         *here = *v;
         if (v->kind == VALUE_TENSOR && !v->node)
             return v; /* once stored, stored for every user */
-        here->span = a->span;
+        if (v->kind != VALUE_SYMBOL && v->kind != VALUE_STRING)
+            here->span = a->span;
+        name_value(s, here, a->name);
         return here;
     }
     if (frame_is_broken(s->frame, a->name))
@@ -56,13 +100,14 @@ static Value *eval_name(Sema *s, const Ast *a)
     if (v)
         return v;
     if (s->symbols)
-        return value_text(s, VALUE_SYMBOL, a->name, a->span);
+        return word(s, a);
     if (sema_declaration(s, a->name, AST_KIND_COUNT) || scalar_find(a->name) || builtin_find(a->name)) {
         diag_error(s->diag, a->span, "`%s` is a function, and is used as a value here", a->name);
         diag_help(s->diag, "call it: %s(x), or x |> %s", a->name, a->name);
         return NULL;
     }
-    sema_unknown_name(s, a->span, a->name, "value");
+    sema_unknown_name(s, a->span, a->name, AST_KIND_COUNT, "value");
+    note_later_definition(s, a->name);
     return NULL;
 }
 
@@ -177,12 +222,15 @@ static Value *eval_else(Sema *s, const Ast *a)
     s->unproven = (void *)&tests;
     Value *inside = eval(s, a->left);
     s->unproven = outer;
-    Value *outside = eval(s, a->right);
-    if (!inside || !outside || tests.count == 0)
-        return inside && outside ? inside : NULL;
-    const Expr *all = tests.data[0];
+    const Expr *all = tests.count ? tests.data[0] : NULL;
     for (int i = 1; i < tests.count; i++)
         all = expr_and(s->program->pool, all, tests.data[i]);
+    const Facts outside_facts = {s->facts, all, false}, *outer_facts = s->facts;
+    s->facts = all ? &outside_facts : outer_facts;
+    Value *outside = eval(s, a->right);
+    s->facts = outer_facts;
+    if (!inside || !outside || !all)
+        return inside && outside ? inside : NULL;
     return apply_select(s, value_expr(s, all, NULL, 0, a->span), inside, outside, a->span);
 }
 
@@ -435,7 +483,10 @@ Value *eval_number(Sema *s, const Ast *a, const char *what)
     s->compile_time = outer;
     if (!v || v->kind == VALUE_NUMBER)
         return v;
-    diag_error(s->diag, a->span, "%s must be a number known at compile time, found %s", what, value_describe(s, v));
+    if (v->kind == VALUE_TENSOR)
+        diag_error(s->diag, a->span, "%s must be known at compile time, and this depends on data", what);
+    else
+        value_unexpected(s, v, arena_format(s->arena, "a number for %s", what));
     return NULL;
 }
 
@@ -460,9 +511,13 @@ bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out)
     s->compile_time = outer;
     if (!v)
         return false;
+    if (v->kind == VALUE_TENSOR) {
+        diag_error(s->diag, a->span, "%s must be known at compile time, and this depends on data", what);
+        diag_help(s->diag, "choose between values instead: if … then … else …");
+        return false;
+    }
     if (v->kind != VALUE_TRUTH) {
-        diag_error(s->diag, a->span, "%s must be known at compile time, found %s", what, value_describe(s, v));
-        diag_help(s->diag, "for values that depend on data, write: if … then … else …");
+        value_unexpected(s, v, arena_format(s->arena, "true or false for %s", what));
         return false;
     }
     *out = v->number != 0;

@@ -52,19 +52,40 @@ static const char *range_text(Sema *s, const Index *ix)
 }
 
 /* Two uses of one index must agree on its extent. */
-static bool unify_extent(Sema *s, IndexScope *scope, const Index *dimension, const Ast *use)
+static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const Index *dimension, const Ast *use)
 {
     Index *ix = scope->index;
     if (ix->extent == 0) {
         ix->extent = dimension->extent;
         ix->per_example = dimension->per_example;
         scope->origin_span = use->span;
+        scope->origin = base;
         return true;
     }
-    if (ix->extent == dimension->extent && ix->per_example == dimension->per_example)
-        return true;
+    if (ix->per_example == dimension->per_example && (ix->extent == dimension->extent || scope->given))
+        return true; /* a given range need not cover the dimension: bounds.c looks whether it fits */
     diag_error(s->diag, use->span, "index `%s` runs over %s here", ix->name, range_text(s, dimension));
     diag_note(s->diag, scope->origin_span, "and over %s here", range_text(s, ix));
+    if (scope->origin)
+        value_note(s, scope->origin);
+    value_note(s, base);
+    return false;
+}
+
+bool eval_range(Sema *s, const Ast *item, Index *ix)
+{
+    if (item->left->kind == AST_NAME && item->left->name == intern(s->names, "batch")) {
+        ix->extent = s->program->train.batch;
+        ix->per_example = 1;
+        return true;
+    }
+    Value *v = eval_number(s, item->left, "an index's extent");
+    if (!v)
+        return false;
+    ix->extent = (int64_t)v->number;
+    if (v->is_integer && v->number >= 1 && v->number <= (double)LARGEST_EXTENT)
+        return true;
+    diag_error(s->diag, item->span, "index `%s` cannot run over %g entries", item->name, v->number);
     return false;
 }
 
@@ -77,13 +98,41 @@ static int ellipsis_covers(const AstList *items, int rank)
     return -1;
 }
 
+static int64_t elements(const Value *v)
+{
+    int64_t product = 1, extent;
+    for (int i = 0; value_extent(v, i, &extent) && product < LARGEST_EXTENT; i++)
+        product *= extent;
+    return product;
+}
+
+static const char *name_of(const Value *v)
+{
+    return v->name ? v->name : "it";
+}
+
+/* Two tensors whose leading dimensions differ: often a number against a tensor of one entry, or an
+ * image where a vector was meant. */
+static void ellipsis_mismatch(Sema *s, const Ellipsis *e, const Value *base, int count, Span span)
+{
+    const Value *longer = e->count > count ? e->base : base, *shorter = e->count > count ? base : e->base;
+    diag_error(s->diag, span, "`...` stands for %d dimension%s of one tensor, and for %s%d of another", e->count,
+               e->count == 1 ? "" : "s", e->count == count ? "other " : "", count);
+    value_note(s, e->base);
+    value_note(s, base);
+    if (e->count != count && shorter->rank == 0 && elements(longer) == 1)
+        diag_help(s->diag, "%s has one entry: take it with [0]", name_of(longer));
+    else if (e->count != count && shorter->rank == 0 && longer->rank > 2)
+        diag_help(s->diag, "was `flatten` forgotten before the last layer?");
+}
+
 static bool settle_ellipsis(Sema *s, const Value *base, int first, int count, Span span)
 {
     Ellipsis *e = s->statement->ellipsis;
     if (!e->known) {
         e->known = true;
         e->count = count;
-        e->span = span;
+        e->base = base;
         e->indices = arena_new(s->arena, Index *, count + 1);
         for (int i = 0; i < count; i++) {
             const char *name = intern(s->names, arena_format(s->arena, "e%d", i));
@@ -98,11 +147,8 @@ static bool settle_ellipsis(Sema *s, const Value *base, int first, int count, Sp
         value_extent(base, first + i, &extent);
         same = extent == e->indices[i]->extent;
     }
-    if (!same) {
-        diag_error(s->diag, span, "`...` stands for other dimensions here: the tensor is %s", shape_text(s, base));
-        diag_note(s->diag, e->span, "it was settled here, with %d leading dimension%s", e->count,
-                  e->count == 1 ? "" : "s");
-    }
+    if (!same)
+        ellipsis_mismatch(s, e, base, count, span);
     return same;
 }
 
@@ -114,13 +160,32 @@ static bool infer_list(Sema *s, const AstList *list)
     return ok;
 }
 
+static bool is_unknown(Sema *s, const char *name)
+{
+    return !frame_lookup(s->frame, name) && !frame_is_broken(s->frame, name) && !is_ambient(s, name);
+}
+
+/* Once a statement for each name. */
+static bool unknown_index(Sema *s, const Ast *item)
+{
+    for (int i = 0; i < s->statement->unknown.count; i++)
+        if (s->statement->unknown.data[i] == item->name)
+            return false;
+    vec_push(s->arena, &s->statement->unknown, item->name);
+    diag_error(s->diag, item->span, "index `%s` is neither on the left side nor bound by a reduction", item->name);
+    diag_help(s->diag, "sum over it: sum[%s] …, or name it on the left: y[%s] = …", item->name, item->name);
+    return false;
+}
+
 static bool infer_item(Sema *s, const Ast *item, const Value *base, int dimension)
 {
     IndexScope *scope = item->kind == AST_NAME ? index_lookup(s, item->name) : NULL;
     const Index *ix = value_dimension(base, dimension);
+    if (!scope && item->kind == AST_NAME && base->kind == VALUE_TENSOR && is_unknown(s, item->name))
+        return unknown_index(s, item);
     if (!scope)
         return infer_extents(s, item);
-    return !ix || unify_extent(s, scope, ix, item); /* too many subscripts: reported when evaluated */
+    return !ix || unify_extent(s, scope, base, ix, item); /* too many subscripts: reported when evaluated */
 }
 
 static bool infer_subscript(Sema *s, const Ast *a)
@@ -172,13 +237,9 @@ static bool infer_reduce(Sema *s, const Ast *a)
             continue;
         }
         Index *ix = index_new(s->program->pool, item->name, 0, 0, item->span);
-        if (item->left && item->left->kind == AST_NAME && item->left->name == intern(s->names, "batch")) {
-            ix->extent = s->program->train.batch;
-            ix->per_example = 1;
-        } else if (item->left) {
-            ok = eval_integer(s, item->left, "an index's extent", &ix->extent) && ok;
-        }
-        index_push(s, item->name, ix, item->span);
+        if (item->left)
+            ok = eval_range(s, item, ix) && ok;
+        index_push(s, item->name, ix, item->span)->given = item->left != NULL;
     }
     m->scope = s->statement->indices;
     ok = ok && infer_extents(s, a->left);

@@ -32,6 +32,10 @@ typedef struct Instance {
 struct Value {
     ValueKind kind;
     Span span; /* where it came from, for notes */
+    Span label; /* of the name it was given as an argument under */
+    const char *name; /* TENSOR: the variable it was last read from */
+    Span defined;     /* the same: where that variable is defined   */
+    const char *near; /* SYMBOL: a variable of nearly that name     */
     double number;
     bool is_integer;
     const char *hyper; /* NUMBER: the hyper-parameter it is the declared value of, or NULL */
@@ -88,7 +92,9 @@ typedef struct IndexScope {
     struct IndexScope *outer;
     const char *name;
     Index *index;
+    bool given;       /* its range is written: i: n         */
     Span origin_span; /* what settled its extent, for notes */
+    const Value *origin; /* the same: the tensor, or NULL   */
 } IndexScope;
 
 /* The indices that `...` stands for, once an access has settled how many. */
@@ -96,7 +102,7 @@ typedef struct Ellipsis {
     bool known;
     int count;
     Index **indices;
-    Span span;
+    const Value *base; /* of that access */
 } Ellipsis;
 
 typedef struct Memo {
@@ -114,6 +120,7 @@ struct Statement {
     IndexScope *indices;
     Ellipsis *ellipsis;
     VEC(Memo *) memos;
+    VEC(const char *) unknown; /* indices already complained of */
     VEC(Index *) order; /* the left side's indices: the order inner nodes keep */
     const char *name;   /* for the nodes of inner reductions */
 };
@@ -168,9 +175,13 @@ const Declaration *sema_declaration(Sema *s, const char *name, AstKind kind);
 const Declaration *sema_callable(Sema *s, const char *name);
 Value *frame_lookup(Frame *f, const char *name);
 bool frame_is_broken(Frame *f, const char *name);
+Span frame_span(const Frame *f, const char *name); /* where it was bound */
 void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span);
 IndexScope *index_lookup(Sema *s, const char *name);
-void sema_unknown_name(Sema *s, Span at, const char *name, const char *what);
+/* Among definitions of one kind, or among all that a name can mean (AST_KIND_COUNT). */
+void sema_unknown_name(Sema *s, Span at, const char *name, AstKind kind, const char *what);
+/* The candidate that a misspelt or shortened name means, or NULL. */
+const char *nearest_name(const char *name, const char *const *names, int count);
 bool sources_is_library(Sema *s, Span span);
 const char *dotted_name(Sema *s, const Ast *a); /* a.b.c as one name, or NULL */
 
@@ -183,7 +194,10 @@ Value *value_node(Sema *s, Node *n, Span span);
 Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span);
 const char *value_describe(Sema *s, const Value *v); /* "a tensor [8, 8]", "the number 3" */
 const char *shape_text(Sema *s, const Value *v);
-bool value_is_tensor(const Value *v);
+/* A note on where a tensor comes from and what shape it has. */
+void value_note(Sema *s, const Value *v);
+/* "expected …, found …", and what the author may have meant. */
+void value_unexpected(Sema *s, const Value *v, const char *expected);
 /* The value as an expression over v's dims (fresh ones for a node); NULL after an error. */
 bool value_to_expr(Sema *s, Value *v, const Expr **expr, Index ***dims, int *rank);
 /* The value as one number per element with no dimensions left; reports otherwise. */
@@ -212,8 +226,11 @@ Value *apply_select(Sema *s, Value *cond, Value *yes, Value *no, Span span);
 const Expr *coerce(Sema *s, const Expr *e, DType type, Span span, bool *ok);
 
 /* ---- extent.c --------------------------------------------------------------------------------------- */
+/* No tensor has more elements, and no index runs further. */
+#define LARGEST_EXTENT (INT64_C(1) << 31)
 bool infer_extents(Sema *s, const Ast *expr);
-bool check_extents(Sema *s);
+/* The range of an index: `i: n`, `i: batch`. */
+bool eval_range(Sema *s, const Ast *item, Index *ix);
 Memo *memo_find(Sema *s, const Ast *ast);
 Statement *statement_enter(Sema *s, const char *name);
 void statement_leave(Sema *s);
@@ -221,11 +238,12 @@ IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span);
 
 /* ---- subscript.c and bounds.c ------------------------------------------------------------------------- */
 Value *eval_subscript(Sema *s, const Ast *a);
-bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, int64_t extent, int dimension, const Ast *base);
+bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension, const Ast *base);
 Interval data_interval(const Expr *e);
 
 /* ---- expression.c ------------------------------------------------------------------------------------- */
 Value *eval(Sema *s, const Ast *a);
+bool is_ambient(Sema *s, const char *name); /* a number that every body knows */
 /* A whole statement's expression: extents first, then the value. */
 Value *eval_statement(Sema *s, const Ast *a, const char *name);
 bool eval_integer(Sema *s, const Ast *a, const char *what, int64_t *out);

@@ -143,7 +143,7 @@ static const Declaration *find_optimizer(Sema *s)
     const Ast *callee = s->optimizer->kind == AST_CALL ? s->optimizer->left : s->optimizer;
     const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
     if (!d)
-        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", "optimizer");
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER, "optimizer");
     return d;
 }
 

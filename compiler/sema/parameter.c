@@ -166,7 +166,7 @@ static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
     const Ast *callee = a->kind == AST_CALL ? a->left : a;
     const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_INITIALIZER) : NULL;
     if (!d) {
-        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", "initializer");
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_INITIALIZER, "initializer");
         return NULL;
     }
     VEC(Value *) args = {0};
@@ -184,6 +184,7 @@ static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
         Value *v = eval_statement(s, item->kind == AST_ARGUMENT ? item->left : item, t->name);
         if (!v)
             return NULL;
+        v->label = item->name_span;
         vec_push(s->arena, &args, v);
         vec_push(s->arena, &names, item->kind == AST_ARGUMENT ? item->name : NULL);
         text_printf(&text, "%s%s%s", i ? ", " : "", item->kind == AST_ARGUMENT ? item->name : "",

@@ -46,6 +46,14 @@ bool frame_is_broken(Frame *f, const char *name)
     return false;
 }
 
+Span frame_span(const Frame *f, const char *name)
+{
+    for (int i = 0; i < f->bindings.count; i++)
+        if (f->bindings.data[i].name == name)
+            return f->bindings.data[i].span;
+    return SPAN_NONE;
+}
+
 void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span)
 {
     for (int i = 0; i < f->bindings.count; i++)
@@ -68,6 +76,26 @@ IndexScope *index_lookup(Sema *s, const char *name)
     return NULL;
 }
 
+const char *nearest_name(const char *name, const char *const *names, int count)
+{
+    enum { SHORTEST = 3 };
+    const char *near = diag_nearest(name, names, count);
+    for (int i = 0; !near && i < count && strlen(name) >= SHORTEST; i++)
+        if (strlen(names[i]) >= SHORTEST && (strstr(names[i], name) || strstr(name, names[i])))
+            near = names[i];
+    return near && strcmp(near, name) ? near : NULL;
+}
+
+/* The definitions of one kind alone. */
+static int declared_names(Sema *s, AstKind kind, const char **names, int room)
+{
+    int n = 0;
+    for (int i = 0; i < s->declarations.count && n < room; i++)
+        if (s->declarations.data[i].ast->kind == kind)
+            names[n++] = s->declarations.data[i].name;
+    return n;
+}
+
 /* Everything that could have been meant at this place. */
 static int known_names(Sema *s, const char **names, int room)
 {
@@ -86,13 +114,14 @@ static int known_names(Sema *s, const char **names, int room)
     return n;
 }
 
-void sema_unknown_name(Sema *s, Span at, const char *name, const char *what)
+void sema_unknown_name(Sema *s, Span at, const char *name, AstKind kind, const char *what)
 {
     enum { ROOM = 1024 };
     const char **names = arena_new(s->arena, const char *, ROOM);
-    const char *near = diag_nearest(name, names, known_names(s, names, ROOM));
+    const int count = kind == AST_KIND_COUNT ? known_names(s, names, ROOM) : declared_names(s, kind, names, ROOM);
+    const char *near = kind == AST_KIND_COUNT ? diag_nearest(name, names, count) : nearest_name(name, names, count);
     diag_error(s->diag, at, "there is no %s named `%s` here", what, name);
-    if (near)
+    if (near && strcmp(near, name))
         diag_help(s->diag, "did you mean `%s`?", near);
 }
 

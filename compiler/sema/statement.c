@@ -16,20 +16,17 @@ static bool push_left_index(Sema *s, const Ast *item, int64_t extent)
         return false;
     }
     Index *ix = index_new(s->program->pool, item->name, extent, 0, item->span);
-    if (item->kind == AST_INDEX && item->left) {
-        if (item->left->kind == AST_NAME && item->left->name == intern(s->names, "batch")) {
-            ix->extent = s->program->train.batch;
-            ix->per_example = 1;
-        } else if (!eval_integer(s, item->left, "an index's extent", &ix->extent)) {
+    const bool given = item->kind == AST_INDEX && item->left;
+    if (given) {
+        if (!eval_range(s, item, ix))
             return false;
-        }
         if (extent && ix->extent != extent) {
             diag_error(s->diag, item->span, "index `%s` runs over %lld, the tensor has %lld here", item->name,
                        (long long)ix->extent, (long long)extent);
             return false;
         }
     }
-    index_push(s, item->name, ix, item->span);
+    index_push(s, item->name, ix, item->span)->given = given;
     return true;
 }
 
@@ -129,6 +126,8 @@ static void run_assign(Sema *s, const Ast *a)
         if (v && v->kind == VALUE_TENSOR && !v->node && s->frame->kind != FRAME_INITIALIZER && value_is_closed(s, v)) {
             v->hint = NULL;
             v->node = value_to_node(s, v, node_name(s, a->name));
+            if (v->node && v->node->id >= first)
+                node_rename(s, v->node, node_name(s, a->name));
         } else if (v && v->kind == VALUE_TENSOR && v->node && v->node->id >= first && s->frame->kind == FRAME_MODEL) {
             node_rename(s, v->node, a->name);
         } else if (v && v->kind == VALUE_INSTANCE && !v->instance->path) {

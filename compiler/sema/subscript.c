@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+static void real_subscript(Sema *s, const Ast *item)
+{
+    diag_error(s->diag, item->span, "a subscript must be a whole number, this is a real one");
+    diag_help(s->diag, "declare the input it comes from as class(n) or token(n)");
+}
+
 /* A subscript's expression as affine, or as data. */
 static bool make_subscript(Sema *s, const Ast *item, Subscript *sub)
 {
@@ -17,7 +23,7 @@ static bool make_subscript(Sema *s, const Ast *item, Subscript *sub)
         return true;
     }
     if (v->kind != VALUE_TENSOR) {
-        diag_error(s->diag, item->span, "a subscript must be a whole number or an index, found %s", value_describe(s, v));
+        value_unexpected(s, v, "a whole number or an index as subscript");
         return false;
     }
     const Expr *e = value_to_scalar(s, v, "a subscript");
@@ -28,7 +34,7 @@ static bool make_subscript(Sema *s, const Ast *item, Subscript *sub)
     else if (dtype_is_integer(e->type))
         sub->data = e;
     else
-        diag_error(s->diag, item->span, "a subscript must be a whole number, found %s", dtype_name(e->type));
+        real_subscript(s, item);
     return sub->affine || sub->data;
 }
 
@@ -61,9 +67,13 @@ static bool wrong_count(Sema *s, const Ast *a, const Value *base, int given, boo
 {
     if (ellipsis ? given - 1 <= base->rank : given == base->rank)
         return false;
-    diag_error(s->diag, a->span, "%d subscript%s for %d dimension%s", given - ellipsis,
-               given - ellipsis == 1 ? "" : "s", base->rank, base->rank == 1 ? "" : "s");
-    diag_note(s->diag, base->span, "the tensor has shape %s", shape_text(s, base));
+    const int count = given - ellipsis;
+    if (base->rank == 0)
+        diag_error(s->diag, a->span, "a single number takes no subscripts, here %s %d", count == 1 ? "is" : "are", count);
+    else
+        diag_error(s->diag, a->span, "%d subscript%s for a tensor of %d dimension%s", count, count == 1 ? "" : "s",
+                   base->rank, base->rank == 1 ? "" : "s");
+    value_note(s, base);
     return true;
 }
 
@@ -78,10 +88,8 @@ static bool all_subscripts(Sema *s, const Ast *a, const Value *base, Subscript *
                 subs[dimension++].affine = affine_index(s->program->pool, e->indices[k]);
             continue;
         }
-        int64_t extent = 0;
-        value_extent(base, dimension, &extent);
         if (!make_subscript(s, item, &subs[dimension]) ||
-            !prove_inside(s, item, &subs[dimension], extent, dimension, a))
+            !prove_inside(s, item, &subs[dimension], value_dimension(base, dimension), dimension, a))
             return false;
         dimension++;
     }
@@ -120,7 +128,7 @@ Value *eval_subscript(Sema *s, const Ast *a)
         return at < 0 ? NULL : base->items.data[at];
     }
     if (base->kind != VALUE_TENSOR) {
-        diag_error(s->diag, a->span, "only tensors and lists have subscripts, this is %s", value_describe(s, base));
+        value_unexpected(s, base, "a tensor or a list before subscripts");
         return NULL;
     }
     bool ellipsis = false, data = false;

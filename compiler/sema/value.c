@@ -2,6 +2,7 @@
 #include "sema/internal.h"
 
 #include <math.h>
+#include <string.h>
 
 static Value *value_new(Sema *s, ValueKind kind, Span span)
 {
@@ -55,11 +56,6 @@ Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span)
     return v;
 }
 
-bool value_is_tensor(const Value *v)
-{
-    return v->kind == VALUE_TENSOR;
-}
-
 const Index *value_dimension(const Value *v, int dimension)
 {
     if (v->kind != VALUE_TENSOR || dimension < 0 || dimension >= v->rank)
@@ -110,6 +106,64 @@ const char *value_describe(Sema *s, const Value *v)
     return "a value";
 }
 
+void value_note(Sema *s, const Value *v)
+{
+    const char *what = v->rank ? arena_format(s->arena, "with shape %s", shape_text(s, v)) : "as a single number";
+    if (v->kind != VALUE_TENSOR)
+        diag_note(s->diag, v->span, "this is %s", value_describe(s, v));
+    else if (v->name)
+        diag_note(s->diag, v->defined, "`%s` is defined here %s", v->name, what);
+    else
+        diag_note(s->diag, v->span, "this is %s", value_describe(s, v));
+}
+
+typedef struct Words {
+    const char *names[64];
+    int count;
+} Words;
+
+/* The words that a definition compares with: pad == same. */
+static void collect_words(const Ast *a, Words *w)
+{
+    const int room = (int)(sizeof w->names / sizeof *w->names);
+    if (!a)
+        return;
+    if (a->kind == AST_BINARY && !strcmp(a->name, "==") && a->right->kind == AST_NAME && w->count < room)
+        w->names[w->count++] = a->right->name;
+    const Ast *parts[] = {a->cond, a->left, a->right};
+    for (int i = 0; i < 3; i++)
+        collect_words(parts[i], w);
+    const AstList *lists[] = {&a->items, &a->body, &a->orelse};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < lists[i]->count; k++)
+            collect_words(lists[i]->data[k], w);
+}
+
+/* A word where a value is wanted: a misspelt variable, or a misspelt option of the library. */
+static void unexpected_word(Sema *s, const Value *v)
+{
+    Words w = {.count = 0};
+    for (const Frame *f = s->frame; f && f->kind != FRAME_MODEL; f = f->caller)
+        collect_words(f->decl, &w);
+    const char *near = v->near ? v->near : diag_nearest(v->text, w.names, w.count);
+    diag_error(s->diag, v->span, "there is no value named `%s` here", v->text);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+}
+
+void value_unexpected(Sema *s, const Value *v, const char *expected)
+{
+    if (v->kind == VALUE_SYMBOL) {
+        unexpected_word(s, v);
+        return;
+    }
+    diag_error(s->diag, v->span, "expected %s, found %s", expected, value_describe(s, v));
+    if (v->kind == VALUE_INSTANCE)
+        diag_help(s->diag, "apply it to a tensor: x |> %s", v->name ? v->name : v->instance->decl->name);
+    else if (v->kind == VALUE_LIST)
+        diag_help(s->diag, "take one of its entries: [0]");
+}
+
 static Index **fresh_dims(Sema *s, const Node *n, int skip)
 {
     Index **dims = arena_new(s->arena, Index *, n->rank - skip + 1);
@@ -137,7 +191,7 @@ bool value_to_expr(Sema *s, Value *v, const Expr **expr, Index ***dims, int *ran
         *expr = v->node ? access_node(s, v->node, *dims, *rank) : v->expr;
         return true;
     default:
-        diag_error(s->diag, v->span, "expected a number or a tensor, found %s", value_describe(s, v));
+        value_unexpected(s, v, "a number or a tensor");
         return false;
     }
 }
@@ -156,6 +210,18 @@ const Expr *value_to_scalar(Sema *s, Value *v, const char *what)
     return NULL;
 }
 
+/* The node that an expression merely reads, element by element. */
+static Node *same_as_node(Sema *s, const Expr *e, Index *const *dims, int rank)
+{
+    const Node *n = e->kind == EXPR_ACCESS ? e->node : NULL;
+    if (!n || n->rank != rank + node_is_batched(n))
+        return NULL;
+    bool same = true;
+    for (int i = 0; same && i < rank; i++)
+        same = dims[i]->extent == n->domain[i + node_is_batched(n)]->extent;
+    return same && e == access_node(s, e->node, dims, rank) ? e->node : NULL;
+}
+
 Node *value_to_node(Sema *s, Value *v, const char *name)
 {
     if (v->kind == VALUE_TENSOR && v->node)
@@ -165,7 +231,9 @@ Node *value_to_node(Sema *s, Value *v, const char *name)
     int rank;
     if (!value_to_expr(s, v, &e, &dims, &rank))
         return NULL;
-    Node *n = make_node(s, v->hint ? v->hint : name, e, dims, rank, NULL, NULL, 0, v->span);
+    Node *n = same_as_node(s, e, dims, rank);
+    if (!n)
+        n = make_node(s, v->hint ? v->hint : name, e, dims, rank, NULL, NULL, 0, v->span);
     if (v->kind == VALUE_TENSOR)
         v->node = n;
     return n;
