@@ -186,13 +186,13 @@ def build(text, stem, *options):
     return Model(stem + ".so", name)
 
 
-def close(what, got, want, tolerance=1e-5):
-    """Fails unless every element lies within tolerance, relative to the largest in `want` or to 1e-30."""
+def close(what, got, want, tolerance=1e-5, least=1e-3):
+    """Fails unless every element lies within tolerance, relative to the largest in `want` or to `least`."""
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     assert got.shape == want.shape, f"{what}: shape {got.shape}, not {want.shape}"
     if got.size == 0:
         return
     assert np.isfinite(want).all(), f"{what}: the reference is not finite"
-    off = np.abs(got - want) / max(np.abs(want).max(), 1e-30)
+    off = np.abs(got - want) / max(np.abs(want).max(), least)
     worst = np.unravel_index(np.argmax(np.where(np.isfinite(off), off, np.inf)), off.shape)
-    assert off[worst] <= tolerance, f"{what}{list(worst)}: {got[worst]!r}, not {want[worst]!r} ({off[worst]:.2g})"
+    assert off[worst] <= tolerance, f"{what}{[int(i) for i in worst]}: {got[worst]:.9g}, not {want[worst]:.9g} ({off[worst]:.2g})"
