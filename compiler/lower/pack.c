@@ -49,6 +49,9 @@ void pack_plan(Engine *e)
     move_last(&e->depth, cheapest(e, left, &e->depth, &by_depth));
     move_last(&e->columns, cheapest(e, right, &e->columns, &by_column));
     e->left_by_row = by_depth < cost_flat(e, e->left, &e->rows, e->row, e->mr);
+    const Index *last = e->depth.data[e->depth.count - 1];
+    e->right_by_depth = e->lanes > 1 && last->extent >= e->lanes
+                        && cost_along(e, right, last, last->extent) < by_column / 2;
 }
 
 double pack_cost_left(Engine *e)
@@ -58,21 +61,24 @@ double pack_cost_left(Engine *e)
     return by_row < by_depth ? by_row : by_depth;
 }
 
+enum { TRANSPOSE_COST = 1 };
+
 double pack_cost_right(Engine *e)
 {
     double by_column;
     cheapest(e, lower_expr(e->l, e->right, NULL), &e->columns, &by_column);
-    return by_column;
+    return e->right_by_depth ? TRANSPOSE_COST : by_column;
 }
 
 /* ---- the loops -------------------------------------------------------------------------------------------- */
 
-/* Loops over the depth of the chunk with fresh indices; *at: the place in it; *last: the innermost loop. */
-static LoopList *open_depth(Engine *e, LoopList *into, Binding *b, const Affine **at, Loop **last)
+/* Loops over the chunk's depth indices but the last `without` with fresh indices; *at: the place in
+ * the chunk; *last: the innermost loop. */
+static LoopList *open_depth(Engine *e, LoopList *into, Binding *b, const Affine **at, Loop **last, int without)
 {
     ExprPool *p = e->l->pool;
     *at = affine_constant(p, 0);
-    for (int i = e->split; i < e->depth.count; i++) {
+    for (int i = e->split; i < e->depth.count - without; i++) {
         Index *ix = index_copy(p, e->depth.data[i]);
         const Affine *begin = i == e->split ? e->depth_begin : NULL;
         *last = loop_range(e->l, into, FOR_SERIAL, ix, begin, begin ? e->chunk : 0, 1);
@@ -99,11 +105,11 @@ void pack_left(Engine *e, LoopList *into, const Affine *begin)
     Loop *last = NULL;
     if (e->left_by_row) {
         into = &loop_range(e->l, into, FOR_SERIAL, row, begin, e->mr, 1)->body;
-        into = open_depth(e, into, &b, &at, &last);
+        into = open_depth(e, into, &b, &at, &last, 0);
         make_vector(e, last);
         offset = affine_add(p, affine_scale(p, place, e->chunk * e->suffix), at);
     } else {
-        into = open_depth(e, into, &b, &at, &last);
+        into = open_depth(e, into, &b, &at, &last, 0);
         into = &loop_range(e->l, into, FOR_VECTOR, row, begin, e->mr, 1)->body;
         offset = affine_add(p, affine_scale(p, at, e->mr), place);
     }
@@ -133,7 +139,7 @@ static void pack_pieces(Engine *e, LoopList *into, int64_t width)
     const Affine *first = affine_quotient(p, e->column_begin, width), *at;
     Loop *last;
     into = &loop_range(e->l, into, FOR_SERIAL, q, first, e->nc / width, 1)->body;
-    into = open_depth(e, into, &b, &at, &last);
+    into = open_depth(e, into, &b, &at, &last, 0);
     into = &loop_for(e->l, into, FOR_VECTOR, t)->body;
     const Affine *lane = affine_index(p, t), *piece = affine_index(p, q);
     bind_flat(e, &b, &e->columns, affine_add(p, affine_scale(p, piece, width), lane));
@@ -148,8 +154,43 @@ static void pack_pieces(Engine *e, LoopList *into, int64_t width)
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
 }
 
+/* A square of lanes by lanes at a time: vectors along the depth, stored across. */
+static void pack_transposed(Engine *e, LoopList *into)
+{
+    ExprPool *p = e->l->pool;
+    Binding b = binding_copy(e, &e->outer);
+    int at_last = e->depth.count - 1;
+    Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
+    Index *piece = index_copy(p, e->depth.data[at_last]), *depth = index_copy(p, e->depth.data[at_last]);
+    const Affine *start = affine_index(p, panel), *at;
+    Loop *last;
+    into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->lanes)->body;
+    into = open_depth(e, into, &b, &at, &last, 1);
+    bool split = e->split == at_last;
+    into = &loop_range(e->l, into, FOR_SERIAL, piece, split ? e->depth_begin : NULL, split ? e->chunk : 0, e->lanes)->body;
+    into = &loop_range(e->l, into, FOR_SERIAL, column, start, e->lanes, 1)->body;
+    into = &loop_range(e->l, into, FOR_VECTOR, depth, affine_index(p, piece), e->lanes, 1)->body;
+    bind(e, &b, e->depth.data[at_last], affine_index(p, depth));
+    bind_flat(e, &b, &e->columns, affine_index(p, column));
+    const Affine *place = affine_index(p, depth);
+    if (split)
+        place = affine_sub(p, place, e->depth_begin);
+    at = affine_add(p, affine_scale(p, at, depth->extent), place);
+    /* the piece of lanes columns lies in panel local / nr, at local % nr of its rows */
+    const Affine *local = affine_sub(p, start, e->column_begin);
+    const Affine *offset = affine_scale(p, affine_quotient(p, local, e->nr), e->chunk * e->suffix * e->nr);
+    offset = affine_add(p, offset, affine_remainder(p, local, e->nr));
+    offset = affine_add(p, offset, affine_sub(p, affine_index(p, column), start));
+    offset = affine_add(p, offset, affine_scale(p, at, e->nr));
+    loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
+}
+
 void pack_right(Engine *e, LoopList *into)
 {
+    if (e->right_by_depth) {
+        pack_transposed(e, into);
+        return;
+    }
     int64_t width = piece_width(e);
     if (width > 1) {
         pack_pieces(e, into, width);
@@ -161,7 +202,7 @@ void pack_right(Engine *e, LoopList *into)
     const Affine *begin = affine_index(p, panel), *at;
     Loop *last;
     into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr)->body;
-    into = open_depth(e, into, &b, &at, &last);
+    into = open_depth(e, into, &b, &at, &last, 0);
     into = &loop_range(e->l, into, FOR_VECTOR, column, begin, e->nr, 1)->body;
     bind_flat(e, &b, &e->columns, affine_index(p, column));
     /* panels lie one after the other: panel number * depth * nr, and begin - column_begin is number * nr */

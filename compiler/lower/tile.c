@@ -63,8 +63,8 @@ static void choose_tile(Engine *e)
     }
     int vectors = columns > e->lanes ? 2 : 1;
     int most = (registers - 1 - vectors) / vectors;
-    if (most > 14)
-        most = 14;
+    if (most > 12)
+        most = 12;
     double best = INFINITY;
     for (int mr = most; mr >= 4; mr--) {
         double cost = (double)divide_up(rows, mr) * (mr + 0.7);
@@ -89,6 +89,8 @@ static void choose_depth(Engine *e)
     if (suffix * extent <= most * 3 / 2)
         chunk = extent;
     chunk = divide_up(extent, divide_up(extent, chunk < 1 ? 1 : chunk));
+    if (chunk < extent && suffix == 1) /* whole vectors, for packing along the depth */
+        chunk = round_up(chunk, e->lanes);
     e->split = at;
     e->suffix = suffix;
     e->chunk = chunk;
@@ -101,7 +103,7 @@ static void choose_block(Engine *e)
     int64_t nc = round_up(columns < MOST_COLUMNS ? columns : MOST_COLUMNS, e->nr);
     if (columns > nc)
         nc = round_up(divide_up(columns, divide_up(columns, nc)), e->nr);
-    int64_t most = e->single ? MOST_ROWS : MOST_ROWS / 2;
+    int64_t most = MOST_ROWS;
     int64_t mc = round_up(divide_up(rows, divide_up(rows, most)), e->mr);
     e->nc = nc;
     e->mc = mc;

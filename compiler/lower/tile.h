@@ -22,6 +22,7 @@ typedef struct Engine {
     int64_t chunk, suffix;         /* values of it at once; values of those behind it             */
     bool single;                   /* all the depth at once                                       */
     bool left_by_row;              /* the packed left operand is [rows][depth], not [depth][rows] */
+    bool right_by_depth;           /* the right operand lies along the depth: packing transposes  */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *depth_begin;     /* of the chunk, in values of depth[split] */
