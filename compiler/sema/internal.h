@@ -94,6 +94,7 @@ typedef struct IndexScope {
     Index *index;
     bool given;       /* its range is written: i: n         */
     Span origin_span; /* what settled its extent, for notes */
+    bool stated;      /* by a range: i: 14; smaller dimensions need guards, then */
     const Value *origin; /* the same: the tensor, or NULL   */
 } IndexScope;
 
@@ -132,6 +133,7 @@ struct Sema {
     Diag *diag;
     SemaOptions options;
     VEC(Declaration) declarations;
+    VEC(const char *) files; /* read so far */
     const Ast *model, *train;
     const Ast *optimizer; /* the call in the train block, or NULL */
     double clip_norm;
@@ -194,6 +196,7 @@ Value *value_node(Sema *s, Node *n, Span span);
 Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span);
 const char *value_describe(Sema *s, const Value *v); /* "a tensor [8, 8]", "the number 3" */
 const char *shape_text(Sema *s, const Value *v);
+const char *dimensions_text(Sema *s, const int64_t *shape, int rank);
 /* A note on where a tensor comes from and what shape it has. */
 void value_note(Sema *s, const Value *v);
 /* "expected …, found …", and what the author may have meant. */
@@ -280,6 +283,7 @@ void run_param(Sema *s, const Ast *a);
 void run_state(Sema *s, const Ast *a);
 void run_update(Sema *s, const Ast *a);
 void run_gradient(Sema *s, const Ast *a);
+void unknown_parameter(Sema *s, Span at, const char *name, const char *purpose);
 Tensor *tensor_find(Sema *s, const char *name);
 Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank, Span span);
 Node *tensor_current(Sema *s, Tensor *t);

@@ -180,7 +180,7 @@ static void run_return(Sema *s, const Ast *a)
 static void run_freeze(Sema *s, const Ast *a)
 {
     vec_push(s->arena, &s->frozen, a->name);
-    vec_push(s->arena, &s->frozen_spans, a->name_span);
+    vec_push(s->arena, &s->frozen_spans, a->name_span.file >= 0 ? a->name_span : a->span);
 }
 
 static void run_init_from(Sema *s, const Ast *a)
