@@ -162,16 +162,16 @@ static void read_option(Options *o, int option, const char *value)
     }
 }
 
-static Command read_command(int *argc, char ***argv)
+/* The first word that is no option, where it is a command's name. */
+static Command read_command(int argc, char **argv)
 {
     static const struct {
         const char *name;
         Command command;
     } commands[] = {{"run", COMMAND_RUN}, {"check", COMMAND_CHECK}, {"fmt", COMMAND_FORMAT}};
-    for (size_t i = 0; *argc > 1 && i < sizeof commands / sizeof *commands; i++)
-        if (!strcmp((*argv)[1], commands[i].name)) {
-            (*argc)--;
-            (*argv)++;
+    for (size_t i = 0; optind < argc && i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(argv[optind], commands[i].name)) {
+            optind++;
             return commands[i].command;
         }
     return COMMAND_COMPILE;
@@ -192,7 +192,6 @@ static void split_trainer(Options *o, int *argc, char **argv)
 Options command_line_read(Arena *a, int argc, char **argv)
 {
     Options o = {.emit = emit_kind_find("exe"), .colour = -1, .code = {.optimize = 2}};
-    o.command = read_command(&argc, &argv);
     split_trainer(&o, &argc, argv);
     int option;
     opterr = 1;
@@ -203,6 +202,7 @@ Options command_line_read(Arena *a, int argc, char **argv)
             o.library_name = argv[optind++];
         return o;
     }
+    o.command = read_command(argc, argv);
     if (optind == argc) {
         fprintf(stderr, "gradc: no input file\nTry `gradc --help`.\n");
         exit(2);

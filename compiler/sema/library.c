@@ -19,23 +19,27 @@ static const char *kind_word(AstKind k)
     }
 }
 
-/* The first sentence of a comment block, without its `#`. */
-static void print_summary(Text *out, const char *doc)
+/* The first sentence of a comment block, without the signature that it opens with. */
+static void print_summary(Text *out, const char *name, const char *doc)
 {
-    while (doc && (*doc == '#' || *doc == ' '))
-        doc++;
-    const size_t length = doc ? strcspn(doc, "\n") : 0;
-    text_printf(out, "%.*s", (int)length, doc ? doc : "");
+    const size_t length = strlen(name);
+    const char *colon = doc && !strncmp(doc, name, length) ? strstr(doc, "): ") : NULL;
+    if (colon)
+        doc = colon + 3;
+    for (; doc && *doc; doc++) {
+        if (*doc == '\n' && doc[1] == '\n')
+            return;
+        text_append_n(out, *doc == '\n' ? " " : doc, 1);
+        if (*doc == '.' && (!doc[1] || doc[1] == ' ' || doc[1] == '\n'))
+            return;
+    }
 }
 
 static void print_line(Text *out, const Ast *a, const Source *src)
 {
-    const char *brace = strchr(src->text + a->span.begin, '{');
-    const int head = (int)(brace - (src->text + a->span.begin));
-    text_printf(out, "%-11s %.*s\n", kind_word(a->kind), head - (int)strlen(kind_word(a->kind)) - 1,
-                src->text + a->span.begin + strlen(kind_word(a->kind)) + 1);
-    text_append(out, "            ");
-    print_summary(out, a->doc);
+    const char *name = src->text + a->name_span.begin, *brace = strchr(name, '{');
+    text_printf(out, "%s %.*s\n    ", kind_word(a->kind), (int)(brace - name - 1), name);
+    print_summary(out, a->name, a->doc);
     text_append(out, "\n");
 }
 
