@@ -226,6 +226,7 @@ typedef struct Tensor {
     bool frozen;
     double initial;   /* HYPER                                       */
     struct Tensor *of; /* MOMENT, GRADIENT: the parameter it belongs to */
+    const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */
     const char *start; /* PARAM: its start as .nn text, "~ glorot_uniform(fan_in = 64, fan_out = 10)" */
     uint64_t offset;  /* bytes into the instance, set by the memory plan */
     Span span;
@@ -325,7 +326,7 @@ void graph_prune(Graph *g);
 /* Replaces accesses by `map`, in every live node (bodies are rebuilt); nodes are updated in place. */
 void graph_map(Graph *g, ExprMap *leaf, void *context);
 
-/* ---- print.c: the graph as .nn text ---------------------------------------------------------------- */
+/* ---- print.c: nodes as .nn text -------------------------------------------------------------------- */
 
 /* `input image[8, 8] : u8`, `param dense_1.weight[10, 64] ~ …` */
 void port_print(Text *out, const Port *port);
@@ -334,11 +335,12 @@ void affine_print(Text *out, const Affine *a);
 void expr_print(Text *out, const Expr *e);
 /* `name[i, j] = sum[k] …`, without a newline; the batch index is left out as the language does. */
 void node_print(Text *out, const Node *n);
-/* A list of statements, each followed by `  # file.nn:12` for the source line it comes from. */
+
+/* ---- listing.c: a whole graph as .nn text ------------------------------------------------------------ */
+
+/* A list of statements, each followed by `  # file.nn:12` for the source line it comes from.  Results
+ * stand last; a gradient or update that nothing else reads has its node's body for a right side. */
 void graph_print(Text *out, const Graph *g, const Sources *sources);
-/* `loss name = node`, `gradient w[o, i] = …`; a gradient or update that nothing else reads has its
- * node's body for a right side. */
-void result_print(Text *out, const Graph *g, const Result *r);
 
 /* ---- verify.c: what a legal graph is ------------------------------------------------------------------ */
 

@@ -1,4 +1,4 @@
-/* Graphs as .nn text: names of indices, left sides, statements. */
+/* Nodes as .nn text: names of indices, left sides, statements. */
 #include "functions/functions.h"
 #include "ir/print.h"
 
@@ -6,9 +6,7 @@
 
 /* ---- which index is written how ---------------------------------------------------------------------- */
 
-/* The axis of the batch that the language leaves out: the node's first index or, where there is
- * none, the first that its reduction runs over. */
-static const Index *implicit_index(const Node *n)
+const Index *print_implicit_index(const Node *n)
 {
     if (node_is_batched(n))
         return n->domain[0];
@@ -51,9 +49,9 @@ static void name_index(Printer *pr, const Node *n, const Index *ix)
     vec_push(a, &pr->names, ((IndexName){ix, ix == pr->implicit ? "batch" : name}));
 }
 
-static void printer_open(Printer *pr, Text *out, const Node *n)
+void printer_open(Printer *pr, Text *out, const Node *n)
 {
-    *pr = (Printer){.out = out, .implicit = implicit_index(n)};
+    *pr = (Printer){.out = out, .implicit = print_implicit_index(n)};
     for (int i = 0; i < n->rank; i++)
         name_index(pr, n, n->domain[i]);
     for (int i = 0; i < n->bound_count; i++)
@@ -86,7 +84,7 @@ static bool range_is_told(const Node *n, const Index *ix)
     return r.alone && !r.differs;
 }
 
-static void print_index(Printer *pr, const Node *n, const Index *ix)
+void print_index(Printer *pr, const Node *n, const Index *ix)
 {
     text_append(pr->out, printer_name(pr, ix));
     if (ix == pr->implicit)
@@ -101,8 +99,7 @@ static void print_index(Printer *pr, const Node *n, const Index *ix)
 
 /* ---- statements ----------------------------------------------------------------------------------------- */
 
-/* name[i, j: 5] */
-static void print_left(Printer *pr, const Node *n, const char *name)
+void print_left(Printer *pr, const Node *n, const char *name)
 {
     int first = n->rank > 0 && n->domain[0] == pr->implicit;
     text_append(pr->out, name);
@@ -113,8 +110,7 @@ static void print_left(Printer *pr, const Node *n, const char *name)
     text_append(pr->out, n->rank > first ? "]" : "");
 }
 
-/* What a reduction runs over is a product that does not begin with a sign. */
-static void print_reduced(Printer *pr, const Expr *body)
+void print_reduced(Printer *pr, const Expr *body)
 {
     Text operand, *out = pr->out;
     text_init(&operand, out->arena);
@@ -139,7 +135,7 @@ static void print_right(Printer *pr, const Node *n)
     print_reduced(pr, n->body);
 }
 
-static void print_compute(Text *out, const Node *n, const char *name, const char *assign)
+void print_compute(Text *out, const Node *n, const char *name, const char *assign)
 {
     Printer pr;
     printer_open(&pr, out, n);
@@ -207,8 +203,13 @@ void port_print(Text *out, const Port *port)
 void tensor_print(Text *out, const Tensor *t)
 {
     text_printf(out, "%s %s", t->role == ROLE_PARAM ? "param" : "state", t->name);
-    print_shape(out, t->shape, t->rank);
-    text_printf(out, " %s", t->start ? t->start : "= 0");
+    for (int i = 0; i < t->rank; i++) {
+        text_append(out, i ? ", " : "[");
+        if (t->indices && t->indices[i])
+            text_printf(out, "%s: ", t->indices[i]);
+        text_printf(out, "%lld", (long long)t->shape[i]);
+    }
+    text_printf(out, "%s %s", t->rank ? "]" : "", t->start ? t->start : "= 0");
 }
 
 void node_print(Text *out, const Node *n)
@@ -229,186 +230,5 @@ void node_print(Text *out, const Node *n)
     case NODE_VIEW:
         print_view(out, n);
         break;
-    }
-}
-
-/* ---- results ------------------------------------------------------------------------------------------------ */
-
-typedef struct Uses {
-    const Node *node;
-    int count;
-} Uses;
-
-static void count_use(void *context, const Expr *e)
-{
-    Uses *u = context;
-    u->count += e->kind == EXPR_ACCESS && e->node == u->node;
-}
-
-static bool is_stored(const Result *r)
-{
-    return r->role == RESULT_GRADIENT || r->role == RESULT_UPDATE;
-}
-
-/* Accesses, views and results that read `n`. */
-static int count_uses(const Graph *g, const Node *n)
-{
-    Uses uses = {n, 0};
-    for (int i = 0; i < g->results.count; i++)
-        uses.count += g->results.data[i].value == n;
-    for (int i = n->id + 1; i < g->nodes.count; i++) {
-        const Node *user = g->nodes.data[i];
-        uses.count += user->kind == NODE_VIEW && user->viewed == n;
-        if (user->kind == NODE_COMPUTE)
-            expr_visit(g->pool, user->body, count_use, &uses);
-    }
-    return uses.count;
-}
-
-/* A stored value that nothing else reads is written in the statement that stores it. */
-static bool is_folded(const Graph *g, const Result *r)
-{
-    return is_stored(r) && r->value->kind == NODE_COMPUTE && count_uses(g, r->value) == 1;
-}
-
-static bool is_batch_size(const Expr *e)
-{
-    return e->kind == EXPR_SCALAR && e->scalar == SCALAR_BATCH_SIZE;
-}
-
-static bool is_one_over_batch_size(const Expr *e)
-{
-    return e->kind == EXPR_CALL && e->function == &scalar_div && is_batch_size(e->args[1]) &&
-           e->args[0]->kind == EXPR_CONST && e->args[0]->value == 1;
-}
-
-static bool is_identity(const Expr *e, const Node *user)
-{
-    if (e->kind != EXPR_ACCESS || e->count != user->rank)
-        return false;
-    for (int i = 0; i < e->count; i++)
-        if (!e->subscripts[i].affine || affine_is_index(e->subscripts[i].affine) != user->domain[i])
-            return false;
-    return true;
-}
-
-/* The sum over the batch that n divides by the examples, where nothing else reads it. */
-static const Node *mean_of(const Graph *g, const Node *n)
-{
-    const Expr *e = n->body;
-    if (n->kind != NODE_COMPUTE || n->reduction || e->kind != EXPR_CALL || !is_identity(e->args[0], n))
-        return NULL;
-    const bool scaled = (e->function == &scalar_div && is_batch_size(e->args[1])) ||
-                        (e->function == &scalar_mul && is_one_over_batch_size(e->args[1]));
-    const Node *sum = e->args[0]->node;
-    if (!scaled || sum->kind != NODE_COMPUTE || sum->reduction != &reduce_sum || sum->bound_count == 0)
-        return NULL;
-    return implicit_index(sum) == sum->bound[0] && sum->bound[0]->per_example == 1 && count_uses(g, sum) == 1 ? sum : NULL;
-}
-
-/* mean[batch] sum[h, w] … */
-static void print_mean(Text *out, const Node *sum, const char *name, const char *assign)
-{
-    Printer pr;
-    printer_open(&pr, out, sum);
-    print_left(&pr, sum, name);
-    text_printf(out, "%smean[batch] ", assign);
-    for (int i = 1; i < sum->bound_count; i++) {
-        text_append(out, i > 1 ? ", " : "sum[");
-        print_index(&pr, sum, sum->bound[i]);
-    }
-    text_append(out, sum->bound_count > 1 ? "] " : "");
-    print_reduced(&pr, sum->body);
-}
-
-static void print_stored(Text *out, const Graph *g, const Result *r)
-{
-    const char *assign = r->role == RESULT_UPDATE ? " <- " : " = ";
-    text_append(out, r->role == RESULT_GRADIENT ? "gradient " : "");
-    const bool folded = is_folded(g, r);
-    const Node *sum = folded ? mean_of(g, r->value) : NULL;
-    if (sum)
-        print_mean(out, sum, r->tensor->name, assign);
-    else if (folded)
-        print_compute(out, r->value, r->tensor->name, assign);
-    else
-        text_printf(out, "%s%s%s", r->tensor->name, assign, r->value->name);
-}
-
-/* Nothing where the value bears its name already. */
-static void print_alias(Text *out, const Result *r)
-{
-    if (strcmp(r->name, r->value->name))
-        text_printf(out, "%s = %s", r->name, r->value->name);
-}
-
-void result_print(Text *out, const Graph *g, const Result *r)
-{
-    static const char *const words[] = {
-        [RESULT_LOSS] = "loss", [RESULT_OUTPUT] = "output", [RESULT_SUM] = "metric", [RESULT_VALUE] = "metric",
-    };
-    if (is_stored(r))
-        print_stored(out, g, r);
-    else if (r->role == RESULT_NAME)
-        print_alias(out, r);
-    else if (r->name)
-        text_printf(out, "%s %s = %s", words[r->role], r->name, r->value->name);
-    else
-        text_printf(out, "%s %s", words[r->role], r->value->name);
-}
-
-/* ---- the listing ---------------------------------------------------------------------------------------------- */
-
-/* `  # digits.nn:12`, from a common column on where the line leaves room. */
-static void print_place(Text *out, size_t width, Span span, const Sources *sources)
-{
-    enum { COLUMN = 68 };
-    if (!sources || span.file < 0)
-        return;
-    const Source *src = source_get(sources, span.file);
-    const char *slash = strrchr(src->path, '/');
-    int line, column;
-    source_position(src, span.begin, &line, &column);
-    text_printf(out, "%*s  # %s:%d", width < COLUMN ? (int)(COLUMN - width) : 0, "",
-                slash ? slash + 1 : src->path, line);
-}
-
-static void end_line(Text *out, size_t begin, Span span, const Sources *sources)
-{
-    print_place(out, out->length - begin, span, sources);
-    text_append(out, "\n");
-}
-
-static bool is_listed(const Graph *g, const Node *n)
-{
-    if (n->kind == NODE_PORT || n->kind == NODE_TENSOR)
-        return false;
-    for (int i = 0; i < g->results.count; i++) {
-        const Result *r = &g->results.data[i];
-        if (is_folded(g, r) && (r->value == n || mean_of(g, r->value) == n))
-            return false;
-    }
-    return true;
-}
-
-void graph_print(Text *out, const Graph *g, const Sources *sources)
-{
-    for (int i = 0; i < g->nodes.count; i++) {
-        const Node *n = g->nodes.data[i];
-        size_t begin = out->length;
-        if (!is_listed(g, n))
-            continue;
-        text_append(out, "  ");
-        node_print(out, n);
-        end_line(out, begin, n->span, sources);
-    }
-    for (int i = 0; i < g->results.count; i++) {
-        size_t begin = out->length;
-        text_append(out, "  ");
-        result_print(out, g, &g->results.data[i]);
-        if (out->length == begin + 2)
-            out->data[out->length = begin] = 0;
-        else
-            end_line(out, begin, g->results.data[i].value->span, sources);
     }
 }

@@ -8,7 +8,7 @@ static bool need_tensor(Sema *s, const Value *v, const char *name)
 {
     if (v->kind == VALUE_TENSOR)
         return true;
-    diag_error(s->diag, v->span, "`%s` needs a tensor, found %s", name, value_describe(s, v));
+    value_unexpected(s, v, arena_format(s->arena, "a tensor for `%s`", name));
     return false;
 }
 
@@ -51,7 +51,8 @@ static bool take_axis(Sema *s, Value **args, const char *const *names, int *coun
         const Value *v = args[i];
         const int at = v->kind == VALUE_NUMBER && v->is_integer ? (int)v->number : rank;
         if (at < -rank || at >= rank) {
-            diag_error(s->diag, v->span, "an axis from 0 to %d is needed, found %s", rank - 1, value_describe(s, v));
+            diag_error(s->diag, v->span, rank == 1 ? "the only axis is %d, found %s" : "the axes are 0 to %d, found %s",
+                       rank - 1, value_describe(s, v));
             return false;
         }
         *axis = at < 0 ? at + rank : at;
@@ -87,6 +88,8 @@ static Value *apply_reshape(Sema *s, Value **args, const char *const *names, int
     if (!need_tensor(s, args[0], "reshape") || !list_integers(s, args[1], "the shape", shape, 16))
         return NULL;
     int64_t size = 1;
+    if (!within_limit(s, "the new shape", shape, args[1]->items.count, span))
+        return NULL;
     for (int i = 0; i < args[1]->items.count; i++)
         size *= shape[i];
     if (size != value_size(args[0])) {
@@ -181,7 +184,8 @@ static bool same_but_axis(Sema *s, const Value *a, const Value *b, int axis, con
     if (!same) {
         diag_error(s->diag, b->span, "`%s` needs equal shapes but for axis %d, found %s and %s", name, axis,
                    shape_text(s, a), shape_text(s, b));
-        diag_note(s->diag, a->span, "the first is here");
+        value_note(s, a);
+        value_note(s, b);
     }
     return same;
 }
@@ -285,6 +289,11 @@ static bool split_sizes(Sema *s, const Value *how, int64_t extent, int64_t *size
     }
     if (sum == extent)
         return true;
+    if (how->kind == VALUE_NUMBER) {
+        diag_error(s->diag, how->span, "the axis has %lld entries, which do not split into %d equal parts",
+                   (long long)extent, *parts);
+        return false;
+    }
     diag_error(s->diag, how->span, "the parts add up to %lld, the axis has %lld", (long long)sum, (long long)extent);
     return false;
 }

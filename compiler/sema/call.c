@@ -266,6 +266,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
         return NULL;
     if (s->frame->depth > DEEPEST_CALL) {
         diag_error(s->diag, span, "`%s` is called within itself more than %d deep", d->name, DEEPEST_CALL);
+        diag_help(s->diag, "end it with an if on a number known at compile time");
         return NULL;
     }
     Statement *outer_statement = s->statement;
@@ -292,6 +293,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
     if (!(result->kind == VALUE_TENSOR && !result->node)) {
         here = arena_new(s->arena, Value, 1);
         *here = *result;
+        here->name = NULL; /* the callee's, of no use to the caller */
     }
     here->span = span;
     return here;

@@ -137,6 +137,7 @@ struct Sema {
     const Ast *model, *train;
     const Ast *optimizer; /* the call in the train block, or NULL */
     double clip_norm;
+    Span best_span; /* what the best checkpoint is chosen by */
     Program *program;
     /* the entry under construction */
     EntryKind entry;
@@ -147,6 +148,7 @@ struct Sema {
     Index *element; /* stands for a random's element, batched when it is `element_batched` */
     Index *element_batched;
     int site;
+    int statements_run; /* of this entry, those of layers and repeats included */
     Frame *frame;
     Statement *statement;
     const Facts *facts;
@@ -220,6 +222,8 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
                 const Reduction *r, Index *const *bound, int bound_count, Span span);
 /* The identity access of a node made by make_node, at `dims` and the current example. */
 const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank);
+/* False, and an error, where a tensor has too many elements. */
+bool within_limit(Sema *s, const char *name, const int64_t *shape, int rank, Span span);
 bool expr_has_scalar(Sema *s, const Expr *e, ScalarKind kind);
 void node_rename(Sema *s, Node *n, const char *name);
 
@@ -298,6 +302,7 @@ void run_metric(Sema *s, const Ast *a);
 
 /* ---- train.c -------------------------------------------------------------------------------------------------- */
 bool read_train(Sema *s);
+bool check_best(Sema *s); /* after the evaluate entry */
 
 /* ---- optimize.c ------------------------------------------------------------------------------------------------ */
 bool add_updates(Sema *s);

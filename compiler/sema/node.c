@@ -63,6 +63,33 @@ static void copy_indices(ExprPool *p, Index *const *from, int count, Index **to,
     }
 }
 
+bool within_limit(Sema *s, const char *name, const int64_t *shape, int rank, Span span)
+{
+    int64_t elements = 1;
+    for (int i = 0; i < rank; i++)
+        if (shape[i] > LARGEST_EXTENT || (elements *= shape[i]) > LARGEST_EXTENT) {
+            diag_error(s->diag, span, "`%s` has more than 2147483648 elements", name);
+            return false;
+        }
+    return true;
+}
+
+/* Reports a tensor that no machine holds; its indices are cut short so that all goes on. */
+static void limit_size(Sema *s, const char *name, Index **domain, int rank, Span span)
+{
+    int64_t elements = 1;
+    for (int i = 0; i < rank; i++) {
+        if (domain[i]->per_example)
+            continue;
+        if (domain[i]->extent <= LARGEST_EXTENT && (elements *= domain[i]->extent) <= LARGEST_EXTENT)
+            continue;
+        diag_error(s->diag, span, "`%s` has more than 2147483648 elements", name);
+        for (int k = 0; k < rank; k++)
+            domain[k]->extent = 1;
+        return;
+    }
+}
+
 Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims, int rank,
                 const Reduction *r, Index *const *bound, int bound_count, Span span)
 {
@@ -81,6 +108,8 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
         copy_indices(p, &s->batch, 1, domain, keys, values);
     copy_indices(p, dims, rank, domain + batched, keys + batched, values + batched);
     copy_indices(p, bound, bound_count, bound_copy, keys + batched + rank, values + batched + rank);
+    limit_size(s, name ? name : "a tensor", domain, batched + rank, span);
+    limit_size(s, name ? name : "a reduction", bound_copy, bound_count, span);
     const Substitution sub = {batched + rank + bound_count, keys, values};
     Index **all = arena_new(s->arena, Index *, total);
     memcpy(all, domain, sizeof *all * (size_t)(batched + rank));

@@ -132,6 +132,7 @@ static bool run_optimizer(Sema *s, const Declaration *d)
         s->symbols = false;
         if (!v)
             return false;
+        v->label = item->name_span;
         vec_push(s->arena, &args, v);
         vec_push(s->arena, &names, item->kind == AST_ARGUMENT ? item->name : NULL);
     }

@@ -120,8 +120,9 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
     for (int i = 0; same && i < rank; i++)
         same = dims[i]->extent == t->shape[i];
     if (rank && !same) {
-        diag_error(s->diag, v->span, "`%s` cannot take %s", t->name, value_describe(s, v));
-        diag_note(s->diag, t->span, "it has another shape");
+        diag_error(s->diag, v->span, "`%s` has shape %s and cannot take %s", t->name,
+                   dimensions_text(s, t->shape, t->rank), value_describe(s, v));
+        diag_note(s->diag, t->span, "it is declared here");
         return NULL;
     }
     if (!ok)
@@ -196,15 +197,48 @@ static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
     return apply_declaration(s, d, "", args.data, names.data, args.count, a->span);
 }
 
-static Value *constant_start(Sema *s, Tensor *t, const Ast *a)
+/* param w[o: 3, i: 4] = o * 0.1 + i: named dimensions are indices of the start. */
+static bool names_indices(const Ast *declaration)
 {
-    Value *v = eval_statement(s, a, t->name);
+    for (int i = 0; i < declaration->items.count; i++)
+        if (declaration->items.data[i]->kind == AST_INDEX && declaration->items.data[i]->left)
+            return true;
+    return false;
+}
+
+static Value *indexed_start(Sema *s, Tensor *t, const Ast *declaration)
+{
+    Index **dims = shape_indices(s, t->shape, t->rank);
+    Value *v = NULL;
+    const Expr *e;
+    statement_enter(s, t->name);
+    t->indices = arena_new(s->arena, const char *, t->rank + 1);
+    for (int i = 0; i < t->rank; i++) {
+        const Ast *item = declaration->items.data[i];
+        if (item->kind != AST_INDEX || !item->left)
+            continue;
+        t->indices[i] = item->name;
+        dims[i] = index_new(s->program->pool, item->name, t->shape[i], 0, item->span);
+        index_push(s, item->name, dims[i], item->span)->given = true;
+    }
+    if (infer_extents(s, declaration->left) && (v = eval(s, declaration->left)) && v->kind != VALUE_LIST && v->rank == 0)
+        v = (e = value_to_scalar(s, v, "a start")) ? value_expr(s, e, dims, t->rank, v->span) : NULL;
+    statement_leave(s);
+    return v;
+}
+
+static Value *constant_start(Sema *s, Tensor *t, const Ast *declaration)
+{
+    const Ast *a = declaration->left;
+    Value *v = names_indices(declaration) ? indexed_start(s, t, declaration) : eval_statement(s, a, t->name);
     if (!v)
         return NULL;
     Text text;
     text_init(&text, s->arena);
     text_append(&text, "= ");
-    if (v->kind == VALUE_TENSOR)
+    if (v->kind == VALUE_TENSOR && v->expr && t->indices)
+        expr_print(&text, v->expr);
+    else if (v->kind == VALUE_TENSOR)
         ast_format_expr(&text, a);
     else
         print_value(&text, v);
@@ -213,15 +247,16 @@ static Value *constant_start(Sema *s, Tensor *t, const Ast *a)
 }
 
 /* The start is computed by the init entry, whose graph grows as declarations are met. */
-static void add_start(Sema *s, Tensor *t, const Ast *start, bool random)
+static void add_start(Sema *s, Tensor *t, const Ast *declaration)
 {
+    const Ast *start = declaration->left;
     Graph *graph = s->graph;
     const bool training = s->training;
     VEC(Node *) outer = {s->current.data, s->current.count, s->current.capacity};
     s->graph = s->init;
     s->current.data = NULL;
     s->current.count = s->current.capacity = 0;
-    Value *v = random ? call_initializer(s, t, start) : constant_start(s, t, start);
+    Value *v = declaration->flag ? call_initializer(s, t, start) : constant_start(s, t, declaration);
     Node *n = v ? start_node(s, t, v) : NULL;
     if (n && node_is_batched(n))
         diag_error(s->diag, start->span, "the start of `%s` depends on an input", t->name);
@@ -255,7 +290,7 @@ static bool declared_shape(Sema *s, const Ast *a, int64_t **shape)
         }
     }
     statement_leave(s);
-    return ok;
+    return ok && within_limit(s, a->name, *shape, a->items.count, a->span);
 }
 
 static bool same_shape(Sema *s, const Tensor *t, const int64_t *shape, int rank, const Ast *a)
@@ -264,9 +299,9 @@ static bool same_shape(Sema *s, const Tensor *t, const int64_t *shape, int rank,
     for (int i = 0; same && i < rank; i++)
         same = t->shape[i] == shape[i];
     if (!same) {
-        diag_error(s->diag, a->span, "`%s` has another shape in this application", t->name);
-        diag_note(s->diag, t->span, "than where it was first made");
-        diag_help(s->diag, "an instance shared by several tensors needs them to have equal widths");
+        diag_error(s->diag, a->span, "`%s` would have shape %s here", t->name, dimensions_text(s, shape, rank));
+        diag_note(s->diag, t->span, "it was made here with shape %s", dimensions_text(s, t->shape, t->rank));
+        diag_help(s->diag, "what shares an instance must have equal widths");
     }
     return same;
 }
@@ -274,8 +309,10 @@ static bool same_shape(Sema *s, const Tensor *t, const int64_t *shape, int rank,
 static void declare(Sema *s, const Ast *a, Role role)
 {
     int64_t *shape;
-    if (!declared_shape(s, a, &shape))
+    if (!declared_shape(s, a, &shape)) {
+        frame_bind(s, s->frame, a->name, NULL, a->name_span); /* its uses stay silent */
         return;
+    }
     const char *name = full_path(s, a->name);
     Tensor *t = tensor_find(s, name);
     if (t && frame_lookup(s->frame, a->name)) {
@@ -286,8 +323,8 @@ static void declare(Sema *s, const Ast *a, Role role)
     if (t && !same_shape(s, t, shape, a->items.count, a))
         return;
     if (!t) {
-        t = tensor_add(s, name, role, s->program->real, shape, a->items.count, a->span);
-        add_start(s, t, a->left, a->flag);
+        t = tensor_add(s, name, role, s->program->real, shape, a->items.count, user_span(s, a->span));
+        add_start(s, t, a);
     }
     frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span), a->name_span);
 }
@@ -310,7 +347,7 @@ static void declare_moment(Sema *s, const Ast *a)
     if (!t) {
         t = tensor_add(s, name, ROLE_MOMENT, w->type, w->shape, w->rank, a->span);
         t->of = w;
-        add_start(s, t, a->left, false);
+        add_start(s, t, a);
     }
     frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span), a->name_span);
 }
@@ -391,12 +428,38 @@ void run_update(Sema *s, const Ast *a)
     frame_bind(s, s->frame, a->name, value_node(s, n, a->span), a->span);
 }
 
+/* Every parameter, and every path that leads to one. */
+static int parameter_paths(Sema *s, const char **names, int room)
+{
+    int n = 0;
+    for (int i = 0; i < s->program->tensors.count; i++) {
+        const Tensor *t = s->program->tensors.data[i];
+        if (t->role != ROLE_PARAM)
+            continue;
+        if (n < room)
+            names[n++] = t->name;
+        for (const char *dot = strchr(t->name, '.'); dot && n < room; dot = strchr(dot + 1, '.'))
+            names[n++] = intern_n(s->names, t->name, (size_t)(dot - t->name));
+    }
+    return n;
+}
+
+void unknown_parameter(Sema *s, Span at, const char *name, const char *purpose)
+{
+    enum { ROOM = 4096 };
+    const char **names = arena_new(s->arena, const char *, ROOM);
+    const char *near = nearest_name(name, names, parameter_paths(s, names, ROOM));
+    diag_error(s->diag, at, "there is no parameter `%s` %s", name, purpose);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+}
+
 /* gradient dense_1.weight[o, i] = …: replaces the derived one. */
 void run_gradient(Sema *s, const Ast *a)
 {
     Tensor *t = tensor_find(s, a->name);
     if (!t || t->role != ROLE_PARAM) {
-        diag_error(s->diag, a->name_span, "there is no parameter `%s` above this line", a->name);
+        unknown_parameter(s, a->name_span, a->name, "above this line");
         return;
     }
     if (s->entry != ENTRY_STEP && s->entry != ENTRY_GRADIENT)

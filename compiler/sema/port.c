@@ -47,10 +47,18 @@ static bool port_type(Sema *s, const Ast *a, Port *port)
         }
         if (!eval_integer(s, a->items.data[0], "the number of classes", &port->classes))
             return false;
+        if (port->classes < 1 || port->classes > INT32_MAX) {
+            diag_error(s->diag, a->items.data[0]->span, "the number of classes lies between 1 and 2147483647");
+            return false;
+        }
         port->type = class_type(port->classes);
         return true;
     }
-    const char *near = name->name ? diag_nearest(name->name, names, count) : NULL;
+    const char *near = name->name ? nearest_name(name->name, names, count) : NULL;
+    if (name->name && !near && (!strcmp(name->name, "int") || !strcmp(name->name, "i64")))
+        near = "i32";
+    else if (name->name && !near && (!strcmp(name->name, "float") || !strcmp(name->name, "float32")))
+        near = "f32";
     diag_error(s->diag, a->span, "unknown input type; there are u8, u16, i32, f32, f64, class(n) and token(n)");
     if (near)
         diag_help(s->diag, "did you mean `%s`?", near);
@@ -79,7 +87,7 @@ static Port *make_input(Sema *s, const Ast *a)
             return NULL;
         }
     }
-    if (!port_type(s, a->left, port))
+    if (!within_limit(s, a->name, shape, port->rank, a->span) || !port_type(s, a->left, port))
         return NULL;
     port->slot = s->program->inputs.count;
     vec_push(s->arena, &s->program->inputs, port);

@@ -1,6 +1,9 @@
 /* The floor's entrance: a file's declarations, and the graphs of its entry points. */
 #include "sema/internal.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- declarations --------------------------------------------------------------------------------------- */
@@ -33,36 +36,46 @@ static void declare(Sema *s, const Ast *a, bool library)
     vec_push(s->arena, &s->declarations, d);
 }
 
-static void read_file(Sema *s, const Ast *file, bool library, bool main, int depth);
+static void read_file(Sema *s, const Ast *file, bool library, bool main);
+
+/* Files are told apart by where they lie, however the way there is written. */
+static bool first_reading(Sema *s, const char *path)
+{
+    char real[PATH_MAX];
+    const char *name = intern(s->names, realpath(path, real) ? real : path);
+    for (int i = 0; i < s->files.count; i++)
+        if (s->files.data[i] == name)
+            return false;
+    vec_push(s->arena, &s->files, name);
+    return true;
+}
 
 /* Relative to the importing file's folder. */
-static void read_import(Sema *s, const Ast *a, int depth)
+static void read_import(Sema *s, const Ast *a)
 {
     const char *from = source_get(s->syntax->sources, a->span.file)->path;
     const char *slash = strrchr(from, '/');
     const char *path = slash && a->name[0] != '/'
                            ? arena_format(s->arena, "%.*s/%s", (int)(slash - from), from, a->name)
                            : a->name;
-    if (depth > 32) {
-        diag_error(s->diag, a->span, "imports lead more than 32 files deep; do they form a circle?");
+    if (!first_reading(s, path))
         return;
-    }
     const int file = source_read(s->syntax->sources, path);
     if (file < 0) {
-        diag_error(s->diag, a->span, "cannot read `%s`", path);
+        diag_error(s->diag, a->span, "cannot read `%s`: %s", path, strerror(errno));
         return;
     }
     const Ast *tree = syntax_parse(s->syntax, file);
     if (tree)
-        read_file(s, tree, false, false, depth + 1);
+        read_file(s, tree, false, false);
 }
 
-static void read_file(Sema *s, const Ast *file, bool library, bool main, int depth)
+static void read_file(Sema *s, const Ast *file, bool library, bool main)
 {
     for (int i = 0; i < file->body.count; i++) {
         const Ast *a = file->body.data[i];
         if (a->kind == AST_IMPORT)
-            read_import(s, a, depth);
+            read_import(s, a);
         else if (is_definition(a->kind) && (main || a->kind != AST_MODEL))
             declare(s, a, library);
     }
@@ -74,7 +87,7 @@ static void read_library(Sema *s)
         const int file = source_add(s->syntax->sources, f->path, f->text, (int)strlen(f->text), true);
         const Ast *tree = syntax_parse(s->syntax, file);
         if (tree)
-            read_file(s, tree, true, false, 0);
+            read_file(s, tree, true, false);
     }
 }
 
@@ -95,6 +108,39 @@ static const Ast *find_train(const Ast *file, const char *model)
     return unnamed;
 }
 
+static int model_names(Sema *s, const char **names)
+{
+    int n = 0;
+    for (int i = 0; i < s->declarations.count; i++)
+        if (s->declarations.data[i].ast->kind == AST_MODEL)
+            names[n++] = s->declarations.data[i].name;
+    return n;
+}
+
+/* train NAME belongs to a model of this file. */
+static void check_train_names(Sema *s, const Ast *file)
+{
+    const char **names = arena_new(s->arena, const char *, s->declarations.count + 1);
+    const int count = model_names(s, names);
+    for (int i = 0; i < file->body.count; i++) {
+        const Ast *a = file->body.data[i];
+        bool known = a->kind != AST_TRAIN || !a->name;
+        for (int k = 0; !known && k < count; k++)
+            known = names[k] == a->name;
+        for (int k = 0; k < i && a->kind == AST_TRAIN; k++)
+            if (file->body.data[k]->kind == AST_TRAIN && file->body.data[k]->name == a->name) {
+                diag_error(s->diag, a->span, "there are two train blocks for one model");
+                diag_note(s->diag, file->body.data[k]->span, "the first is here");
+            }
+        if (known)
+            continue;
+        const char *near = nearest_name(a->name, names, count);
+        diag_error(s->diag, a->name_span, "there is no model named `%s` to train", a->name);
+        if (near || count)
+            diag_help(s->diag, "did you mean `%s`?", near ? near : names[0]);
+    }
+}
+
 static bool choose_model(Sema *s, const Ast *file)
 {
     const char *wanted = s->options.model ? intern(s->names, s->options.model) : NULL;
@@ -111,13 +157,22 @@ static bool choose_model(Sema *s, const Ast *file)
     if (count == 1) {
         s->model = found;
         s->train = find_train(file, found->name);
+        check_train_names(s, file);
         return true;
     }
-    if (count == 0 && wanted)
-        diag_error(s->diag, file->span, "there is no model named `%s` in this file", wanted);
-    else if (count == 0)
-        diag_error(s->diag, file->span, "there is no model in this file; a model is: model name { … }");
-    else {
+    const Span top = {file->span.file, 0, 0};
+    if (count == 0 && wanted) {
+        const char **names = arena_new(s->arena, const char *, s->declarations.count + 1);
+        const char *near = nearest_name(wanted, names, model_names(s, names));
+        diag_error(s->diag, top, "there is no model named `%s` in this file", wanted);
+        if (near)
+            diag_help(s->diag, "did you mean `%s`?", near);
+    } else if (count == 0) {
+        diag_error(s->diag, top, "there is no model in this file");
+        diag_help(s->diag, "a model is: model name { … }");
+    } else if (wanted) {
+        bug("two models of one name");
+    } else {
         diag_error(s->diag, found->name_span, "there are %d models in this file", count);
         diag_help(s->diag, "choose one with --model=%s", found->name);
     }
@@ -169,6 +224,24 @@ static void declare_ports(Sema *s)
         }
 }
 
+/* A model is made of something, for something. */
+static void check_purpose(Sema *s)
+{
+    const AstList *body = &s->model->body;
+    if (!body_has(body, AST_INPUT)) {
+        diag_error(s->diag, s->model->name_span, "model `%s` has no input", s->model->name);
+        diag_help(s->diag, "declare what one example is: input x[4] : f32");
+    }
+    const bool loss = body_has(body, AST_LOSS);
+    if (!loss && !body_has(body, AST_METRIC) && !body_has(body, AST_OUTPUT)) {
+        diag_error(s->diag, s->model->name_span, "model `%s` states no loss, no metric and no output", s->model->name);
+        diag_help(s->diag, "say what it is for: loss mse(y, t), or output y");
+    } else if (!loss && s->optimizer && s->train->name) {
+        diag_error(s->diag, s->optimizer->span, "an optimizer needs a loss, and model `%s` states none", s->model->name);
+        diag_note(s->diag, s->model->name_span, "the model is here");
+    }
+}
+
 static void begin_graph(Sema *s, EntryKind kind)
 {
     Program *p = s->program;
@@ -178,6 +251,7 @@ static void begin_graph(Sema *s, EntryKind kind)
     s->current.count = s->current.capacity = 0;
     s->updates.count = 0;
     s->site = 0;
+    s->statements_run = 0;
     s->facts = NULL;
     s->statement = NULL;
     s->frame = NULL;
@@ -218,7 +292,8 @@ Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
     p->sources = syntax->sources;
     p->source_file = base_name(source_get(syntax->sources, file->span.file)->path);
     read_library(s);
-    read_file(s, file, false, true, 0);
+    first_reading(s, source_get(syntax->sources, file->span.file)->path);
+    read_file(s, file, false, true);
     if (!choose_model(s, file))
         return NULL;
     p->name = s->model->name;
@@ -226,6 +301,7 @@ Sema *sema_create(SyntaxContext *syntax, Ast *file, const SemaOptions *options)
     p->pool = expr_pool_create(s->arena, p->real);
     frame_enter(s, FRAME_MODEL, s->model, false, "");
     read_train(s); /* its errors are counted below: the model's own come in the same run */
+    check_purpose(s);
     s->batch = index_new(p->pool, intern(s->names, "batch"), p->train.batch, 1, SPAN_NONE);
     s->element = index_new(p->pool, intern(s->names, "element"), 1, 0, SPAN_NONE);
     s->element_batched = index_new(p->pool, intern(s->names, "element"), 1, 0, SPAN_NONE);
@@ -261,7 +337,7 @@ static void freeze_parameters(Sema *s)
             t->frozen = any = true;
         }
         if (!any)
-            diag_error(s->diag, s->frozen_spans.data[i], "there is no parameter `%s` to freeze", name);
+            unknown_parameter(s, s->frozen_spans.data[i], name, "to freeze");
     }
 }
 
@@ -302,7 +378,7 @@ static bool build_finish(Sema *s)
         graph_result(g, RESULT_VALUE, name, n, NULL, i);
     }
     program->entries[ENTRY_FINISH] = g;
-    return true;
+    return check_best(s);
 }
 
 /* States change in training alone; what a body says of them elsewhere has no effect. */

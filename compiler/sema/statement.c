@@ -1,6 +1,7 @@
 /* Statements of a body, in order. */
 #include "sema/internal.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* ---- y[..., o] = … ------------------------------------------------------------------------------ */
@@ -143,6 +144,20 @@ static void run_assign(Sema *s, const Ast *a)
     frame_bind(s, s->frame, a->name, v, a->name_span); /* NULL: its uses stay silent */
 }
 
+/* Layers, functions and repeats are written out: a program may grow beyond any use. */
+static bool within_budget(Sema *s, const Ast *a)
+{
+    enum { MOST_STATEMENTS = 200000, MOST_NODES = 100000 };
+    if (++s->statements_run <= MOST_STATEMENTS && s->graph->nodes.count <= MOST_NODES)
+        return true;
+    if (s->statements_run != INT_MAX / 2)
+        diag_error(s->diag, a->span, "this model is written out into more than %d statements or %d tensors",
+                   MOST_STATEMENTS, MOST_NODES);
+    s->statements_run = INT_MAX / 2 - 1; /* say so once */
+    s->frame->returned = true;
+    return false;
+}
+
 /* ---- structure -------------------------------------------------------------------------------------- */
 
 static void run_if(Sema *s, const Ast *a)
@@ -161,7 +176,7 @@ static void run_repeat(Sema *s, const Ast *a)
     statement_enter(s, "repeat");
     const bool known = eval_integer(s, a->left, "a repeat's count", &times);
     statement_leave(s);
-    for (int64_t i = 0; known && i < times && !s->frame->returned; i++) {
+    for (int64_t i = 0; known && i < times && !s->frame->returned && within_budget(s, a); i++) {
         if (a->name)
             frame_bind(s, s->frame, a->name, value_number(s, (double)i, a->name_span), a->name_span);
         const int errors = diag_error_count(s->diag);
@@ -222,6 +237,8 @@ static const StatementRow rows[] = {
 
 static void run_statement(Sema *s, const Ast *a)
 {
+    if (!within_budget(s, a))
+        return;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].kind != a->kind)
             continue;

@@ -9,6 +9,8 @@ typedef struct EntryRow {
     bool (*read)(Sema *s, const Ast *entry);
 } EntryRow;
 
+static bool is_entry(const char *name);
+
 static bool is_word(const Ast *a, const char *word)
 {
     return a->kind == AST_NAME && !strcmp(a->name, word);
@@ -29,6 +31,9 @@ static bool expect_items(Sema *s, const Ast *e, int least, int most, const char 
     if (e->items.count >= least && e->items.count <= most)
         return true;
     diag_error(s->diag, e->span, "write it so: %s", usage);
+    for (int i = 0; i < e->items.count; i++)
+        if (e->items.data[i]->kind == AST_NAME && is_entry(e->items.data[i]->name))
+            diag_help(s->diag, "begin a new line with `%s`", e->items.data[i]->name);
     return false;
 }
 
@@ -55,14 +60,28 @@ static bool lists(const char *words, const char *word)
     return false;
 }
 
+static void unknown_option(Sema *s, const SourceRow *row, const Ast *item)
+{
+    char *words = arena_format(s->arena, "%s %s", row->positional, row->named);
+    const char *names[32];
+    int count = 0;
+    diag_error(s->diag, item->name_span, "`%s` has no option `%s`", row->name, item->name);
+    for (char *word = strtok(words, " "); word && count < 32; word = strtok(NULL, " "))
+        names[count++] = word;
+    const char *near = nearest_name(item->name, names, count);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+    else
+        diag_help(s->diag, "its options are: %s%s%s", row->positional, *row->positional ? " " : "", row->named);
+}
+
 static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainSource *out)
 {
     const bool named = item->kind == AST_ARGUMENT;
     const Ast *value = named ? item->left : item;
     const char *key = named ? item->name : row->positional;
     if (named && strcmp(row->named, "*") && !lists(row->named, key) && strcmp(row->positional, key)) {
-        diag_error(s->diag, item->span, "`%s` has no option `%s`", row->name, key);
-        diag_help(s->diag, "its options are: %s%s%s", row->positional, *row->positional ? " " : "", row->named);
+        unknown_option(s, row, item);
         return false;
     }
     if (!named && !*row->positional) {
@@ -127,8 +146,11 @@ static bool read_holdout(Sema *s, const Ast *e)
     if (e->items.data[0]->kind == AST_CALL)
         return (t->holdout = read_source(s, e->items.data[0])) != NULL;
     Value *v = eval_number(s, e->items.data[0], "the part held out");
-    if (v && (v->number <= 0 || v->number >= 1))
+    if (v && (v->number <= 0 || v->number >= 1)) {
         diag_error(s->diag, e->items.data[0]->span, "the part held out lies between 0 and 1, found %g", v->number);
+        if (v->number > 1 && v->number < 100)
+            diag_help(s->diag, "for %g percent, write holdout %g", v->number, v->number / 100);
+    }
     t->holdout_fraction = v ? v->number : 0;
     return v != NULL;
 }
@@ -175,6 +197,7 @@ static bool read_checkpoint(Sema *s, const Ast *e)
         i->data[2]->kind != AST_NAME)
         return expect_items(s, e, 1, 0, "checkpoint best by loss, or checkpoint best by rmse lowest");
     t->best_by = i->data[2]->name;
+    s->best_span = i->data[2]->span;
     /* Losses are better when lower; of metrics we know only what they say. */
     t->best_is_larger = direction ? is_word(i->data[3], "highest") : strcmp(t->best_by, "loss") != 0;
     return true;
@@ -202,6 +225,33 @@ static bool read_shuffle(Sema *s, const Ast *e)
 {
     return expect_items(s, e, 1, 1, "shuffle false") &&
            eval_truth(s, e->items.data[0], "shuffle", &s->program->train.shuffle);
+}
+
+/* "loss", a loss or a metric; known once the evaluation has been built. */
+bool check_best(Sema *s)
+{
+    const Program *p = s->program;
+    const char *best = p->train.best_by;
+    const int count = p->losses.count + p->metrics.count + 1;
+    const char **names = arena_new(s->arena, const char *, count);
+    names[0] = "loss";
+    for (int i = 1; i < count; i++)
+        names[i] = i <= p->losses.count ? p->losses.data[i - 1] : p->metrics.data[i - 1 - p->losses.count];
+    for (int i = 0; i < count; i++)
+        if (!best || !strcmp(best, names[i]))
+            return true;
+    const char *near = nearest_name(best, names, count);
+    diag_error(s->diag, s->best_span, "there is no loss or metric named `%s`", best);
+    if (near) {
+        diag_help(s->diag, "did you mean `%s`?", near);
+        return false;
+    }
+    Text known;
+    text_init(&known, s->arena);
+    for (int i = 0; i < count; i++)
+        text_printf(&known, "%s%s", i ? ", " : "", names[i]);
+    diag_help(s->diag, "there are %s", known.data);
+    return false;
 }
 
 static bool read_optimizer(Sema *s, const Ast *e)
@@ -240,6 +290,14 @@ static const EntryRow rows[] = {
 
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
+static bool is_entry(const char *name)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (!strcmp(name, rows[i].name))
+            return true;
+    return false;
+}
+
 static bool read_entry(Sema *s, const Ast *entry)
 {
     const char *names[ROW_COUNT];
@@ -248,10 +306,12 @@ static bool read_entry(Sema *s, const Ast *entry)
         if (!strcmp(entry->name, names[i]))
             return rows[i].read(s, entry);
     }
-    const char *near = diag_nearest(entry->name, names, ROW_COUNT);
+    const char *near = nearest_name(entry->name, names, ROW_COUNT);
     diag_error(s->diag, entry->name_span, "the train block has no entry `%s`", entry->name);
     if (near)
         diag_help(s->diag, "did you mean `%s`?", near);
+    else if (!strcmp(entry->name, "lr") || !strcmp(entry->name, "learning_rate"))
+        diag_help(s->diag, "the rate is the optimizer's: optimizer adam(lr = 1e-3)");
     return false;
 }
 

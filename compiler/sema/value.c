@@ -71,18 +71,23 @@ bool value_extent(const Value *v, int dimension, int64_t *extent)
     return ix != NULL;
 }
 
-const char *shape_text(Sema *s, const Value *v)
+const char *dimensions_text(Sema *s, const int64_t *shape, int rank)
 {
     Text t;
     text_init(&t, s->arena);
     text_append(&t, "[");
-    for (int i = 0; i < v->rank; i++) {
-        int64_t extent = 0;
-        value_extent(v, i, &extent);
-        text_printf(&t, "%s%lld", i ? ", " : "", (long long)extent);
-    }
+    for (int i = 0; i < rank; i++)
+        text_printf(&t, "%s%lld", i ? ", " : "", (long long)shape[i]);
     text_append(&t, "]");
     return t.data;
+}
+
+const char *shape_text(Sema *s, const Value *v)
+{
+    int64_t *shape = arena_new(s->arena, int64_t, v->rank + 1);
+    for (int i = 0; i < v->rank; i++)
+        value_extent(v, i, &shape[i]);
+    return dimensions_text(s, shape, v->rank);
 }
 
 const char *value_describe(Sema *s, const Value *v)
