@@ -33,6 +33,15 @@ void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
         bind(e, b, list->data[i], to[i]);
 }
 
+/* An index that the contraction has in parts is bound to what its parts are bound to. */
+static void bind_splits(Engine *e, Binding *b)
+{
+    const Contraction *c = &e->l->kernel->contraction;
+    Substitution s = { b->count, b->from, b->to };
+    for (int i = 0; i < c->splits.count; i++)
+        bind(e, b, c->splits.data[i].from, affine_substitute(e->l->pool, c->splits.data[i].to, &s));
+}
+
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
 {
     Substitution s = { b->count, b->from, b->to };
@@ -125,6 +134,7 @@ static double epilogue_cost(Engine *e)
     Binding b = { 0 };
     bind_flat(e, &b, &e->rows, affine_index(l->pool, e->row));
     bind_flat(e, &b, &e->columns, affine_index(l->pool, e->column));
+    bind_splits(e, &b);
     for (int i = 0; i < n->rank; i++)
         at[i] = affine_index(l->pool, n->domain[i]);
     Substitution s = { b.count, b.from, b.to };
@@ -192,7 +202,7 @@ static EpilogueItem make_item(Engine *e, Node *n, const Binding *block, const Ex
     EpilogueItem item = { .node = n, .local = local_new(l, n->type) };
     const Expr *rest = l->kernel->contraction.rest;
     if (n == l->kernel->nodes.data[0])
-        item.value = rest ? expr_mul(l->pool, tile, bind_expr(e, rest, &b)) : tile;
+        item.value = rest ? expr_mul(l->pool, tile, bind_expr(e, rest, block)) : tile;
     else
         item.value = bind_expr(e, l->schedule->bodies[n->id], &b);
     const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
@@ -219,6 +229,7 @@ static void emit_epilogue(Engine *e, LoopList *into, const Affine *begin, int64_
     Binding block = binding_copy(e, &e->outer);
     bind_flat(e, &block, &e->rows, affine_index(p, row));
     bind_flat(e, &block, &e->columns, affine_index(p, column));
+    bind_splits(e, &block);
     const Affine *in_tile = affine_scale(p, affine_sub(p, affine_index(p, row), begin), e->nc);
     in_tile = affine_add(p, in_tile, affine_sub(p, affine_index(p, column), e->column_begin));
     const Expr *tile = expr_load(p, l->real, e->c, in_tile, NULL, 0);

@@ -105,7 +105,8 @@ typedef struct Split {
     Node *node;
     Product product;
     Index *indices[MOST_INDICES]; /* the domain, then the bound ones */
-    int count;
+    int count, free_count;
+    VEC(IndexSplit) splits;
     uint64_t bound; /* those that are bound */
 } Split;
 
@@ -271,7 +272,7 @@ static bool sort_indices(const Split *s, const Sides *t, Contraction *c)
 /* The side with the innermost free index is the columns: its stores are contiguous. */
 static void orient(const Split *s, Contraction *c)
 {
-    const Index *last = s->node->domain[s->node->rank - 1];
+    const Index *last = s->indices[s->free_count - 1];
     for (int i = 0; i < c->rows.count; i++)
         if (c->rows.data[i] == last) {
             Contraction was = *c;
@@ -281,17 +282,83 @@ static void orient(const Split *s, Contraction *c)
         }
 }
 
-static bool list_indices(Split *s)
+/* ---- indices taken apart --------------------------------------------------------------------------- */
+
+/* Does the body use the index only whole, or by one divisor of its extent? */
+typedef struct Divided {
+    Index *index;
+    int64_t divisor; /* 0: none met */
+    bool possible;
+} Divided;
+
+static void check_divided(Divided *d, const Affine *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        const Term *t = &a->terms[i];
+        if (t->kind == TERM_INDEX || !affine_uses(t->inner, d->index))
+            continue;
+        if (affine_is_index(t->inner) != d->index || (d->divisor && d->divisor != t->divisor)) {
+            d->possible = false;
+            return;
+        }
+        d->divisor = t->divisor;
+    }
+}
+
+static void visit_divided(void *context, const Expr *e)
+{
+    if (e->affine)
+        check_divided(context, e->affine);
+    for (int i = 0; e->kind == EXPR_ACCESS && i < e->count; i++)
+        if (e->subscripts[i].affine)
+            check_divided(context, e->subscripts[i].affine);
+}
+
+static void add_whole(Split *s, Index *ix, bool bound)
+{
+    if (bound)
+        s->bound |= (uint64_t)1 << s->count;
+    s->indices[s->count++] = ix;
+}
+
+/* The index, or its quotient and remainder in its place. */
+static void add_index_parts(Split *s, Index *ix, const Expr *body, bool bound)
+{
+    Divided d = { ix, 0, ix->per_example == 0 };
+    expr_visit(s->pool, body, visit_divided, &d);
+    if (!d.possible || !d.divisor || ix->extent % d.divisor) {
+        add_whole(s, ix, bound);
+        return;
+    }
+    Index *high = index_new(s->pool, ix->name, ix->extent / d.divisor, 0, ix->span);
+    Index *low = index_new(s->pool, ix->name, d.divisor, 0, ix->span);
+    const Affine *whole = affine_scale(s->pool, affine_index(s->pool, high), d.divisor);
+    IndexSplit split = { ix, affine_add(s->pool, whole, affine_index(s->pool, low)) };
+    vec_push(expr_pool_arena(s->pool), &s->splits, split);
+    add_whole(s, high, bound);
+    add_whole(s, low, bound);
+}
+
+static const Expr *take_apart(const Split *s, const Expr *body)
+{
+    for (int i = 0; i < s->splits.count; i++) {
+        Substitution by = { 1, &s->splits.data[i].from, &s->splits.data[i].to };
+        body = expr_substitute(s->pool, body, &by);
+    }
+    return body;
+}
+
+static bool list_indices(Split *s, const Expr *body)
 {
     Node *n = s->node;
-    if (n->rank + n->bound_count > MOST_INDICES)
+    if (2 * (n->rank + n->bound_count) > MOST_INDICES)
         return false;
     for (int i = 0; i < n->rank; i++)
-        s->indices[s->count++] = n->domain[i];
-    for (int i = 0; i < n->bound_count; i++) {
-        s->bound |= (uint64_t)1 << s->count;
-        s->indices[s->count++] = n->bound[i];
-    }
+        add_index_parts(s, n->domain[i], body, false);
+    s->free_count = s->count;
+    for (int i = 0; i < n->bound_count; i++)
+        add_index_parts(s, n->bound[i], body, true);
+    s->product = product_of(s->pool, take_apart(s, body));
     for (int i = 0; i < s->product.factors.count; i++) {
         Factor *f = &s->product.factors.data[i];
         for (int j = 0; j < s->count; j++)
@@ -310,11 +377,13 @@ bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
         depth *= (double)n->bound[i]->extent;
     if (node_iterations(n) < SMALL_PROBLEM || depth < NARROW)
         return false;
-    Split s = { .pool = p, .node = n, .product = product_of(p, body) };
+    Split s = { .pool = p, .node = n };
     Sides sides = { 0 };
-    if (!list_indices(&s) || !find_sides(&s, &sides))
+    if (!list_indices(&s, body) || !find_sides(&s, &sides))
         return false;
     *c = (Contraction){ 0 };
+    for (int i = 0; i < s.splits.count; i++)
+        vec_push(expr_pool_arena(p), &c->splits, s.splits.data[i]);
     if (!build_operands(&s, &sides, c) || !sort_indices(&s, &sides, c))
         return false;
     orient(&s, c);

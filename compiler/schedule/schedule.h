@@ -27,12 +27,19 @@ typedef struct Place {
     int first, last; /* WORKSPACE: the kernels between which it lives */
 } Place;
 
+/* An index taken apart because the sum uses its quotient and its remainder: heads and channels. */
+typedef struct IndexSplit {
+    Index *from;
+    const Affine *to; /* divisor * quotient + remainder, of new indices */
+} IndexSplit;
+
 /* A sum of a product whose indices split into rows, columns and depth. */
 typedef struct Contraction {
     VEC(Index *) groups;  /* in both operands and the result: a batch of products    */
     VEC(Index *) rows;    /* in the left operand and the result                      */
     VEC(Index *) columns; /* in the right operand and the result                     */
     VEC(Index *) depth;   /* in both operands, summed                                */
+    VEC(IndexSplit) splits; /* indices of the node that the lists, operands and rest have in parts */
     const Expr *left, *right; /* the operands, guards and inlined producers included */
     const Expr *rest;         /* factor of the product that goes to the epilogue, or NULL */
 } Contraction;

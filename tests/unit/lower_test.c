@@ -387,6 +387,25 @@ static void large_product(void **unused)
     arena_destroy(b.arena);
 }
 
+/* Attention with heads flattened into channels: y[b, i, o] = sum[j] p[b, o/8, i, j] * v[b, j, o]. */
+static void heads(void **unused)
+{
+    (void)unused;
+    Bench b = bench_create(TYPE_F32, 5);
+    Node *p = input(&b, "p", TYPE_F32, 3, 3, 17, 17), *v = input(&b, "v", TYPE_F32, 2, 17, 24);
+    Index *e = examples(&b), *i = ix(&b, "i", 17), *o = ix(&b, "o", 24), *j = ix(&b, "j", 17);
+    const Expr *weight = at(&b, p, A(&b, e), affine_quotient(b.p, A(&b, o), 8), A(&b, i), A(&b, j));
+    Node *y = FOLD(&b, "y", (e, i, o), &reduce_sum, (j), expr_mul(b.p, weight, at(&b, v, A(&b, e), A(&b, j), A(&b, o))));
+    Index *e2 = examples(&b), *i2 = ix(&b, "i", 17), *o2 = ix(&b, "o", 24);
+    const Expr *sum = at(&b, y, A(&b, e2), A(&b, i2), A(&b, o2));
+    output(&b, MAP(&b, "z", (e2, i2, o2), expr_mul(b.p, sum, sum)));
+    Schedule *s = check(&b);
+    assert_int_equal(s->kernels.count, 1);
+    assert_int_equal(s->kernels.data[0]->kind, KERNEL_CONTRACTION);
+    assert_int_equal(s->kernels.data[0]->contraction.groups.count, 2);
+    arena_destroy(b.arena);
+}
+
 /* y[b, oh, ow, f] = sum[u, v, c] w[f, c, u, v] * (x[b, s*oh+u-1, s*ow+v-1, c] else 0), and its gradients. */
 static void convolve(int batch, int size, int channels, int filters, int stride)
 {
@@ -590,6 +609,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(elementwise),   cmocka_unit_test(broadcast),  cmocka_unit_test(softmax),
         cmocka_unit_test(layer_norm),    cmocka_unit_test(batch_sums), cmocka_unit_test(positions),
         cmocka_unit_test(dense_sizes),   cmocka_unit_test(large_product), cmocka_unit_test(convolutions),
+        cmocka_unit_test(heads),
         cmocka_unit_test(embedding),     cmocka_unit_test(swap),       cmocka_unit_test(reversed_in_place),
         cmocka_unit_test(adam),          cmocka_unit_test(views),      cmocka_unit_test(randomness),
         cmocka_unit_test(pairs),
