@@ -1,5 +1,5 @@
 /* What the parts of printing share: indices (print_index.c), expressions
- * (print_expr.c) and statements (print.c). */
+ * (print_expr.c), statements (print.c) and graphs (listing.c). */
 #ifndef GRADC_IR_PRINT_H
 #define GRADC_IR_PRINT_H
 
@@ -44,5 +44,21 @@ void print_zero(Printer *pr, const Affine *a, const char *op);
 
 void print_expr(Printer *pr, const Expr *e, Level level);
 void print_number(Text *out, double value, DType type);
+
+/* ---- print.c ----------------------------------------------------------------------------------- */
+
+/* The axis of the batch that the language leaves out: the node's first index or, where there is
+ * none, the first that its reduction runs over. */
+const Index *print_implicit_index(const Node *n);
+/* A printer of the statement that computes n. */
+void printer_open(Printer *pr, Text *out, const Node *n);
+/* `i`, or `i: 5` where nothing else tells its range. */
+void print_index(Printer *pr, const Node *n, const Index *ix);
+/* name[i, j: 5] */
+void print_left(Printer *pr, const Node *n, const char *name);
+/* What a reduction runs over is a product that does not begin with a sign. */
+void print_reduced(Printer *pr, const Expr *body);
+/* name[i] = … */
+void print_compute(Text *out, const Node *n, const char *name, const char *assign);
 
 #endif

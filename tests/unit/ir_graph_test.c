@@ -312,13 +312,13 @@ static void a_graph_prints_with_its_places(void **state)
     Text t;
     text_init(&t, f->arena);
     graph_print(&t, f->g, sources);
-    assert_string_equal(t.data, "y[o] = sum[i] dense.weight[o, i] * x[i]"
-                                "                           # digits.nn:2\n"
-                                "total = sum[batch, q] y[q]\n"
-                                "loss main = total\n"
-                                "gradient dense.weight[o, i] = sum[batch] y[o] * x[i]\n"
-                                "output scores = y"
-                                "                                                 # digits.nn:2\n");
+    assert_string_equal(t.data, "  y[o] = sum[i] dense.weight[o, i] * x[i]"
+                                "                             # digits.nn:2\n"
+                                "  total = sum[batch, q] y[q]\n"
+                                "  loss main = total\n"
+                                "  gradient dense.weight[o, i] = sum[batch] y[o] * x[i]\n"
+                                "  output scores = y"
+                                "                                                   # digits.nn:2\n");
     check_grammar(f, t.data);
 }
 
