@@ -15,7 +15,7 @@ typedef struct EmitOptions {
     bool debug;         /* -g */
     const char *prefix; /* of every symbol; NULL: the model's name          */
     bool freestanding;  /* everything but the descriptor's address is local */
-    bool library_math;  /* f64 code may call the C library                  */
+    bool library_math;  /* an f32 model may call the C library in f64, as an f64 model always may */
 } EmitOptions;
 
 /* One scheduled program, ready to emit. */

@@ -416,7 +416,8 @@ static LLVMValueRef call_per_lane(MathBuilder *b, const char *name, MathValue co
     return result;
 }
 
-/* f64 in an object that may not call the C library (the few numbers of finish()): f32's precision. */
+/* f64 in the object of an f32 model, which may not call the C library (the few numbers of finish()):
+ * f32's precision. */
 static LLVMValueRef lower_in_single(MathBuilder *b, const char *name, MathValue const *args, int count)
 {
     EmitUnit *u = UNIT(b);
@@ -436,7 +437,9 @@ static MathValue library(MathBuilder *b, const char *name, MathValue const *args
 {
     if (!b->real64)
         bug("a call of '%s' in f32 code", name);
-    return M(UNIT(b)->options.library_math ? call_per_lane(b, name, args, count) : lower_in_single(b, name, args, count));
+    EmitUnit *u = UNIT(b);
+    bool allowed = u->options.library_math || u->real == TYPE_F64;
+    return M(allowed ? call_per_lane(b, name, args, count) : lower_in_single(b, name, args, count));
 }
 
 /* A branch around code that hardly any input needs. */
