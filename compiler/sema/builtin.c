@@ -372,6 +372,8 @@ static const Builtin rows[] = {
     {"shape", 1, 1, "shape(x)", apply_shape},
     {"rank", 1, 1, "rank(x)", apply_rank},
     {"size", 1, 1, "size(x)", apply_size},
+    {"grad", 2, 2, "grad(y, x)", apply_grad},
+    {"jvp", 3, 3, "jvp(y, x, v)", apply_jvp},
     {"is_integer", 1, 1, "is_integer(x)", apply_is_integer},
 };
 

@@ -198,6 +198,7 @@ Value *value_node(Sema *s, Node *n, Span span);
 Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span);
 const char *value_describe(Sema *s, const Value *v); /* "a tensor [8, 8]", "the number 3" */
 const char *shape_text(Sema *s, const Value *v);
+/* An extent of 0 stands for the batch. */
 const char *dimensions_text(Sema *s, const int64_t *shape, int rank);
 /* A note on where a tensor comes from and what shape it has. */
 void value_note(Sema *s, const Value *v);
@@ -244,6 +245,8 @@ void statement_leave(Sema *s);
 IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span);
 
 /* ---- subscript.c and bounds.c ------------------------------------------------------------------------- */
+/* As many subscripts as dimensions?  Reports otherwise. */
+bool subscripts_fit(Sema *s, const Ast *a, const Value *base);
 Value *eval_subscript(Sema *s, const Ast *a);
 bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension, const Ast *base);
 Interval data_interval(const Expr *e);
@@ -275,6 +278,12 @@ typedef struct Builtin {
     Value *(*apply)(Sema *s, Value **args, const char *const *names, int count, Span span);
 } Builtin;
 const Builtin *builtin_find(const char *name);
+
+/* ---- derive.c -------------------------------------------------------------------------------------------- */
+Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Span span);
+Value *apply_jvp(Sema *s, Value **args, const char *const *names, int count, Span span);
+
+/* ---- builtin.c, the table --------------------------------------------------------------------------------- */
 int builtin_count(void);
 const Builtin *builtin_at(int i);
 
