@@ -1,10 +1,13 @@
 /* Proofs that an affine expression is not negative where certain tests are known to hold.
- * Sound and incomplete: quotients are cleared, then facts are combined to cancel terms. */
+ * Sound and incomplete: facts are combined to cancel terms, with quotients first as they stand, then
+ * cleared, which loses something unless a quotient is alone and has the factor 1 or -1. */
 #include "functions/functions.h"
 #include "ir/pool.h"
 
+#include <stdlib.h>
+
 enum {
-    MAX_FACTS = 48,
+    MAX_FACTS = 64,
     MAX_DEPTH = 3, /* facts used together in one proof */
 };
 static const int64_t too_large = INT64_C(1) << 40;
@@ -64,11 +67,18 @@ static const Affine *clear_quotients(ExprPool *p, const Affine *a, bool goal)
 
 /* ---- what is known ----------------------------------------------------------------------------------- */
 
-static void learn(Known *k, const Affine *a)
+static void learn_as_it_stands(Known *k, const Affine *a)
 {
-    a = clear_quotients(k->pool, a, false);
     if (k->count < MAX_FACTS && affine_interval(a).low < 0)
         k->facts[k->count++] = a;
+}
+
+static void learn(Known *k, const Affine *a)
+{
+    const Affine *cleared = clear_quotients(k->pool, a, false);
+    learn_as_it_stands(k, a);
+    if (cleared != a)
+        learn_as_it_stands(k, cleared);
 }
 
 static void learn_test(Known *k, const Expr *e, bool holds)
@@ -119,7 +129,8 @@ static bool within_reach(const Affine *a)
 
 static bool prove(const Known *k, const Affine *a, int depth);
 
-/* a >= 0 follows from m*a - n*fact >= 0 for positive m, n; they are chosen to cancel a term. */
+/* a >= 0 follows from m*a - n*fact >= 0 for positive m, n, which are chosen to cancel a term; and, as
+ * m*a is a multiple of m, already from m*a + m-1 - n*fact >= 0. */
 static bool prove_by(const Known *k, const Affine *a, const Affine *fact, int depth)
 {
     for (int i = 0; i < fact->count; i++) {
@@ -127,9 +138,9 @@ static bool prove_by(const Known *k, const Affine *a, const Affine *fact, int de
         if (!u || (u->factor < 0) != (t->factor < 0))
             continue;
         int64_t shared = gcd(t->factor, u->factor);
-        int64_t m = t->factor / shared, n = u->factor / shared;
-        const Affine *scaled = affine_scale(k->pool, a, m < 0 ? -m : m);
-        const Affine *rest = affine_add_scaled(k->pool, scaled, fact, n < 0 ? n : -n);
+        int64_t m = llabs(t->factor / shared), n = llabs(u->factor / shared);
+        const Affine *scaled = affine_offset(k->pool, affine_scale(k->pool, a, m), m - 1);
+        const Affine *rest = affine_add_scaled(k->pool, scaled, fact, -n);
         if (within_reach(rest) && prove(k, tighten(k->pool, rest), depth - 1))
             return true;
     }
@@ -146,6 +157,22 @@ static bool prove(const Known *k, const Affine *a, int depth)
     return false;
 }
 
+/* a as a test states it: what is given and what is asked meet in one form. */
+static const Affine *as_stated(ExprPool *p, const Affine *a)
+{
+    algebra_test(p, TEST_NOT_NEGATIVE, &a);
+    return a;
+}
+
+/* Short proofs first. */
+static bool prove_goal(const Known *k, const Affine *goal)
+{
+    for (int depth = 0; depth <= MAX_DEPTH; depth++)
+        if (prove(k, goal, depth))
+            return true;
+    return false;
+}
+
 bool facts_prove_not_negative(ExprPool *p, const Facts *facts, const Affine *a)
 {
     if (affine_interval(a).low >= 0)
@@ -153,11 +180,8 @@ bool facts_prove_not_negative(ExprPool *p, const Facts *facts, const Affine *a)
     Known known = {.pool = p};
     for (; facts; facts = facts->outer)
         learn_condition(&known, facts->test, facts->holds);
-    const Affine *goal = clear_quotients(p, a, true);
-    for (int depth = 0; depth <= MAX_DEPTH; depth++) /* short proofs first */
-        if (prove(&known, goal, depth))
-            return true;
-    return false;
+    const Affine *goal = as_stated(p, a), *cleared = clear_quotients(p, a, true);
+    return prove_goal(&known, goal) || (cleared != goal && prove_goal(&known, cleared));
 }
 
 bool facts_prove_inside(ExprPool *p, const Facts *facts, const Affine *a, int64_t extent)

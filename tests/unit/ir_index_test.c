@@ -300,6 +300,50 @@ static void proofs_are_sound(void **state)
     assert_true(proven > 100);
 }
 
+/* A goal that is given, in itself or by a weaker form of it, is proven whatever stands in it. */
+static void what_is_given_is_proven(void **state)
+{
+    (void)state;
+    int given = 0;
+    for (int trial = 0; trial < 4 * TRIALS; trial++) {
+        World w;
+        world_open(&w, (uint64_t)trial);
+        const Affine *a = build(&w, random_tree(&w, 4));
+        Facts facts = {NULL, expr_test(w.pool, TEST_NOT_NEGATIVE, a), true};
+        if (facts.test->kind == EXPR_TEST) {
+            given++;
+            assert_true(facts_prove_not_negative(w.pool, &facts, a));
+            assert_true(facts_prove_not_negative(w.pool, &facts, affine_offset(w.pool, a, 3)));
+            assert_true(facts_prove_not_negative(w.pool, &facts, affine_scale(w.pool, a, 2)));
+        }
+        world_close(&w);
+    }
+    assert_true(given > 100);
+}
+
+/* f*x + g*y <= c tells the largest x and the largest y, rounded down. */
+static void bounds_are_rounded(void **state)
+{
+    (void)state;
+    enum { MOST = 6 };
+    Arena *arena = arena_create();
+    ExprPool *p = expr_pool_create(arena, TYPE_F32);
+    Index *x = index_new(p, "x", MOST, 0, SPAN_NONE), *y = index_new(p, "y", MOST, 0, SPAN_NONE);
+    for (int f = 1; f < 5; f++)
+        for (int g = 1; g < 5; g++)
+            for (int c = 0; c < 12; c++) {
+                const Affine *sum = affine_add(p, affine_scale(p, affine_index(p, x), -f),
+                                               affine_scale(p, affine_index(p, y), -g));
+                const Expr *test = expr_test(p, TEST_NOT_NEGATIVE, affine_offset(p, sum, c));
+                const Affine *minus_x = affine_scale(p, affine_index(p, x), -1);
+                for (int top = 0; top < MOST; top++) {
+                    bool proven = facts_prove_not_negative(p, &(Facts){NULL, test, true}, affine_offset(p, minus_x, top));
+                    assert_int_equal(proven, top >= c / f || top == MOST - 1);
+                }
+            }
+    arena_destroy(arena);
+}
+
 /* The guards of a strided, padded convolution's input gradient. */
 static void convolution_gradient_is_inside(void **state)
 {
@@ -347,6 +391,8 @@ int main(void)
         cmocka_unit_test(known_forms),
         cmocka_unit_test(tests_keep_their_truth),
         cmocka_unit_test(proofs_are_sound),
+        cmocka_unit_test(what_is_given_is_proven),
+        cmocka_unit_test(bounds_are_rounded),
         cmocka_unit_test(convolution_gradient_is_inside),
         cmocka_unit_test(both_branches_know_the_condition),
     };
