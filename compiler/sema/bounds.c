@@ -82,9 +82,9 @@ static bool too_many_classes(Sema *s, const Ast *item, const Port *port, int64_t
     diag_error(s->diag, item->span, "`%s` runs from 0 to %lld, and what it selects from has %lld entries", port->name,
                (long long)port->classes - 1, (long long)extent);
     diag_note(s->diag, port->span, "`%s` is declared here as %s(%lld)", port->name, type, (long long)port->classes);
-    diag_help(s->diag, "make the %s %lld wide, or declare `%s` as %s(%lld)",
-              port->domain == DOMAIN_CLASS ? "last layer" : "table", (long long)port->classes, port->name, type,
-              (long long)extent);
+    diag_help(s->diag, port->domain == DOMAIN_CLASS ? "make the last layer %lld wide, or declare `%s` as %s(%lld)"
+                                                    : "give the table %lld rows, or declare `%s` as %s(%lld)",
+              (long long)port->classes, port->name, type, (long long)extent);
     return false;
 }
 

@@ -250,10 +250,11 @@ static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span 
         run_body(s, &d->ast->body);
         return value_truth(s, true, span);
     }
+    const int errors = diag_error_count(s->diag);
     run_body(s, &d->ast->body);
     if (s->frame->returned)
         return s->frame->result;
-    if (diag_error_count(s->diag) == 0)
+    if (diag_error_count(s->diag) == errors)
         diag_error(s->diag, span, "`%s` ends without a return", d->name);
     return NULL;
 }

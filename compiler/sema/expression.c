@@ -475,12 +475,23 @@ Value *eval_statement(Sema *s, const Ast *a, const char *name)
     return v;
 }
 
-Value *eval_number(Sema *s, const Ast *a, const char *what)
+/* A dimension, a count, a condition: part of a statement, or one by itself. */
+static Value *eval_constant(Sema *s, const Ast *a)
 {
     const bool outer = s->compile_time;
+    Statement *outer_statement = s->statement;
     s->compile_time = true;
-    Value *v = eval(s, a);
+    if (!outer_statement)
+        statement_enter(s, "constant");
+    Value *v = infer_extents(s, a) ? eval(s, a) : NULL;
+    s->statement = outer_statement;
     s->compile_time = outer;
+    return v;
+}
+
+Value *eval_number(Sema *s, const Ast *a, const char *what)
+{
+    Value *v = eval_constant(s, a);
     if (!v || v->kind == VALUE_NUMBER)
         return v;
     if (v->kind == VALUE_TENSOR)
@@ -505,10 +516,7 @@ bool eval_integer(Sema *s, const Ast *a, const char *what, int64_t *out)
 
 bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out)
 {
-    const bool outer = s->compile_time;
-    s->compile_time = true;
-    Value *v = eval(s, a);
-    s->compile_time = outer;
+    Value *v = eval_constant(s, a);
     if (!v)
         return false;
     if (v->kind == VALUE_TENSOR) {

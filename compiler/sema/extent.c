@@ -72,6 +72,20 @@ static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const In
     return false;
 }
 
+/* A layer of the library that its tensor is too small for. */
+static void nothing_left(Sema *s, const Ast *item, double extent)
+{
+    diag_error(s->diag, item->span, "`%s` would give %g entries along `%s` here", s->frame->decl->name, extent, item->name);
+    for (int i = 0; i < s->frame->bindings.count; i++) {
+        const Value *v = s->frame->bindings.data[i].value;
+        if (!v || v->kind != VALUE_TENSOR)
+            continue;
+        value_note(s, v);
+        diag_help(s->diag, "the window is larger than the tensor it slides over");
+        return;
+    }
+}
+
 bool eval_range(Sema *s, const Ast *item, Index *ix)
 {
     if (item->left->kind == AST_NAME && item->left->name == intern(s->names, "batch")) {
@@ -85,7 +99,10 @@ bool eval_range(Sema *s, const Ast *item, Index *ix)
     ix->extent = (int64_t)v->number;
     if (v->is_integer && v->number >= 1 && v->number <= (double)LARGEST_EXTENT)
         return true;
-    diag_error(s->diag, item->span, "index `%s` cannot run over %g entries", item->name, v->number);
+    if (sources_is_library(s, item->span))
+        nothing_left(s, item, v->number);
+    else
+        diag_error(s->diag, item->span, "index `%s` cannot run over %g entries", item->name, v->number);
     return false;
 }
 
@@ -185,7 +202,7 @@ static bool infer_item(Sema *s, const Ast *item, const Value *base, int dimensio
         return unknown_index(s, item);
     if (!scope)
         return infer_extents(s, item);
-    return !ix || unify_extent(s, scope, base, ix, item); /* too many subscripts: reported when evaluated */
+    return unify_extent(s, scope, base, ix, item);
 }
 
 static bool infer_subscript(Sema *s, const Ast *a)
@@ -203,13 +220,15 @@ static bool infer_subscript(Sema *s, const Ast *a)
     }
     if (m->value->kind != VALUE_TENSOR)
         return infer_list(s, &a->items);
+    if (!subscripts_fit(s, a, m->value))
+        return false;
     bool ok = true;
     const int covers = ellipsis_covers(&a->items, m->value->rank);
     for (int i = 0, dimension = 0; i < a->items.count; i++) {
         const Ast *item = a->items.data[i];
         if (item->kind == AST_ELLIPSIS) {
-            if (covers < 0 || !settle_ellipsis(s, m->value, dimension, covers, item->span))
-                return covers < 0;
+            if (!settle_ellipsis(s, m->value, dimension, covers, item->span))
+                return false;
             dimension += covers;
         } else {
             ok = infer_item(s, item, m->value, dimension++) && ok;

@@ -372,10 +372,11 @@ static Tensor *updated_tensor(Sema *s, const Ast *a)
     Tensor *t = tensor_find(s, name);
     if (t && (f->kind == FRAME_OPTIMIZER || t->role == ROLE_STATE))
         return t;
-    if (t)
+    if (t) {
         diag_error(s->diag, a->name_span, "`%s` is a parameter; only the optimizer updates it", a->name);
-    else
-        diag_error(s->diag, a->name_span, "there is no state named `%s` here", a->name);
+        return NULL;
+    }
+    diag_error(s->diag, a->name_span, "there is no state named `%s` here", a->name);
     diag_help(s->diag, "declare it: state %s[…] = 0", a->name);
     return NULL;
 }

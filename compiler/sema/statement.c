@@ -10,6 +10,7 @@ static bool push_left_index(Sema *s, const Ast *item, int64_t extent)
 {
     if (item->kind != AST_INDEX && item->kind != AST_NAME) {
         diag_error(s->diag, item->span, "the left side names indices: y[i, j] = …");
+        diag_help(s->diag, "a tensor is defined once, for all its elements: y[i: 3] = if i == 0 then 1 else x[i]");
         return false;
     }
     if (index_lookup(s, item->name)) {
@@ -163,9 +164,7 @@ static bool within_budget(Sema *s, const Ast *a)
 static void run_if(Sema *s, const Ast *a)
 {
     bool yes;
-    statement_enter(s, "condition");
     const bool known = eval_truth(s, a->cond, "a statement's condition", &yes);
-    statement_leave(s);
     if (known)
         run_body(s, yes ? &a->body : &a->orelse);
 }
@@ -173,9 +172,7 @@ static void run_if(Sema *s, const Ast *a)
 static void run_repeat(Sema *s, const Ast *a)
 {
     int64_t times;
-    statement_enter(s, "repeat");
     const bool known = eval_integer(s, a->left, "a repeat's count", &times);
-    statement_leave(s);
     for (int64_t i = 0; known && i < times && !s->frame->returned && within_budget(s, a); i++) {
         if (a->name)
             frame_bind(s, s->frame, a->name, value_number(s, (double)i, a->name_span), a->name_span);

@@ -63,18 +63,21 @@ static Index *example_index(Sema *s, const Ast *a)
     return NULL;
 }
 
-static bool wrong_count(Sema *s, const Ast *a, const Value *base, int given, bool ellipsis)
+bool subscripts_fit(Sema *s, const Ast *a, const Value *base)
 {
-    if (ellipsis ? given - 1 <= base->rank : given == base->rank)
-        return false;
-    const int count = given - ellipsis;
+    bool ellipsis = false;
+    for (int i = 0; i < a->items.count; i++)
+        ellipsis = ellipsis || a->items.data[i]->kind == AST_ELLIPSIS;
+    const int count = a->items.count - ellipsis;
+    if (ellipsis ? count <= base->rank : count == base->rank)
+        return true;
     if (base->rank == 0)
         diag_error(s->diag, a->span, "a single number takes no subscripts, here %s %d", count == 1 ? "is" : "are", count);
     else
         diag_error(s->diag, a->span, "%d subscript%s for a tensor of %d dimension%s", count, count == 1 ? "" : "s",
                    base->rank, base->rank == 1 ? "" : "s");
     value_note(s, base);
-    return true;
+    return false;
 }
 
 static bool all_subscripts(Sema *s, const Ast *a, const Value *base, Subscript *subs)
@@ -131,10 +134,8 @@ Value *eval_subscript(Sema *s, const Ast *a)
         value_unexpected(s, base, "a tensor or a list before subscripts");
         return NULL;
     }
-    bool ellipsis = false, data = false;
-    for (int i = 0; i < a->items.count; i++)
-        ellipsis = ellipsis || a->items.data[i]->kind == AST_ELLIPSIS;
-    if (wrong_count(s, a, base, a->items.count, ellipsis))
+    bool data = false;
+    if (!subscripts_fit(s, a, base))
         return NULL;
     Index *example = example_index(s, a);
     Subscript *subs = arena_new(s->arena, Subscript, base->rank + 1);

@@ -89,7 +89,7 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
         return false;
     }
     s->symbols = true;
-    Value *v = eval(s, value);
+    Value *v = eval_statement(s, value, "option");
     s->symbols = false;
     if (!v)
         return false;

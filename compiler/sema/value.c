@@ -77,7 +77,10 @@ const char *dimensions_text(Sema *s, const int64_t *shape, int rank)
     text_init(&t, s->arena);
     text_append(&t, "[");
     for (int i = 0; i < rank; i++)
-        text_printf(&t, "%s%lld", i ? ", " : "", (long long)shape[i]);
+        if (shape[i])
+            text_printf(&t, "%s%lld", i ? ", " : "", (long long)shape[i]);
+        else
+            text_printf(&t, "%sbatch", i ? ", " : "");
     text_append(&t, "]");
     return t.data;
 }
@@ -86,7 +89,8 @@ const char *shape_text(Sema *s, const Value *v)
 {
     int64_t *shape = arena_new(s->arena, int64_t, v->rank + 1);
     for (int i = 0; i < v->rank; i++)
-        value_extent(v, i, &shape[i]);
+        if (!value_dimension(v, i)->per_example)
+            value_extent(v, i, &shape[i]);
     return dimensions_text(s, shape, v->rank);
 }
 
