@@ -691,28 +691,6 @@ static void copy_bound(Solver *s, Graph *g, Index *const *domain, int rank, Pull
 
 /* Only data that every element may read stays outside the guards: `token[b, t] == v` is the form
  * that the scheduler makes a scatter-add of. */
-typedef struct Safety {
-    ExprPool *pool;
-    bool safe;
-} Safety;
-
-static void check_safe(void *context, const Expr *e)
-{
-    Safety *c = context;
-    for (int i = 0; e->kind == EXPR_ACCESS && i < e->count; i++) {
-        const Affine *a = e->subscripts[i].affine;
-        if (a && !facts_prove_inside(c->pool, NULL, a, e->node->domain[i]->extent))
-            c->safe = false;
-    }
-}
-
-static bool reads_inside(ExprPool *p, const Expr *e)
-{
-    Safety c = {p, true};
-    expr_visit(p, e, check_safe, &c);
-    return c.safe;
-}
-
 /* `value` under a condition that may itself be read only under the guards of value. */
 static const Expr *match_inside(ExprPool *p, const Expr *match, const Expr *value)
 {
@@ -727,7 +705,7 @@ static const Expr *guard_value(Solver *s)
     ExprPool *p = s->pool;
     const Expr *e = s->value, *zero = expr_const(p, 0), *all = NULL;
     for (int i = 0; i < s->matches.count; i++)
-        if (!reads_inside(p, s->matches.data[i]))
+        if (!expr_reads_inside(p, NULL, s->matches.data[i]))
             e = match_inside(p, s->matches.data[i], e);
     for (int i = 0; i < s->guards.count; i++)
         all = all ? expr_and(p, all, s->guards.data[i]) : s->guards.data[i];
@@ -735,78 +713,9 @@ static const Expr *guard_value(Solver *s)
         e = expr_select(p, all, e, zero);
     all = NULL;
     for (int i = 0; i < s->matches.count; i++)
-        if (reads_inside(p, s->matches.data[i]))
+        if (expr_reads_inside(p, NULL, s->matches.data[i]))
             all = all ? expr_and(p, all, s->matches.data[i]) : s->matches.data[i];
     return all ? expr_select(p, all, e, zero) : e;
-}
-
-/* ---- what the guards imply but intervals do not show ------------------------------------------------------- */
-
-/* Substitution keeps every subscript inside, yet the proof may have become too long to be found:
- * then the subscript gets a guard of its own. */
-static const Expr *secure(ExprPool *p, const Expr *e, const Facts *facts);
-
-static const Expr *secure_access(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    Subscript *subs = arena_new(expr_pool_arena(p), Subscript, e->count + 1);
-    const Expr *inside = expr_const_typed(p, 1, TYPE_BOOL);
-    for (int i = 0; i < e->count; i++) {
-        int64_t extent = e->node->domain[i]->extent;
-        subs[i] = e->subscripts[i];
-        if (subs[i].data)
-            subs[i].data = secure(p, subs[i].data, facts);
-        else if (!facts_prove_inside(p, facts, subs[i].affine, extent))
-            inside = expr_and(p, inside,
-                              expr_and(p, expr_test(p, TEST_NOT_NEGATIVE, subs[i].affine),
-                                       expr_test(p, TEST_NOT_NEGATIVE,
-                                                 affine_offset(p, affine_scale(p, subs[i].affine, -1), extent - 1))));
-    }
-    return expr_select(p, inside, expr_access(p, e->node, subs), expr_const_typed(p, 0, e->type));
-}
-
-static const Expr *secure_call(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    const Expr *args[3] = {secure(p, e->args[0], facts)};
-    for (int i = 1; i < e->function->arity; i++) {
-        Facts branch = {facts, args[0], i == 1};
-        args[i] = secure(p, e->args[i], e->function == &scalar_select ? &branch : facts);
-    }
-    return expr_call(p, e->function, args);
-}
-
-static const Expr *secure(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    if ((e->kind != EXPR_CALL && e->kind != EXPR_ACCESS) || reads_inside(p, e))
-        return e;
-    return e->kind == EXPR_CALL ? secure_call(p, e, facts) : secure_access(p, e, facts);
-}
-
-static bool access_is_proven(ExprPool *p, const Expr *e, const Facts *facts);
-
-/* Would the verifier accept e here? */
-static bool is_proven(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    if ((e->kind != EXPR_CALL && e->kind != EXPR_ACCESS) || reads_inside(p, e))
-        return true;
-    if (e->kind == EXPR_ACCESS)
-        return access_is_proven(p, e, facts);
-    for (int i = 0; i < e->function->arity; i++) {
-        Facts branch = {facts, e->args[0], i == 1};
-        if (!is_proven(p, e->args[i], i > 0 && e->function == &scalar_select ? &branch : facts))
-            return false;
-    }
-    return true;
-}
-
-static bool access_is_proven(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    for (int i = 0; i < e->count; i++) {
-        const Subscript *sub = &e->subscripts[i];
-        if (sub->data ? !is_proven(p, sub->data, facts)
-                      : !facts_prove_inside(p, facts, sub->affine, e->node->domain[i]->extent))
-            return false;
-    }
-    return true;
 }
 
 static Solver solver_of(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
@@ -825,8 +734,8 @@ Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const
 {
     Solver s = solver_of(g, access, value, user, domain);
     solve(&s, clever_rules);
-    s.value = secure(s.pool, guard_value(&s), NULL);
-    if (!is_proven(s.pool, s.value, NULL)) {
+    s.value = guard_value(&s);
+    if (!expr_reads_inside(s.pool, NULL, s.value)) {
         s = solver_of(g, access, value, user, domain);
         solve(&s, plain_rules);
         s.value = guard_value(&s);

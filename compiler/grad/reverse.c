@@ -300,10 +300,24 @@ static void share_value(Reverse *r, const Node *y, LeafAdjoints *leaves)
     }
 }
 
+/* What the author says, in place of the body. */
+static void stated_adjoints(Reverse *r, const Node *y, const Expr *ct, LeafAdjoints *leaves)
+{
+    for (int i = 0; i < y->stated.count; i++) {
+        const StatedDerivative *s = &y->stated.data[i];
+        const LeafAdjoint leaf = {s->access, expr_mul(r->p, ct, s->value)};
+        if (r->needed[s->access->node->id])
+            vec_push(r->g->arena, leaves, leaf);
+    }
+}
+
 static void pull_back_compute(Reverse *r, const Node *y, const Expr *ct)
 {
     LeafAdjoints leaves = {0};
-    adjoint_of_body(r->p, y->body, cotangent_of_body(r, y, ct), r->needed, &leaves);
+    if (y->stated.count)
+        stated_adjoints(r, y, ct, &leaves);
+    else
+        adjoint_of_body(r->p, y->body, cotangent_of_body(r, y, ct), r->needed, &leaves);
     for (int i = 0; i < leaves.count; i++)
         leaves.data[i].value = reuse_result(r, y, leaves.data[i].value);
     share_value(r, y, &leaves);

@@ -212,6 +212,13 @@ bool facts_prove_not_negative(ExprPool *p, const Facts *facts, const Affine *a);
 /* 0 <= a < extent? */
 bool facts_prove_inside(ExprPool *p, const Facts *facts, const Affine *a, int64_t extent);
 
+/* ---- bounds.c: subscripts inside their dimensions ----------------------------------------------------- */
+
+/* Do the facts, and the conditions within e, keep all affine subscripts of e inside? */
+bool expr_reads_inside(ExprPool *p, const Facts *facts, const Expr *e);
+/* The first access of which that is not proven, and which subscript; NULL where all are. */
+const Expr *expr_outside(ExprPool *p, const Facts *facts, const Expr *e, int *subscript);
+
 /* ---- graph.c: nodes --------------------------------------------------------------------------------- */
 
 /* A tensor that lives in the instance from step to step (see gradc_role). */
@@ -255,6 +262,12 @@ typedef enum {
     NODE_VIEW,     /* another node's elements in the same order, other shape */
 } NodeKind;
 
+/* A derivative of one's own: by `access`, whatever the body says. */
+typedef struct StatedDerivative {
+    const Expr *access; /* over the node's domain, as `value` */
+    const Expr *value;
+} StatedDerivative;
+
 struct Node {
     NodeKind kind;
     int id;           /* position in graph->nodes, a topological order */
@@ -270,6 +283,7 @@ struct Node {
     int bound_count;
     Index **bound;
     const Expr *body;
+    VEC(StatedDerivative) stated; /* when not empty, in place of the body's derivatives */
     /* others */
     Tensor *tensor;
     Port *port;

@@ -10,7 +10,6 @@ typedef struct Verifier {
     const char *fault; /* the first one found, or NULL */
     const Node **owner; /* per index id */
     const char **names; /* sorted */
-    unsigned char *proof; /* per expression id */
 } Verifier;
 
 static void __attribute__((format(printf, 2, 3))) fail(Verifier *v, const char *format, ...)
@@ -146,99 +145,15 @@ static void check_reduction(Verifier *v)
 
 /* ---- every affine subscript inside its dimension ----------------------------------------------------------- */
 
-/* Over the batch, the bound must hold for few examples as well as for the most: for one, too. */
-static bool inside_for_one_example(Verifier *v, const Affine *a, const Index *dimension)
-{
-    const Node *n = v->node;
-    ExprPool *p = v->graph->pool;
-    int count = 0, most = n->rank + n->bound_count;
-    Index *from[most + 1];
-    const Affine *to[most + 1];
-    for (int i = 0; i < most; i++) {
-        Index *ix = i < n->rank ? n->domain[i] : n->bound[i - n->rank];
-        if (!ix->per_example || !affine_uses(a, ix))
-            continue;
-        from[count] = ix;
-        to[count++] = affine_index(p, index_new(p, ix->name, ix->per_example, 0, ix->span));
-    }
-    const Affine *one = affine_substitute(p, a, &(Substitution){count, from, to});
-    return facts_prove_inside(p, NULL, one, dimension->per_example);
-}
-
-static bool subscript_inside(Verifier *v, const Facts *facts, const Affine *a, const Index *dimension)
-{
-    const Index *ix = affine_is_index(a);
-    if (ix && ix->per_example == dimension->per_example && ix->extent <= dimension->extent)
-        return true;
-    return facts_prove_inside(v->graph->pool, facts, a, dimension->extent) &&
-           (!dimension->per_example || inside_for_one_example(v, a, dimension));
-}
-
-/* The first subscript that is not proven inside, or -1. */
-static int outside(Verifier *v, const Facts *facts, const Expr *access)
-{
-    for (int i = 0; i < access->count; i++) {
-        const Affine *a = access->subscripts[i].affine;
-        if (a && !subscript_inside(v, facts, a, access->node->domain[i]))
-            return i;
-    }
-    return -1;
-}
-
-enum { PROOF_UNKNOWN, PROOF_DONE, PROOF_NEEDS_FACTS };
-
-/* Marks which subexpressions hold an access that only its guards keep inside. */
-static void mark_proof(void *context, const Expr *e)
-{
-    Verifier *v = context;
-    bool needs = e->kind == EXPR_ACCESS && outside(v, NULL, e) >= 0;
-    for (int i = 0; i < 3 && e->args[i]; i++)
-        needs = needs || v->proof[e->args[i]->id] == PROOF_NEEDS_FACTS;
-    for (int i = 0; i < e->count && e->subscripts; i++)
-        needs = needs || (e->subscripts[i].data && v->proof[e->subscripts[i].data->id] == PROOF_NEEDS_FACTS);
-    v->proof[e->id] = needs ? PROOF_NEEDS_FACTS : PROOF_DONE;
-}
-
-static void prove(Verifier *v, const Facts *facts, const Expr *e);
-
-static void prove_access(Verifier *v, const Facts *facts, const Expr *e)
-{
-    int i = outside(v, facts, e);
-    if (i >= 0)
-        fail(v, "subscript %d of %s, %s, may leave 0 … %lld", i + 1, e->node->name,
-             affine_text(v, e->subscripts[i].affine), (long long)e->node->domain[i]->extent - 1);
-    for (i = 0; i < e->count; i++)
-        if (e->subscripts[i].data)
-            prove(v, facts, e->subscripts[i].data);
-}
-
-static void prove(Verifier *v, const Facts *facts, const Expr *e)
-{
-    if (v->fault || v->proof[e->id] != PROOF_NEEDS_FACTS)
-        return;
-    if (e->kind == EXPR_ACCESS) {
-        prove_access(v, facts, e);
-        return;
-    }
-    bool selects = e->function == &scalar_select;
-    prove(v, facts, e->args[0]);
-    for (int i = 1; i < e->function->arity; i++) {
-        Facts branch = {facts, e->args[0], i == 1};
-        prove(v, selects ? &branch : facts, e->args[i]);
-    }
-}
-
 static void check_bounds(Verifier *v)
 {
+    int i;
     if (v->node->kind != NODE_COMPUTE || v->fault)
         return;
-    int known = v->graph->pool->exprs.count; /* proofs make no expressions */
-    v->proof = calloc((size_t)known + 1, 1);
-    if (!v->proof)
-        die("out of memory");
-    expr_visit(v->graph->pool, v->node->body, mark_proof, v);
-    prove(v, NULL, v->node->body);
-    free(v->proof);
+    const Expr *e = expr_outside(v->graph->pool, NULL, v->node->body, &i);
+    if (e)
+        fail(v, "subscript %d of %s, %s, may leave 0 … %lld", i + 1, e->node->name,
+             affine_text(v, e->subscripts[i].affine), (long long)e->node->domain[i]->extent - 1);
 }
 
 /* ---- nodes without a body ------------------------------------------------------------------------------------ */

@@ -109,53 +109,6 @@ const Expr *opt_guard_inside(ExprPool *p, const Affine *a, int64_t extent, const
     return guard_not_negative(p, a, e);
 }
 
-typedef struct Safety {
-    ExprPool *pool;
-    bool safe;
-} Safety;
-
-static void check_safe(void *context, const Expr *e)
-{
-    Safety *c = context;
-    for (int i = 0; e->kind == EXPR_ACCESS && i < e->count; i++) {
-        const Affine *a = e->subscripts[i].affine;
-        if (a && !facts_prove_inside(c->pool, NULL, a, e->node->domain[i]->extent))
-            c->safe = false;
-    }
-}
-
-bool opt_reads_inside(ExprPool *p, const Expr *e)
-{
-    Safety c = {p, true};
-    expr_visit(p, e, check_safe, &c);
-    return c.safe;
-}
-
-static bool access_is_proven(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    for (int i = 0; i < e->count; i++) {
-        const Subscript *sub = &e->subscripts[i];
-        if (sub->data ? !opt_is_proven(p, sub->data, facts)
-                      : !facts_prove_inside(p, facts, sub->affine, e->node->domain[i]->extent))
-            return false;
-    }
-    return true;
-}
-
-bool opt_is_proven(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    if ((e->kind != EXPR_CALL && e->kind != EXPR_ACCESS) || opt_reads_inside(p, e))
-        return true;
-    if (e->kind == EXPR_ACCESS)
-        return access_is_proven(p, e, facts);
-    for (int i = 0; i < e->function->arity; i++) {
-        Facts branch = {facts, e->args[0], i == 1};
-        if (!opt_is_proven(p, e->args[i], i > 0 && e->function == &scalar_select ? &branch : facts))
-            return false;
-    }
-    return true;
-}
-
 bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
 {
     for (int i = 0; i < count; i++)

@@ -82,10 +82,6 @@ void opt_conjuncts(ExprPool *p, const Expr *c, Conjuncts *out);
 int opt_decide(ExprPool *p, const Facts *facts, const Expr *c);
 /* if 0 <= a < extent then e else 0, without what is provable */
 const Expr *opt_guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e);
-/* May e be evaluated anywhere: are all its subscripts inside without any guard? */
-bool opt_reads_inside(ExprPool *p, const Expr *e);
-/* Would the verifier accept the subscripts of e where the facts hold? */
-bool opt_is_proven(ExprPool *p, const Expr *e, const Facts *facts);
 /* Does e use one of these indices? */
 bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
 /* Constants and scalars only: the same for every element? */

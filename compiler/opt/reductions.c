@@ -251,7 +251,7 @@ static Split split(ExprPool *p, const Node *n, const Expr *e)
     if (opt_is_guarded(e)) {
         Split a = split(p, n, e->args[1]);
         const Expr *varying = a.varying ? a.varying : expr_const(p, 1);
-        if (a.fixed && opt_reads_inside(p, a.fixed))
+        if (a.fixed && expr_reads_inside(p, NULL, a.fixed))
             return (Split){a.fixed, expr_select(p, e->args[0], varying, e->args[2])};
     }
     return (Split){.varying = e};

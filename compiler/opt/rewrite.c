@@ -144,7 +144,7 @@ static const Expr *simplify(Rewriter *w, const Expr *e)
  * then it stays. */
 static bool keep_if_proven(Rewriter *w, Node *n, const Node *before)
 {
-    if (n->body == before->body || opt_is_proven(w->p, n->body, NULL))
+    if (n->body == before->body || expr_reads_inside(w->p, NULL, n->body))
         return true;
     *n = *before;
     return false;
