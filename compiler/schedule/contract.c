@@ -147,8 +147,9 @@ static Sides try_sides(const Split *s, unsigned on_left)
     uint64_t free = ((uint64_t)1 << s->count) - 1;
     free &= ~s->bound;
     uint64_t uncovered = free & ~(t.left | t.right);
-    if (uncovered)
+    if (extent_of(s, uncovered) > 1)
         return t;
+    t.right |= uncovered; /* of one value only */
     double groups = extent_of(s, free & t.left & t.right);
     double rows = extent_of(s, free & t.left & ~t.right), columns = extent_of(s, free & t.right & ~t.left);
     t.valid = rows >= NARROW && columns >= NARROW;
@@ -187,7 +188,7 @@ static bool is_subset(uint64_t a, uint64_t b)
     return (a & ~b) == 0;
 }
 
-/* Guards go to every side that knows their indices; those that no side knows to the epilogue. */
+/* Guards go to every side that has their free indices; those that no side has, to the epilogue. */
 static bool build_operands(const Split *s, const Sides *t, Contraction *c)
 {
     ExprPool *p = s->pool;
@@ -209,11 +210,12 @@ static bool build_operands(const Split *s, const Sides *t, Contraction *c)
         if (!f->guard)
             continue;
         bool placed = false;
-        if (is_subset(f->uses, t->left)) {
+        uint64_t needed = f->uses & ~s->bound; /* either side may use all of the depth */
+        if (is_subset(needed, t->left)) {
             left_guard = left_guard ? expr_and(p, left_guard, f->value) : f->value;
             placed = true;
         }
-        if (is_subset(f->uses, t->right)) {
+        if (is_subset(needed, t->right)) {
             right_guard = right_guard ? expr_and(p, right_guard, f->value) : f->value;
             placed = true;
         }
