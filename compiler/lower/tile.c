@@ -85,11 +85,23 @@ static void choose_tile(Engine *e)
     e->nr = vectors * e->lanes;
 }
 
-enum { MOST_DEPTH = 384, MOST_COLUMNS = 256, MOST_ROWS = 512 };
+enum { MOST_DEPTH = 384, MOST_COLUMNS = 256, MOST_ROWS = 512, LEAST_CACHE = 32768 };
 
+static int64_t at_most(int64_t value, int64_t most)
+{
+    return value < most ? value : most;
+}
+
+static int64_t cache_bytes(int bytes)
+{
+    return bytes > LEAST_CACHE ? bytes : LEAST_CACHE;
+}
+
+/* A panel of rows fills half of the first cache. */
 static void choose_depth(Engine *e)
 {
-    int64_t scale = e->l->real == TYPE_F64 ? 2 : 1, most = MOST_DEPTH / scale;
+    int64_t size = dtype_size(e->l->real), scale = size / 4;
+    int64_t most = at_most(MOST_DEPTH / scale, cache_bytes(e->l->lanes->l1_bytes) / 2 / (e->mr * size));
     int at = e->depth.count - 1;
     int64_t suffix = 1;
     while (at > 0 && suffix * e->depth.data[at]->extent <= most)
@@ -106,13 +118,20 @@ static void choose_depth(Engine *e)
     e->single = at == 0 && chunk == extent;
 }
 
+/* The panels of columns fill half of the second cache, and so does the block where it is kept. */
 static void choose_block(Engine *e)
 {
-    int64_t rows = e->row->extent, columns = e->column->extent;
-    int64_t nc = round_up(columns < MOST_COLUMNS ? columns : MOST_COLUMNS, e->nr);
+    int64_t rows = e->row->extent, columns = e->column->extent, half = cache_bytes(e->l->lanes->l2_bytes) / 2;
+    int64_t size = dtype_size(e->l->real), fits = half / (e->chunk * e->suffix * size);
+    int64_t widest = at_most(MOST_COLUMNS, fits / e->nr * e->nr);
+    if (widest < e->nr)
+        widest = e->nr;
+    int64_t nc = round_up(at_most(columns, widest), e->nr);
     if (columns > nc)
         nc = round_up(divide_up(columns, divide_up(columns, nc)), e->nr);
-    int64_t most = MOST_ROWS;
+    int64_t most = e->single ? MOST_ROWS : at_most(MOST_ROWS, half / (nc * size));
+    if (most < e->mr)
+        most = e->mr;
     int64_t mc = round_up(divide_up(rows, divide_up(rows, most)), e->mr);
     e->nc = nc;
     e->mc = mc;
