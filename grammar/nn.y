@@ -41,6 +41,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token INITIALIZER "`initializer`" TRAIN "`train`" IMPORT "`import`" EDITION "`gradc`"
 %token PARAM "`param`" STATE "`state`" INPUT "`input`" TARGET "`target`" LOSS "`loss`" METRIC "`metric`"
 %token OUTPUT "`output`" GRADIENT "`gradient`" FREEZE "`freeze`" INIT "`init`" REPEAT "`repeat`"
+%token DERIVATIVE "`derivative`"
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
 %token TRUTH "`true`" FALSITY "`false`" AS "`as`" FROM "`from`"
 %token PIPE "`|>`" ARROW "`<-`" LESS_EQUAL "`<=`" GREATER_EQUAL "`>=`" EQUAL "`==`" NOT_EQUAL "`!=`"
@@ -54,6 +55,8 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %type <node> expr pipe_target condition disjunction conjunction negation comparison total term reduction
 %type <node> product unary power exponent postfix primary argument item entry_item qualified
 %type <list> declarations declaration_list parameters parameter_list block statements statement_list else_part
+%type <node> derivative
+%type <list> derivatives
 %type <list> entries entry_lines
 %type <list> entry_items arguments argument_list items item_list list_items list_item_list dimensions
 
@@ -82,12 +85,23 @@ declaration
     | MODEL NAME block              { $$ = ast_declaration(p, AST_MODEL, @$, @2, $2, NO_LIST, $3); }
     | LAYER NAME parameters block   { $$ = ast_declaration(p, AST_LAYER, @$, @2, $2, $3, $4); }
     | FN NAME parameters block      { $$ = ast_declaration(p, AST_FN, @$, @2, $2, $3, $4); }
+    | FN NAME parameters block DERIVATIVE '{' derivatives '}'
+                                    { $$ = ast_function(p, @$, @2, $2, $3, $4, $7); }
     | OPTIMIZER NAME parameters block { $$ = ast_declaration(p, AST_OPTIMIZER, @$, @2, $2, $3, $4); }
     | SCHEDULE NAME parameters block { $$ = ast_declaration(p, AST_SCHEDULE, @$, @2, $2, $3, $4); }
     | INITIALIZER NAME parameters block { $$ = ast_declaration(p, AST_INITIALIZER, @$, @2, $2, $3, $4); }
     | TRAIN '{' entries '}'         { $$ = ast_declaration(p, AST_TRAIN, @$, @1, NO_WORD, NO_LIST, $3); }
     | TRAIN NAME '{' entries '}'    { $$ = ast_declaration(p, AST_TRAIN, @$, @2, $2, NO_LIST, $4); }
     | error RESUME                  { $$ = NULL; yyerrok; }
+    ;
+
+derivatives
+    : derivative                    { $$ = list_of(p, $1); }
+    | derivatives derivative        { $$ = list_add(p, $1, $2); }
+    ;
+
+derivative
+    : NAME ':' expr                 { $$ = ast_argument(p, @$, @1, $1, $3); }
     ;
 
 parameters

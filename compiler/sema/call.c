@@ -253,7 +253,7 @@ static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span 
     const int errors = diag_error_count(s->diag);
     run_body(s, &d->ast->body);
     if (s->frame->returned)
-        return s->frame->result;
+        return state_derivatives(s, d->ast, s->frame->result);
     if (diag_error_count(s->diag) == errors)
         diag_error(s->diag, span, "`%s` ends without a return", d->name);
     return NULL;

@@ -60,3 +60,86 @@ Value *apply_jvp(Sema *s, Value **args, const char *const *names, int count, Spa
     Node *sum = make_node(s, "jvp", product->expr, NULL, 0, &reduce_sum, product->dims, product->rank, span);
     return value_node(s, sum, span);
 }
+
+/* ---- a derivative of one's own ------------------------------------------------------------------------- */
+
+/* A tensor parameter of the result's shape, or a number, as it is at one element of the result. */
+static const Expr *at_element(Sema *s, const Ast *param, Value *v, const Node *y)
+{
+    ExprPool *p = s->program->pool;
+    const int batched = node_is_batched(y);
+    Node *n = value_to_node(s, v, param->name);
+    bool same = n && v->rank == y->rank - batched;
+    for (int i = 0; same && i < v->rank; i++)
+        same = value_dimension(v, i)->extent == y->domain[batched + i]->extent;
+    if (!same && n && v->rank) {
+        diag_error(s->diag, v->span, "a stated derivative works element by element, and `%s` is %s", param->name,
+                   value_describe(s, v));
+        return NULL;
+    }
+    const Expr *e = n ? access_node(s, n, y->domain + batched, v->rank) : NULL;
+    if (!e || !batched)
+        return e;
+    const Affine *example = affine_index(p, y->domain[0]);
+    return expr_substitute(p, e, &(Substitution){1, &s->batch, &example});
+}
+
+/* The author's expression, in which each parameter stands for its element. */
+static bool state_derivative(Sema *s, const Ast *a, Frame *elements, const Frame *call, Node *y)
+{
+    Value *by = frame_lookup(elements, a->name);
+    if (!by) {
+        diag_error(s->diag, a->name_span, "`%s` has no parameter `%s`", call->decl->name, a->name);
+        return false;
+    }
+    Value *v = eval_statement(s, a->left, "derivative");
+    const Expr *e = v ? value_to_scalar(s, v, "a derivative") : NULL;
+    bool ok = true;
+    if (!e || !(e = coerce(s, e, s->program->real, a->span, &ok)) || !ok)
+        return false;
+    const StatedDerivative stated = {by->expr, e};
+    if (by->kind == VALUE_TENSOR && by->expr->kind == EXPR_ACCESS)
+        vec_push(s->arena, &y->stated, stated);
+    return true;
+}
+
+/* A node of its own, though it be a copy: the derivatives are its. */
+static Node *result_node(Sema *s, const Ast *decl, Value *result)
+{
+    const Expr *e;
+    Index **dims;
+    int rank;
+    if (!value_is_closed(s, result)) {
+        diag_error(s->diag, decl->name_span, "`%s` states its derivative, and is called on single elements here",
+                   decl->name);
+        diag_help(s->diag, "call it on whole tensors");
+        return NULL;
+    }
+    return value_to_expr(s, result, &e, &dims, &rank)
+               ? make_node(s, decl->name, e, dims, rank, NULL, NULL, 0, decl->span)
+               : NULL;
+}
+
+Value *state_derivatives(Sema *s, const Ast *decl, Value *result)
+{
+    if (decl->kind != AST_FN || decl->orelse.count == 0)
+        return result;
+    Node *y = result_node(s, decl, result);
+    if (!y)
+        return NULL;
+    const Frame *call = s->frame;
+    Frame *elements = frame_enter(s, FRAME_FN, decl, call->library, call->path);
+    bool ok = true;
+    for (int i = 0; ok && i < decl->items.count; i++) {
+        const Ast *param = decl->items.data[i];
+        Value *v = frame_lookup(s->frame->caller, param->name);
+        const Expr *e = v->kind == VALUE_TENSOR ? at_element(s, param, v, y) : NULL;
+        ok = v->kind != VALUE_TENSOR || e;
+        if (ok)
+            frame_bind(s, elements, param->name, e ? value_expr(s, e, NULL, 0, v->span) : v, param->span);
+    }
+    for (int i = 0; ok && i < decl->orelse.count; i++)
+        ok = state_derivative(s, decl->orelse.data[i], elements, call, y);
+    frame_leave(s);
+    return ok ? value_node(s, y, result->span) : NULL;
+}

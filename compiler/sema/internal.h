@@ -281,6 +281,8 @@ const Builtin *builtin_find(const char *name);
 
 /* ---- derive.c -------------------------------------------------------------------------------------------- */
 Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Span span);
+/* The result of a fn with the derivatives that it states of it; NULL after an error. */
+Value *state_derivatives(Sema *s, const Ast *decl, Value *result);
 Value *apply_jvp(Sema *s, Value **args, const char *const *names, int count, Span span);
 
 /* ---- builtin.c, the table --------------------------------------------------------------------------------- */

@@ -109,9 +109,12 @@ Node *define_tensor(Sema *s, const Ast *a, const char *name, const int64_t *shap
     return n;
 }
 
+/* The model's own names stay free for the model. */
 static const char *node_name(Sema *s, const char *name)
 {
     const char *path = s->frame->path;
+    if (!*path && s->frame->kind == FRAME_FN)
+        path = s->frame->decl->name;
     return *path ? arena_format(s->arena, "%s_%s", path, name) : name;
 }
 

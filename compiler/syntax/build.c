@@ -427,6 +427,17 @@ Ast *ast_declaration(Parser *p, AstKind kind, Span span, Span name_span, Word na
     return finish(p, n);
 }
 
+Ast *ast_function(Parser *p, Span span, Span name_span, Word name, AstList parameters, AstList body,
+                  AstList derivatives)
+{
+    Ast *n = start(p, AST_FN, span, name_span, name.text);
+    n->items = parameters;
+    n->body = body;
+    n->orelse = derivatives;
+    n->doc = doc_above(p, span.begin);
+    return finish(p, n);
+}
+
 Ast *ast_entry(Parser *p, Span span, Span name_span, Word name, AstList items)
 {
     return statement(p, AST_ENTRY, span, name_span, name, items, NULL);

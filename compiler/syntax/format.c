@@ -394,6 +394,16 @@ static void write_parameters(Formatter *f, const Ast *n)
     text_append(f->w.out, ")");
 }
 
+/* derivative { x: 1 } */
+static void write_derivatives(Formatter *f, const Ast *n)
+{
+    for (int i = 0; i < n->orelse.count; i++) {
+        text_printf(f->w.out, "%s%s: ", i ? "  " : " derivative { ", n->orelse.data[i]->name);
+        write_expr(&f->w, n->orelse.data[i]->left, BIND_PIPE);
+    }
+    text_append(f->w.out, n->orelse.count ? " }" : "");
+}
+
 static void write_declaration_text(Formatter *f, const Ast *n)
 {
     if (n->kind == AST_IMPORT) {
@@ -407,6 +417,7 @@ static void write_declaration_text(Formatter *f, const Ast *n)
             write_parameters(f, n);
         text_append(f->w.out, " ");
         write_block(f, find_block(f, n->span.begin, &n->body), &n->body);
+        write_derivatives(f, n);
     }
 }
 

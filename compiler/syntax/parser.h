@@ -106,6 +106,8 @@ Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path);
 Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, Ast *file);
 
 Ast *ast_parameter(Parser *p, Span span, Span name_span, Word name, AstList pattern, bool brackets, Ast *value);
+Ast *ast_function(Parser *p, Span span, Span name_span, Word name, AstList parameters, AstList body,
+                  AstList derivatives);
 Ast *ast_declaration(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList parameters,
                      AstList body);
 Ast *ast_entry(Parser *p, Span span, Span name_span, Word name, AstList items);

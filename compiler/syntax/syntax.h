@@ -47,7 +47,7 @@ typedef enum {
     AST_PARAMETER, /* of a layer or fn: name[items] or name = left; flag: has brackets */
     AST_MODEL,     /* name { body }                                                */
     AST_LAYER,     /* name(items) { body }                                         */
-    AST_FN,        /* the same                                                     */
+    AST_FN,        /* the same; orelse: AST_ARGUMENT for each stated derivative     */
     AST_OPTIMIZER, /* the same                                                     */
     AST_SCHEDULE,  /* the same                                                     */
     AST_INITIALIZER, /* the same                                                   */
