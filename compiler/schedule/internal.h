@@ -13,6 +13,8 @@ typedef struct NodePlan {
     bool forced;        /* must have memory: a result, viewed, or read at a data subscript     */
     bool late;          /* only updates want it: runs next to them                             */
     int users;          /* nodes that access it, before inlining                               */
+    Node *user;         /* one of them                                                         */
+    bool ends_sum;      /* elementwise, and all that becomes of a reduction                    */
     double evaluations; /* how often its body would run were it inlined                        */
     NodeList reads;     /* the nodes whose memory its body reads (views resolved), each once   */
     NodeList before;    /* further nodes that must be done: readers of what it overwrites, and,

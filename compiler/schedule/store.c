@@ -85,16 +85,33 @@ static double access_evaluations(Planner *p, Node *user, const Expr *access)
     return total;
 }
 
-/* An elementwise node that is all that becomes of a reduction costs nothing behind it. */
-static bool is_epilogue(Planner *p, Node *n, const AccessList *accesses)
+/* Is n an elementwise node that is all that becomes of a reduction, perhaps through others?  It
+ * costs nothing behind the reduction. */
+static bool ends_sum(Planner *p, Node *n)
 {
-    for (int i = 0; i < accesses->count; i++) {
-        Node *from = accesses->data[i]->node;
-        if (from->kind == NODE_COMPUTE && from->reduction && from->rank > 0 && access_is_identity(accesses->data[i], n)
-            && PLAN(p, from)->users == 1 && !PLAN(p, from)->forced)
+    if (n->kind != NODE_COMPUTE || n->reduction || n->rank == 0)
+        return false;
+    AccessList accesses = body_accesses(p->pool, n->body);
+    for (int i = 0; i < accesses.count; i++) {
+        Node *from = accesses.data[i]->node;
+        if (from->kind == NODE_COMPUTE && (from->reduction || PLAN(p, from)->ends_sum) && PLAN(p, from)->users == 1
+            && !PLAN(p, from)->forced && access_is_identity(accesses.data[i], n))
             return true;
     }
     return false;
+}
+
+/* Does the only user go on elementwise from where n is? */
+static bool goes_on(Planner *p, const Node *n)
+{
+    const NodePlan *plan = &p->plans[n->id];
+    if (plan->users != 1 || plan->user->kind != NODE_COMPUTE || plan->user->reduction || plan->user->rank != n->rank)
+        return false;
+    AccessList accesses = body_accesses(p->pool, plan->user->body);
+    for (int i = 0; i < accesses.count; i++)
+        if (accesses.data[i]->node == n && !access_is_identity(accesses.data[i], plan->user))
+            return false;
+    return true;
 }
 
 enum { COST_STORE = 2, COST_EXTRA_LOAD = 2 };
@@ -109,8 +126,8 @@ static bool wants_inlining(Planner *p, Node *n)
     for (int i = 0; i < accesses.count; i++)
         loads += accesses.data[i]->node->rank > 0;
     double elements = (double)node_elements(n);
-    if (loads && is_epilogue(p, n, &accesses))
-        return plan->users == 1 && plan->evaluations <= elements;
+    if (plan->ends_sum)
+        return goes_on(p, n);
     double cost = body_cost(p->pool, n->body);
     double weight = cost + (loads > 1 ? (loads - 1) * COST_EXTRA_LOAD : 0);
     double inlined = plan->evaluations * weight;
@@ -135,9 +152,12 @@ static void decide_inlining(Planner *p)
             if (access_has_data(accesses.data[j]))
                 plan->forced = true;
             plan->users += plan->mark != mark;
+            plan->user = n;
             plan->mark = mark;
         }
     }
+    for (int i = 0; i < g->nodes.count; i++)
+        p->plans[i].ends_sum = ends_sum(p, g->nodes.data[i]);
     for (int i = g->nodes.count - 1; i >= 0; i--) {
         Node *n = g->nodes.data[i];
         if (n->kind != NODE_COMPUTE)
