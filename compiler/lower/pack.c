@@ -99,7 +99,7 @@ static void make_vector(Engine *e, Loop *loop)
 void pack_left(Engine *e, LoopList *into, const Affine *begin)
 {
     ExprPool *p = e->l->pool;
-    Binding b = binding_copy(e, &e->outer);
+    Binding b = e->outer;
     Index *row = index_copy(p, e->row);
     const Affine *place = affine_sub(p, affine_index(p, row), begin), *at, *offset;
     Loop *last = NULL;
@@ -133,7 +133,7 @@ static int64_t piece_width(const Engine *e)
 static void pack_pieces(Engine *e, LoopList *into, int64_t width)
 {
     ExprPool *p = e->l->pool;
-    Binding b = binding_copy(e, &e->outer);
+    Binding b = e->outer;
     Index *q = index_new(p, "piece", e->column->extent / width, 0, e->column->span);
     Index *t = index_new(p, "lane", width, 0, e->column->span);
     const Affine *first = affine_quotient(p, e->column_begin, width), *at;
@@ -143,12 +143,10 @@ static void pack_pieces(Engine *e, LoopList *into, int64_t width)
     into = &loop_for(e->l, into, FOR_VECTOR, t)->body;
     const Affine *lane = affine_index(p, t), *piece = affine_index(p, q);
     bind_flat(e, &b, &e->columns, affine_add(p, affine_scale(p, piece, width), lane));
-    const Affine *local = affine_add(p, affine_scale(p, affine_sub(p, piece, first), width), lane);
     int64_t per_panel = e->nr / width;
     const Affine *local_piece = affine_sub(p, piece, first);
     const Affine *panel = affine_quotient(p, local_piece, per_panel);
     const Affine *within = affine_add(p, affine_scale(p, affine_remainder(p, local_piece, per_panel), width), lane);
-    (void)local;
     const Affine *offset = affine_scale(p, panel, e->chunk * e->suffix * e->nr);
     offset = affine_add(p, offset, affine_add(p, affine_scale(p, at, e->nr), within));
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
@@ -158,7 +156,7 @@ static void pack_pieces(Engine *e, LoopList *into, int64_t width)
 static void pack_transposed(Engine *e, LoopList *into)
 {
     ExprPool *p = e->l->pool;
-    Binding b = binding_copy(e, &e->outer);
+    Binding b = e->outer;
     int at_last = e->depth.count - 1;
     Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
     Index *piece = index_copy(p, e->depth.data[at_last]), *depth = index_copy(p, e->depth.data[at_last]);
@@ -197,7 +195,7 @@ void pack_right(Engine *e, LoopList *into)
         return;
     }
     ExprPool *p = e->l->pool;
-    Binding b = binding_copy(e, &e->outer);
+    Binding b = e->outer;
     Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
     const Affine *begin = affine_index(p, panel), *at;
     Loop *last;

@@ -6,6 +6,7 @@
 
 /* ---- names of indices ------------------------------------------------------------------------------------ */
 
+/* Grows into fresh arrays, so that a copy of the binding stays what it was. */
 void bind(Engine *e, Binding *b, Index *from, const Affine *to)
 {
     Index **grown_from = arena_new(e->l->arena, Index *, b->count + 1);
@@ -17,12 +18,6 @@ void bind(Engine *e, Binding *b, Index *from, const Affine *to)
     grown_from[b->count] = from;
     grown_to[b->count] = to;
     *b = (Binding){ b->count + 1, grown_from, grown_to };
-}
-
-Binding binding_copy(Engine *e, const Binding *b)
-{
-    (void)e;
-    return *b; /* bind never changes what it grew from */
 }
 
 void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
@@ -245,7 +240,7 @@ static void emit_epilogue(Engine *e, LoopList *into, const Affine *begin, int64_
     ExprPool *p = l->pool;
     const Kernel *k = l->kernel;
     Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
-    Binding block = binding_copy(e, &e->outer);
+    Binding block = e->outer;
     bind_flat(e, &block, &e->rows, affine_index(p, row));
     bind_flat(e, &block, &e->columns, affine_index(p, column));
     bind_splits(e, &block);

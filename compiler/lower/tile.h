@@ -31,7 +31,6 @@ typedef struct Engine {
 } Engine;
 
 void bind(Engine *e, Binding *b, Index *from, const Affine *to);
-Binding binding_copy(Engine *e, const Binding *b);
 void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat);
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
 
