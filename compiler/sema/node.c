@@ -9,9 +9,11 @@ Span user_span(const Sema *s, Span span)
     return library && s->call.file >= 0 ? s->call : span;
 }
 
+/* Inputs, parameters and states keep their own names. */
 void node_rename(Sema *s, Node *n, const char *name)
 {
-    graph_rename(s->graph, n, name);
+    if (n->kind == NODE_COMPUTE || n->kind == NODE_VIEW)
+        graph_rename(s->graph, n, name);
 }
 
 typedef struct Draws {
