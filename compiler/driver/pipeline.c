@@ -62,16 +62,16 @@ static bool build_entry(Compilation *c, const EntryPass *e)
     return diag_error_count(c->syntax.diag) == 0;
 }
 
-static bool begin(Compilation *c, DType real)
+static bool begin(Compilation *c, DType real, bool checked)
 {
-    const SemaOptions options = {c->options->model, real};
+    const SemaOptions options = {c->options->model, real, checked};
     c->sema = sema_create(&c->syntax, c->file, &options);
     return c->sema != NULL;
 }
 
 Graph *compile_gradient(Compilation *c, bool differentiate)
 {
-    if (!begin(c, TYPE_F32))
+    if (!begin(c, TYPE_F32, false))
         return NULL;
     sema_print_outputs(c->sema);
     const EntryKind kind = sema_has_entry(c->sema, ENTRY_GRADIENT) ? ENTRY_GRADIENT : ENTRY_PREDICT;
@@ -137,7 +137,7 @@ static Compiled *finish_program(Compilation *c, const bool *built)
 static Compiled *compile_entries(Compilation *c, DType real, bool checked)
 {
     bool built[ENTRY_COUNT] = {false};
-    if (!begin(c, real))
+    if (!begin(c, real, checked))
         return NULL;
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         if (!sema_has_entry(c->sema, entries[i].kind) || (checked && !entries[i].checked))

@@ -172,22 +172,11 @@ static Node *node_of_total(Reverse *r, const Node *n, const Expr *sum)
     return adjoint_node(r->g, n, d_name(r->g, n), n->type, c->axes, n->rank, NULL, NULL, 0, sum);
 }
 
-static bool is_uniform(const Expr *e)
-{
-    if (e->kind == EXPR_CALL) {
-        for (int i = 0; i < e->function->arity; i++)
-            if (!is_uniform(e->args[i]))
-                return false;
-        return true;
-    }
-    return e->kind == EXPR_CONST || e->kind == EXPR_SCALAR;
-}
-
 /* The cotangent of n at its own indices, for use in what n hands on.  A node unless it is uniform. */
 static const Expr *arrived(Reverse *r, const Node *n)
 {
     const Expr *sum = total(r, n, d_name(r->g, n));
-    if (!sum || is_uniform(sum))
+    if (!sum || expr_is_uniform(sum))
         return sum;
     return expr_access_identity(r->p, node_of_total(r, n, sum), n->domain);
 }
@@ -290,7 +279,7 @@ static void share_value(Reverse *r, const Node *y, LeafAdjoints *leaves)
 {
     for (int i = 0; !y->reduction && i < leaves->count; i++) {
         const Expr *value = leaves->data[i].value;
-        if (value->kind != EXPR_CALL || is_uniform(value) || leaves_with(leaves, value) < 2)
+        if (value->kind != EXPR_CALL || expr_is_uniform(value) || leaves_with(leaves, value) < 2)
             continue;
         const char *name = arena_format(r->g->arena, "d_%s_from_%s", leaves->data[i].access->node->name, y->name);
         Node *n = adjoint_node(r->g, y, name, y->type, y->domain, y->rank, NULL, NULL, 0, value);
@@ -333,7 +322,7 @@ static void pull_back_compute(Reverse *r, const Node *y, const Expr *ct)
 static void pull_back_view(Reverse *r, const Node *y, const Expr *ct)
 {
     const Node *x = y->viewed;
-    if (!is_uniform(ct)) {
+    if (!expr_is_uniform(ct)) {
         const char *name = arena_format(r->g->arena, "d_%s_from_%s", x->name, y->name);
         Node *v = graph_view(r->g, name, ct->node, copy_indices(r->g, x->domain, x->rank), x->rank, x->span);
         v->layer = x->layer;
@@ -395,12 +384,13 @@ static const Expr *batch_size(Graph *g)
 }
 
 /* Everything is differentiated as the sum over the examples; a loss of no example counts for each. */
-static Seeds seeds_of_losses(Graph *g)
+static Seeds seeds_of_losses(Graph *g, const char *loss)
 {
     Seeds seeds = {0};
     for (int i = 0; i < g->results.count; i++) {
-        Node *n = g->results.data[i].value;
-        if (g->results.data[i].role == RESULT_LOSS)
+        const Result *result = &g->results.data[i];
+        Node *n = result->value;
+        if (result->role == RESULT_LOSS && (!loss || result->name == loss))
             vec_push(g->arena, &seeds, ((Seed){n, node_is_batched(n) ? expr_const(g->pool, 1) : batch_size(g)}));
     }
     return seeds;
@@ -414,12 +404,12 @@ static bool has_gradient(const Graph *g, const Tensor *t)
     return false;
 }
 
-static Nodes parameters_to_train(Graph *g, const Program *program)
+static Nodes parameters_to_train(Graph *g, const Program *program, const char *loss)
 {
     Nodes wanted = {0};
     for (int i = 0; i < program->tensors.count; i++) {
         Tensor *t = program->tensors.data[i];
-        if (t->role == ROLE_PARAM && !t->frozen && !has_gradient(g, t))
+        if (t->role == ROLE_PARAM && !t->frozen && t->loss == loss && !has_gradient(g, t))
             vec_push(g->arena, &wanted, graph_tensor(g, t));
     }
     return wanted;
@@ -435,10 +425,13 @@ static Node *mean_gradient(Reverse *r, const Node *w)
     return adjoint_node(g, w, d_name(g, w), w->type, cotangent_of(r, w)->axes, w->rank, NULL, NULL, 0, mean);
 }
 
-void grad_run(Graph *g, Program *program, Diag *d)
+/* The parameters that `loss` trains; NULL: those that all losses do. */
+static void add_gradients(Graph *g, Program *program, const char *loss, Diag *d)
 {
-    Nodes wanted = parameters_to_train(g, program);
-    Seeds seeds = seeds_of_losses(g);
+    Nodes wanted = parameters_to_train(g, program, loss);
+    if (wanted.count == 0)
+        return;
+    Seeds seeds = seeds_of_losses(g, loss);
     Reverse *r = run(g, seeds.data, seeds.count, wanted.data, wanted.count);
     for (int i = 0; i < wanted.count; i++) {
         Node *w = wanted.data[i];
@@ -446,4 +439,12 @@ void grad_run(Graph *g, Program *program, Diag *d)
             diag_warning(d, w->tensor->span, "parameter `%s` does not influence the loss", w->tensor->name);
         graph_result(g, RESULT_GRADIENT, w->tensor->name, mean_gradient(r, w), w->tensor, 0);
     }
+}
+
+void grad_run(Graph *g, Program *program, Diag *d)
+{
+    add_gradients(g, program, NULL, d);
+    for (int i = 0, losses = g->results.count; i < losses; i++)
+        if (g->results.data[i].role == RESULT_LOSS)
+            add_gradients(g, program, g->results.data[i].name, d);
 }

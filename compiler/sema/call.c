@@ -183,7 +183,7 @@ static Value *name_hyper(Sema *s, const char *name, const Value *v)
 {
     Value *hyper = arena_new(s->arena, Value, 1);
     *hyper = *v;
-    hyper->hyper = s->frame->kind == FRAME_SCHEDULE && s->hyper_prefix
+    hyper->hyper = s->hyper_prefix
                        ? intern(s->names, arena_format(s->arena, "%s.%s", s->hyper_prefix, name))
                        : name;
     return hyper;

@@ -126,6 +126,15 @@ struct Statement {
     const char *name;   /* for the nodes of inner reductions */
 };
 
+/* Which parameters an optimizer updates, by which loss. */
+typedef struct Group {
+    const Ast *call;          /* the optimizer; NULL: the one without patterns            */
+    const char *loss;         /* NULL: all losses                                         */
+    VEC(const char *) patterns; /* none: whatever no other group takes                    */
+    Span span;
+    int matched;
+} Group;
+
 struct Sema {
     SyntaxContext *syntax;
     Arena *arena;
@@ -135,7 +144,7 @@ struct Sema {
     VEC(Declaration) declarations;
     VEC(const char *) files; /* read so far */
     const Ast *model, *train;
-    const Ast *optimizer; /* the call in the train block, or NULL */
+    VEC(Group) groups;    /* in the order of the train block      */
     double clip_norm;
     Span best_span; /* what the best checkpoint is chosen by */
     Program *program;
@@ -314,6 +323,17 @@ void run_metric(Sema *s, const Ast *a);
 /* ---- train.c -------------------------------------------------------------------------------------------------- */
 bool read_train(Sema *s);
 bool check_best(Sema *s); /* after the evaluate entry */
+
+/* ---- group.c ---------------------------------------------------------------------------------------------------- */
+/* `optimizer sgd(lr = 0.1) over "*.bias"`, `minimize d_loss over disc with adam(lr = 2e-4)` */
+bool read_optimizer(Sema *s, const Ast *entry);
+bool read_minimize(Sema *s, const Ast *entry);
+/* The group that a parameter belongs to: of those with patterns the first that fits. */
+Group *group_of(Sema *s, const Tensor *t);
+const Ast *group_optimizer(Sema *s, const Group *g);
+bool has_optimizer(const Sema *s);
+/* Settles every parameter's loss, and reports patterns that fit nothing. */
+void assign_groups(Sema *s);
 
 /* ---- optimize.c ------------------------------------------------------------------------------------------------ */
 bool add_updates(Sema *s);

@@ -1,6 +1,8 @@
 /* The update: the optimizer's text run once for every trained parameter. */
 #include "sema/internal.h"
 
+#include <string.h>
+
 /* ---- gradients ---------------------------------------------------------------------------------------- */
 
 /* Takes the gradient results out of the graph; what remains is theirs alone. */
@@ -94,18 +96,19 @@ static void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int coun
 
 /* ---- the optimizer's call ---------------------------------------------------------------------------------- */
 
-/* An argument that calls a schedule is one number a step, shared by all parameters. */
+/* An argument that calls a schedule is one number a step, shared by all parameters of the group. */
 static Value *schedule_argument(Sema *s, const char *name, const Ast *a)
 {
     for (int i = 0; i < s->schedules.count; i++)
-        if (s->schedules.data[i].name == name)
+        if (s->schedules.data[i].name == name && s->schedules.data[i].span.begin == a->span.begin)
             return s->schedules.data[i].value;
-    s->hyper_prefix = name;
+    const char *group = s->hyper_prefix;
+    s->hyper_prefix = group ? arena_format(s->arena, "%s.%s", group, name) : name;
     frame_enter(s, FRAME_SCHEDULE, a, false, "");
     Value *v = eval_statement(s, a, name);
     Node *n = v ? value_to_node(s, v, name) : NULL;
     frame_leave(s);
-    s->hyper_prefix = NULL;
+    s->hyper_prefix = group;
     v = n ? value_node(s, n, a->span) : NULL;
     const Binding b = {name, v, a->span};
     vec_push(s->arena, &s->schedules, b);
@@ -118,11 +121,10 @@ static bool calls_schedule(Sema *s, const Ast *a)
     return a->kind == AST_CALL && callee->kind == AST_NAME && sema_declaration(s, callee->name, AST_SCHEDULE);
 }
 
-static bool run_optimizer(Sema *s, const Declaration *d)
+static bool run_optimizer(Sema *s, const Ast *call, const Declaration *d)
 {
     VEC(Value *) args = {0};
     VEC(const char *) names = {0};
-    const Ast *call = s->optimizer;
     for (int i = 0; call->kind == AST_CALL && i < call->items.count; i++) {
         const Ast *item = call->items.data[i];
         const Ast *a = item->kind == AST_ARGUMENT ? item->left : item;
@@ -139,23 +141,50 @@ static bool run_optimizer(Sema *s, const Declaration *d)
     return apply_declaration(s, d, "", args.data, names.data, args.count, call->span) != NULL;
 }
 
-static const Declaration *find_optimizer(Sema *s)
+static const Declaration *find_optimizer(Sema *s, const Ast *call)
 {
-    const Ast *callee = s->optimizer->kind == AST_CALL ? s->optimizer->left : s->optimizer;
+    const Ast *callee = call->kind == AST_CALL ? call->left : call;
     const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
     if (!d)
         sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER, "optimizer");
     return d;
 }
 
+/* disc.lr for `over disc`, bias.lr for `over "*.bias"`; plain lr for the optimizer of all others. */
+static const char *group_prefix(Sema *s, const Group *g)
+{
+    if (g->patterns.count == 0)
+        return NULL;
+    const char *from = g->patterns.data[0];
+    from += strspn(from, "*.");
+    char *prefix = arena_format(s->arena, "%s", from);
+    for (size_t n = strlen(prefix); n && strchr("*.", prefix[n - 1]); n--)
+        prefix[n - 1] = 0;
+    return *prefix ? prefix : NULL;
+}
+
+static bool update_parameter(Sema *s, Tensor *w, Node *gradient)
+{
+    const Group *group = group_of(s, w);
+    const Ast *call = group_optimizer(s, group);
+    const Declaration *d = call ? find_optimizer(s, call) : NULL;
+    if (!call)
+        return true; /* no optimizer takes it: it stays as it is */
+    s->updated = w;
+    s->gradient = gradient;
+    s->hyper_prefix = group_prefix(s, group);
+    const bool done = d && run_optimizer(s, call, d);
+    s->hyper_prefix = NULL;
+    return done;
+}
+
 static bool update_parameters(Sema *s)
 {
-    const Declaration *d = find_optimizer(s);
     const int count = s->program->tensors.count;
     Tensor **weights = arena_new(s->arena, Tensor *, count + 1);
     Node **gradients = arena_new(s->arena, Node *, count + 1);
     int trained = 0;
-    for (int i = 0; d && i < count; i++) {
+    for (int i = 0; i < count; i++) {
         Tensor *t = s->program->tensors.data[i];
         if (t->role != ROLE_PARAM || t->frozen)
             continue;
@@ -165,15 +194,11 @@ static bool update_parameters(Sema *s)
         weights[trained] = t;
         gradients[trained++] = g;
     }
-    if (d)
-        clip_gradients(s, gradients, weights, trained);
-    for (int i = 0; d && i < trained; i++) {
-        s->updated = weights[i];
-        s->gradient = gradients[i];
-        if (!run_optimizer(s, d))
+    clip_gradients(s, gradients, weights, trained);
+    for (int i = 0; i < trained; i++)
+        if (!update_parameter(s, weights[i], gradients[i]))
             return false;
-    }
-    return d != NULL;
+    return true;
 }
 
 /* The losses' mean over the batch, as one number. */

@@ -239,7 +239,10 @@ void run_loss(Sema *s, const Ast *a)
         return;
     }
     Node *n = make_node(s, name, e, NULL, 0, NULL, NULL, 0, a->span);
-    graph_result(s->graph, RESULT_LOSS, n->name, n, NULL, 0);
+    for (int i = 0; i < s->graph->results.count; i++)
+        if (s->graph->results.data[i].role == RESULT_LOSS && s->graph->results.data[i].name == name)
+            name = n->name;
+    graph_result(s->graph, RESULT_LOSS, name, n, NULL, 0);
 }
 
 static void see_access(void *context, const Expr *e)

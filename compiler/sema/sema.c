@@ -202,7 +202,7 @@ bool sema_has_entry(const Sema *s, EntryKind kind)
         return loss;
     case ENTRY_STEP:
     case ENTRY_UPDATE:
-        return loss && s->optimizer;
+        return loss && has_optimizer(s);
     case ENTRY_EVALUATE:
     case ENTRY_FINISH:
         return loss || metric;
@@ -236,8 +236,8 @@ static void check_purpose(Sema *s)
     if (!loss && !body_has(body, AST_METRIC) && !body_has(body, AST_OUTPUT)) {
         diag_error(s->diag, s->model->name_span, "model `%s` states no loss, no metric and no output", s->model->name);
         diag_help(s->diag, "say what it is for: loss mse(y, t), or output y");
-    } else if (!loss && s->optimizer && s->train->name) {
-        diag_error(s->diag, s->optimizer->span, "an optimizer needs a loss, and model `%s` states none", s->model->name);
+    } else if (!loss && s->groups.count && s->train->name) {
+        diag_error(s->diag, s->groups.data[0].span, "an optimizer needs a loss, and model `%s` states none", s->model->name);
         diag_note(s->diag, s->model->name_span, "the model is here");
     }
 }
@@ -402,6 +402,8 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
     s->layers_recorded = s->layers_recorded || s->program->layers.count > layers;
     if (diag_error_count(s->diag) == errors)
         freeze_parameters(s);
+    if (!s->options.whole_loss && diag_error_count(s->diag) == errors && (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
+        assign_groups(s);
     add_state_updates(s);
     return diag_error_count(s->diag) == errors;
 }

@@ -254,14 +254,6 @@ bool check_best(Sema *s)
     return false;
 }
 
-static bool read_optimizer(Sema *s, const Ast *e)
-{
-    if (!expect_items(s, e, 1, 1, "optimizer adam(lr = 1e-3)"))
-        return false;
-    s->optimizer = e->items.data[0];
-    return true;
-}
-
 static bool read_clip_norm(Sema *s, const Ast *e)
 {
     if (!expect_items(s, e, 1, 1, "clip_norm 1.0"))
@@ -280,6 +272,7 @@ static const EntryRow rows[] = {
     {"epochs", "epochs 30", read_epochs},
     {"steps", "steps 5000", read_steps},
     {"optimizer", "optimizer adam(lr = 1e-3)", read_optimizer},
+    {"minimize", "minimize d_loss over disc with adam(lr = 2e-4)", read_minimize},
     {"clip_norm", "clip_norm 1.0", read_clip_norm},
     {"evaluate", "evaluate every 250 steps", read_evaluate},
     {"checkpoint", "checkpoint best by loss", read_checkpoint},
@@ -315,6 +308,11 @@ static bool read_entry(Sema *s, const Ast *entry)
     return false;
 }
 
+static bool may_repeat(const Ast *entry)
+{
+    return !strcmp(entry->name, "optimizer") || !strcmp(entry->name, "minimize");
+}
+
 bool read_train(Sema *s)
 {
     Train *t = &s->program->train;
@@ -324,7 +322,7 @@ bool read_train(Sema *s)
     bool ok = true;
     for (int i = 0; i < body->count; i++) {
         for (int k = 0; k < i; k++)
-            if (body->data[k]->name == body->data[i]->name) {
+            if (body->data[k]->name == body->data[i]->name && !may_repeat(body->data[i])) {
                 diag_error(s->diag, body->data[i]->span, "`%s` is given twice", body->data[i]->name);
                 diag_note(s->diag, body->data[k]->span, "first here");
                 ok = false;

@@ -1,0 +1,175 @@
+/* Groups of parameters: several losses over their own, several optimizers. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+static bool is_word(const Ast *a, const char *word)
+{
+    return a->kind == AST_NAME && !strcmp(a->name, word);
+}
+
+/* `*` stands for any characters; a path stands for everything below it, too. */
+static bool fits(const char *pattern, const char *name)
+{
+    for (; *pattern; pattern++, name++) {
+        if (*pattern == '*') {
+            for (const char *rest = name;; rest++) {
+                if (fits(pattern + 1, rest))
+                    return true;
+                if (!*rest)
+                    return false;
+            }
+        }
+        if (*pattern != *name)
+            return false;
+    }
+    return *name == 0 || *name == '.';
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+static const char *pattern_of(Sema *s, const Ast *item)
+{
+    const char *pattern = item->kind == AST_STRING ? item->name : dotted_name(s, item);
+    if (!pattern) {
+        diag_error(s->diag, item->span, "expected a path such as encoder, or a pattern such as \"*.bias\"");
+        return NULL;
+    }
+    return pattern;
+}
+
+/* What follows `over`; returns the place of the first item that is none of it. */
+static int read_patterns(Sema *s, const Ast *e, int at, Group *g)
+{
+    for (; at < e->items.count && !is_word(e->items.data[at], "with"); at++) {
+        const char *pattern = pattern_of(s, e->items.data[at]);
+        if (!pattern)
+            return -1;
+        vec_push(s->arena, &g->patterns, pattern);
+    }
+    return at;
+}
+
+static bool wrong_form(Sema *s, const Ast *e, const char *usage)
+{
+    diag_error(s->diag, e->span, "write it so: %s", usage);
+    return false;
+}
+
+static bool add_group(Sema *s, Group g)
+{
+    for (int i = 0; i < s->groups.count; i++)
+        if (g.patterns.count == 0 && s->groups.data[i].patterns.count == 0) {
+            diag_error(s->diag, g.span, "there is an optimizer for all parameters already");
+            diag_note(s->diag, s->groups.data[i].span, "here");
+            diag_help(s->diag, "say which parameters this one updates: over encoder, or over \"*.bias\"");
+            return false;
+        }
+    vec_push(s->arena, &s->groups, g);
+    return true;
+}
+
+bool read_optimizer(Sema *s, const Ast *e)
+{
+    Group g = {.span = e->span};
+    const AstList *items = &e->items;
+    if (items->count == 0 || (items->count > 1 && (items->count < 3 || !is_word(items->data[1], "over"))))
+        return wrong_form(s, e, "optimizer adam(lr = 1e-3), or optimizer sgd(lr = 0.1) over \"*.bias\"");
+    g.call = items->data[0];
+    return (items->count == 1 || read_patterns(s, e, 2, &g) == items->count) && add_group(s, g);
+}
+
+bool read_minimize(Sema *s, const Ast *e)
+{
+    Group g = {.span = e->span};
+    const AstList *items = &e->items;
+    const char *usage = "minimize d_loss over disc with adam(lr = 2e-4)";
+    if (items->count < 3 || items->data[0]->kind != AST_NAME || !is_word(items->data[1], "over"))
+        return wrong_form(s, e, usage);
+    g.loss = items->data[0]->name;
+    const int at = read_patterns(s, e, 2, &g);
+    if (at < 0)
+        return false;
+    if (g.patterns.count == 0 || (at < items->count && at + 2 != items->count))
+        return wrong_form(s, e, usage);
+    g.call = at < items->count ? items->data[at + 1] : NULL;
+    return add_group(s, g);
+}
+
+/* ---- use -------------------------------------------------------------------------------------------------- */
+
+Group *group_of(Sema *s, const Tensor *t)
+{
+    Group *otherwise = NULL;
+    for (int i = 0; i < s->groups.count; i++) {
+        Group *g = &s->groups.data[i];
+        if (g->patterns.count == 0)
+            otherwise = g;
+        for (int k = 0; k < g->patterns.count; k++)
+            if (fits(g->patterns.data[k], t->name))
+                return g;
+    }
+    return otherwise;
+}
+
+const Ast *group_optimizer(Sema *s, const Group *g)
+{
+    for (int i = 0; g && !g->call && i < s->groups.count; i++)
+        if (s->groups.data[i].patterns.count == 0)
+            return s->groups.data[i].call;
+    return g ? g->call : NULL;
+}
+
+bool has_optimizer(const Sema *s)
+{
+    for (int i = 0; i < s->groups.count; i++)
+        if (s->groups.data[i].call)
+            return true;
+    return false;
+}
+
+static void check_loss(Sema *s, const Group *g)
+{
+    const Graph *graph = s->graph;
+    const char **names = arena_new(s->arena, const char *, graph->results.count + 1);
+    int count = 0;
+    for (int i = 0; i < graph->results.count; i++)
+        if (graph->results.data[i].role == RESULT_LOSS)
+            names[count++] = graph->results.data[i].name;
+    for (int i = 0; i < count; i++)
+        if (names[i] == g->loss)
+            return;
+    const char *near = diag_nearest(g->loss, names, count);
+    diag_error(s->diag, g->span, "the model has no loss named `%s`", g->loss);
+    if (near)
+        diag_help(s->diag, "did you mean `%s`?", near);
+    else
+        diag_help(s->diag, "name it in the model: loss %s = …", g->loss);
+}
+
+void assign_groups(Sema *s)
+{
+    bool several = false;
+    for (int i = 0; i < s->groups.count; i++) {
+        s->groups.data[i].matched = 0;
+        several = several || s->groups.data[i].loss;
+    }
+    for (int i = 0; i < s->program->tensors.count; i++) {
+        Tensor *t = s->program->tensors.data[i];
+        Group *g = t->role == ROLE_PARAM ? group_of(s, t) : NULL;
+        if (t->role != ROLE_PARAM)
+            continue;
+        t->loss = g ? g->loss : NULL;
+        /* With several losses, what nobody minimises over is not trained. */
+        t->frozen = t->frozen || (several && !g);
+        if (g)
+            g->matched++;
+    }
+    for (int i = 0; i < s->groups.count; i++) {
+        const Group *g = &s->groups.data[i];
+        if (g->loss)
+            check_loss(s, g);
+        if (g->patterns.count && !g->matched)
+            diag_error(s->diag, g->span, "no parameter fits `%s`", g->patterns.data[0]);
+    }
+}
