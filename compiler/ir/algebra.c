@@ -261,6 +261,8 @@ static const Expr *simplify_pow(ExprPool *p, Args a)
         return a[0];
     if (is(a[1], 2))
         return expr_mul(p, a[0], a[0]);
+    if (is(a[1], 3))
+        return expr_mul(p, expr_mul(p, a[0], a[0]), a[0]);
     if (is(a[1], 0.5))
         return expr_call(p, &scalar_sqrt, a);
     if (is(a[1], -1))

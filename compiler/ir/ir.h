@@ -199,6 +199,8 @@ const Expr *expr_map(ExprPool *p, const Expr *e, ExprMap *leaf, void *context);
 typedef void ExprVisit(void *context, const Expr *e);
 void expr_visit(ExprPool *p, const Expr *e, ExprVisit *visit, void *context);
 bool expr_uses_index(ExprPool *p, const Expr *e, const Index *ix);
+/* Constants and scalars only: the same for every element? */
+bool expr_is_uniform(const Expr *e);
 
 /* What is known to hold where an expression is evaluated: a conjunction of tests. */
 typedef struct Facts {
@@ -231,6 +233,7 @@ typedef struct Tensor {
     int rank;
     const int64_t *shape;
     bool frozen;
+    const char *loss;  /* PARAM: the one loss that trains it; NULL: their sum */
     double initial;   /* HYPER                                       */
     struct Tensor *of; /* MOMENT, GRADIENT: the parameter it belongs to */
     const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */
@@ -339,6 +342,17 @@ int64_t node_elements(const Node *n); /* at the largest batch */
 void graph_prune(Graph *g);
 /* Replaces accesses by `map`, in every live node (bodies are rebuilt); nodes are updated in place. */
 void graph_map(Graph *g, ExprMap *leaf, void *context);
+
+/* ---- mean.c -------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    MEAN_NONE,
+    MEAN_OF_ALL,      /* mean over all that the sum runs over                */
+    MEAN_OF_EXAMPLES, /* mean over the batch of the sum over all but its first */
+} MeanKind;
+
+/* Is n a sum divided by the number of its terms, element by element?  And of which node. */
+MeanKind node_mean(const Node *n, const Node **sum);
 
 /* ---- print.c: nodes as .nn text -------------------------------------------------------------------- */
 

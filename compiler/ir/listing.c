@@ -1,10 +1,7 @@
 /* Graphs as .nn text: a statement a node, then one a result.
  * Which nodes have no statement of their own is found in one pass beforehand. */
-#include "functions/functions.h"
-#include "ir/pool.h"
 #include "ir/print.h"
 
-#include <math.h>
 #include <string.h>
 
 typedef struct Listing {
@@ -12,9 +9,9 @@ typedef struct Listing {
     Text *out;
     const Sources *sources; /* or NULL */
     /* per node id: */
-    int *uses;         /* accesses, views and results that read it                     */
-    const Node **mean; /* the sum that it divides by its count, to be printed as a mean */
-    bool *hidden;      /* is written within the statement of another                   */
+    int *uses;     /* accesses, views and results that read it               */
+    bool *is_mean; /* is printed as the mean of what it scales               */
+    bool *hidden;  /* is written within the statement of another             */
 } Listing;
 
 /* ---- what reads a node -------------------------------------------------------------------------------- */
@@ -42,96 +39,19 @@ static void count_uses(Listing *l)
 
 /* ---- means ---------------------------------------------------------------------------------------------- */
 
-static bool is_batch_size(const Expr *e)
-{
-    return e->kind == EXPR_SCALAR && e->scalar == SCALAR_BATCH_SIZE;
-}
-
-static bool is_identity(const Expr *e, const Node *user)
-{
-    if (e->kind != EXPR_ACCESS || e->count != user->rank)
-        return false;
-    for (int i = 0; i < e->count; i++)
-        if (!e->subscripts[i].affine || affine_is_index(e->subscripts[i].affine) != user->domain[i])
-            return false;
-    return true;
-}
-
-/* What multiplies an access in e, as constant / batch_size^power; the access, or NULL. */
-static const Expr *scaled_access(const Expr *e, double *constant, int *power)
-{
-    *constant = 1;
-    *power = 0;
-    if (e->kind != EXPR_CALL || (e->function != &scalar_mul && e->function != &scalar_div))
-        return NULL;
-    bool divides = e->function == &scalar_div;
-    const Expr *access = e->args[divides || e->args[0]->kind == EXPR_ACCESS ? 0 : 1];
-    const Expr *factor = e->args[access == e->args[0]];
-    if (!divides && factor->kind == EXPR_CALL && factor->function == &scalar_div && is_batch_size(factor->args[1])) {
-        factor = factor->args[0];
-        *power = 1;
-    }
-    if (divides && is_batch_size(factor))
-        *power = 1;
-    else if (factor->kind != EXPR_CONST || factor->value == 0)
-        return NULL;
-    else
-        *constant = divides ? 1 / factor->value : factor->value;
-    return access->kind == EXPR_ACCESS ? access : NULL;
-}
-
-/* The number of terms of a sum, as constant * batch_size^power. */
-static double count_of_terms(const Node *sum, int *power)
-{
-    double count = 1;
-    *power = 0;
-    for (int i = 0; i < sum->bound_count; i++) {
-        const Index *ix = sum->bound[i];
-        count *= (double)(ix->per_example ? ix->per_example : ix->extent);
-        *power += ix->per_example != 0;
-    }
-    return count;
-}
-
-/* The examples come first, so that mean[batch] can stand before an inner sum. */
-static bool begins_with_batch(const Node *sum)
-{
-    return print_implicit_index(sum) == sum->bound[0] && sum->bound[0]->per_example == 1;
-}
-
-typedef enum { NO_MEAN, MEAN_OF_ALL, MEAN_OF_EXAMPLES } MeanKind;
-
-static MeanKind mean_kind(const Node *sum, double constant, int power)
-{
-    int powers;
-    double count = count_of_terms(sum, &powers);
-    if (power == powers && fabs(constant * count - 1) < 1e-7)
-        return MEAN_OF_ALL;
-    return power == 1 && constant == 1 && begins_with_batch(sum) ? MEAN_OF_EXAMPLES : NO_MEAN;
-}
-
-/* The sum that n divides by the number of its terms, where nothing else reads it. */
+/* The sum that n is the mean of, where nothing else reads it. */
 static const Node *mean_of(const Listing *l, const Node *n)
 {
-    double constant;
-    int power;
-    const Expr *access = n->kind == NODE_COMPUTE && !n->reduction ? scaled_access(n->body, &constant, &power) : NULL;
-    if (!access || !is_identity(access, n))
-        return NULL;
-    const Node *sum = access->node;
-    bool usable = sum->kind == NODE_COMPUTE && sum->reduction == &reduce_sum && sum->bound_count > 0 &&
-                  l->uses[sum->id] == 1 && !sum->named;
-    return usable && mean_kind(sum, constant, power) != NO_MEAN ? sum : NULL;
+    const Node *sum;
+    return node_mean(n, &sum) != MEAN_NONE && l->uses[sum->id] == 1 && !sum->named ? sum : NULL;
 }
 
 /* mean[batch, h] …, or mean[batch] sum[h] … where only the examples are counted. */
-static void print_mean(Text *out, const Node *n, const Node *sum, const char *name, const char *assign)
+static void print_mean(Text *out, const Node *n, const char *name, const char *assign)
 {
     Printer pr;
-    double constant;
-    int power;
-    scaled_access(n->body, &constant, &power);
-    bool all = mean_kind(sum, constant, power) == MEAN_OF_ALL;
+    const Node *sum;
+    bool all = node_mean(n, &sum) == MEAN_OF_ALL;
     printer_open(&pr, out, sum);
     print_left(&pr, sum, name);
     text_printf(out, "%smean", assign);
@@ -161,7 +81,7 @@ static void find_hidden(Listing *l)
     const Graph *g = l->graph;
     for (int i = 0; i < g->nodes.count; i++) {
         const Node *n = g->nodes.data[i], *sum = mean_of(l, n);
-        l->mean[i] = sum;
+        l->is_mean[i] = sum != NULL;
         if (sum)
             l->hidden[sum->id] = true;
         l->hidden[i] = l->hidden[i] || n->kind == NODE_PORT || n->kind == NODE_TENSOR;
@@ -175,7 +95,7 @@ static Listing listing_of(Text *out, const Graph *g, const Sources *sources)
 {
     int count = g->nodes.count + 1;
     Listing l = {.graph = g, .out = out, .sources = sources, .uses = arena_new(g->arena, int, count),
-                 .mean = arena_new(g->arena, const Node *, count), .hidden = arena_new(g->arena, bool, count)};
+                 .is_mean = arena_new(g->arena, bool, count), .hidden = arena_new(g->arena, bool, count)};
     count_uses(&l);
     find_hidden(&l);
     return l;
@@ -185,15 +105,15 @@ static Listing listing_of(Text *out, const Graph *g, const Sources *sources)
 
 static void print_value(Listing *l, const Node *n, const char *name, const char *assign)
 {
-    if (l->mean[n->id])
-        print_mean(l->out, n, l->mean[n->id], name, assign);
+    if (l->is_mean[n->id])
+        print_mean(l->out, n, name, assign);
     else
         print_compute(l->out, n, name, assign);
 }
 
 static void print_node(Listing *l, const Node *n)
 {
-    if (l->mean[n->id])
+    if (l->is_mean[n->id])
         print_value(l, n, n->name, " = ");
     else
         node_print(l->out, n);

@@ -27,6 +27,7 @@ typedef struct IndexName {
 typedef struct Printer {
     Text *out;
     const Index *implicit; /* the index over the batch that is not written, or NULL */
+    const Expr *guarded;   /* an access to be written (x[i - 1] else 0), or NULL */
     VEC(IndexName) names;  /* where a name of the index's own will not do */
 } Printer;
 

@@ -59,7 +59,8 @@ static void print_example(Printer *pr, const Subscript *s)
 
 static void print_access(Printer *pr, const Expr *e)
 {
-    bool batched = node_is_batched(e->node);
+    bool batched = node_is_batched(e->node), guarded = e == pr->guarded;
+    put(pr, guarded ? "(" : "");
     put(pr, e->node->name);
     if (batched)
         print_example(pr, &e->subscripts[0]);
@@ -68,6 +69,7 @@ static void print_access(Printer *pr, const Expr *e)
         print_subscript(pr, &e->subscripts[i]);
     }
     put(pr, e->count > batched ? "]" : "");
+    put(pr, guarded ? " else 0)" : "");
 }
 
 /* ---- what may lie outside: (x[i - 1] else 0) ----------------------------------------------------------- */
@@ -103,6 +105,16 @@ static int count_conjuncts(const Expr *condition)
     return 1;
 }
 
+/* Does an affine subscript leave its dimension, as far as ranges tell?  In *low and *high: where. */
+static bool may_leave(const Expr *access, int i, bool *low, bool *high)
+{
+    const Affine *a = access->subscripts[i].affine;
+    Interval v = a ? affine_interval(a) : (Interval){0, 0};
+    *low = v.low < 0;
+    *high = v.high > access->node->domain[i]->extent - 1;
+    return *low || *high;
+}
+
 /* Is the condition just that the access stays inside?  Then `else` says the same. */
 static bool guards_access(const Expr *condition, const Expr *access)
 {
@@ -110,12 +122,12 @@ static bool guards_access(const Expr *condition, const Expr *access)
     if (access->kind != EXPR_ACCESS)
         return false;
     for (int i = 0; i < access->count; i++) {
+        bool low, high;
         const Affine *a = access->subscripts[i].affine;
         if (!a)
             return false;
+        may_leave(access, i, &low, &high);
         int64_t last = access->node->domain[i]->extent - 1;
-        Interval v = affine_interval(a);
-        bool low = v.low < 0, high = v.high > last;
         if ((low && !has_conjunct(condition, a, 1, 0)) || (high && !has_conjunct(condition, a, -1, last)))
             return false;
         needed += low + high;
@@ -123,22 +135,73 @@ static bool guards_access(const Expr *condition, const Expr *access)
     return needed == count_conjuncts(condition);
 }
 
-static void print_select(Printer *pr, const Expr *e)
+static void count_leaving(void *context, const Expr *e)
 {
-    if (guards_access(e->args[0], e->args[1])) {
-        put(pr, "(");
-        print_expr(pr, e->args[1], LEVEL_CONDITION);
-        put(pr, " else ");
-        print_expr(pr, e->args[2], LEVEL_CONDITION);
-        put(pr, ")");
-        return;
-    }
+    int *count = context;
+    bool low, high, leaves = false;
+    for (int i = 0; e->kind == EXPR_ACCESS && i < e->count; i++)
+        leaves = may_leave(e, i, &low, &high) || leaves;
+    *count += leaves;
+}
+
+/* The factor of a product that the condition keeps inside, or NULL. */
+static const Expr *guarded_factor(const Expr *condition, const Expr *e)
+{
+    if (e->kind == EXPR_ACCESS)
+        return guards_access(condition, e) ? e : NULL;
+    if (e->kind != EXPR_CALL || e->function != &scalar_mul || e->args[0] == e->args[1])
+        return NULL;
+    const Expr *left = guarded_factor(condition, e->args[0]);
+    return left ? left : guarded_factor(condition, e->args[1]);
+}
+
+/* if c then a * x[i - 1] else 0 is a * (x[i - 1] else 0): that access, where no other needs the condition. */
+static const Expr *guarded_in_product(const Expr *e)
+{
+    int leaving = 0;
+    bool product = e->args[1]->kind == EXPR_CALL && e->args[1]->function == &scalar_mul;
+    if (!product || e->args[2]->kind != EXPR_CONST || e->args[2]->value != 0 || !dtype_is_real(e->type))
+        return NULL;
+    expr_visit(NULL, e->args[1], count_leaving, &leaving);
+    return leaving == 1 ? guarded_factor(e->args[0], e->args[1]) : NULL;
+}
+
+static void print_else(Printer *pr, const Expr *e)
+{
+    put(pr, "(");
+    print_expr(pr, e->args[1], LEVEL_CONDITION);
+    put(pr, " else ");
+    print_expr(pr, e->args[2], LEVEL_CONDITION);
+    put(pr, ")");
+}
+
+static void print_guarded_product(Printer *pr, const Expr *e, const Expr *factor)
+{
+    const Expr *outer = pr->guarded;
+    pr->guarded = factor;
+    print_expr(pr, e->args[1], LEVEL_PRODUCT);
+    pr->guarded = outer;
+}
+
+static void print_if(Printer *pr, const Expr *e)
+{
     put(pr, "if ");
     print_expr(pr, e->args[0], LEVEL_CONDITION);
     put(pr, " then ");
     print_expr(pr, e->args[1], LEVEL_CONDITION);
     put(pr, " else ");
     print_expr(pr, e->args[2], LEVEL_CONDITION);
+}
+
+static void print_select(Printer *pr, const Expr *e)
+{
+    const Expr *factor = guarded_in_product(e);
+    if (guards_access(e->args[0], e->args[1]))
+        print_else(pr, e);
+    else if (factor)
+        print_guarded_product(pr, e, factor);
+    else
+        print_if(pr, e);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------------------- */
@@ -234,14 +297,52 @@ static void print_function(Printer *pr, const Expr *e)
     put(pr, ")");
 }
 
+static bool is_one(const Expr *e)
+{
+    return e->kind == EXPR_CONST && e->value == 1;
+}
+
+/* The base of a * a (exponent 2) or a * a * a (3), which x^2 and x^3 are read as; NULL: neither. */
+static const Expr *power_base(const Expr *e, int *exponent)
+{
+    if (!is_call(e, &scalar_mul) || !dtype_is_real(e->type))
+        return NULL;
+    const Expr *left = e->args[0], *right = e->args[1];
+    *exponent = left == right ? 2 : 3;
+    bool cube = is_call(left, &scalar_mul) && left->args[0] == right && left->args[1] == right;
+    return left == right || cube ? right : NULL;
+}
+
+/* The b of a * (1 / b), where b is the same for all elements: read and written a / b. */
+static const Expr *shared_divisor(const Expr *e)
+{
+    const Expr *r = e->args[1];
+    bool reciprocal = is_call(e, &scalar_mul) && is_call(r, &scalar_div) && is_one(r->args[0]);
+    return reciprocal && r->args[1]->kind == EXPR_SCALAR ? r->args[1] : NULL;
+}
+
+static void print_operator(Printer *pr, const Expr *e, const struct Operator *op)
+{
+    int exponent;
+    const Expr *base = power_base(e, &exponent), *divisor = shared_divisor(e);
+    /* 2 * (a * b) is what 2 * a * b is read as. */
+    bool uniform_first = e->function == &scalar_mul && dtype_is_real(e->type) && expr_is_uniform(e->args[0]);
+    if (base) {
+        print_expr(pr, base, LEVEL_PRIMARY);
+        text_printf(pr->out, "^%d", exponent);
+        return;
+    }
+    print_operand(pr, e->args[0], e->args[1], op->left);
+    put(pr, divisor ? " / " : op->text);
+    print_operand(pr, divisor ? divisor : e->args[1], e->args[0], uniform_first ? op->left : op->right);
+}
+
 static void print_call(Printer *pr, const Expr *e)
 {
     const struct Operator *op = operator_of(e);
-    if (op) {
-        print_operand(pr, e->args[0], e->args[1], op->left);
-        put(pr, op->text);
-        print_operand(pr, e->args[1], e->args[0], op->right);
-    } else if (e->function == &scalar_select)
+    if (op)
+        print_operator(pr, e, op);
+    else if (e->function == &scalar_select)
         print_select(pr, e);
     else if (e->function == &scalar_neg)
         print_negation(pr, e);
@@ -259,10 +360,15 @@ static void print_call(Printer *pr, const Expr *e)
 static Level call_level(const Expr *e)
 {
     const struct Operator *op = operator_of(e);
+    int exponent;
+    if (power_base(e, &exponent))
+        return LEVEL_POWER;
     if (op)
         return op->level;
     if (e->function == &scalar_select)
-        return guards_access(e->args[0], e->args[1]) ? LEVEL_PRIMARY : LEVEL_CONDITION;
+        return guards_access(e->args[0], e->args[1]) ? LEVEL_PRIMARY
+               : guarded_in_product(e)               ? LEVEL_PRODUCT
+                                                     : LEVEL_CONDITION;
     if (e->function == &scalar_neg)
         return sign_joins_factor(e->args[0]) && operator_of(e->args[0]) ? LEVEL_PRODUCT : LEVEL_UNARY;
     if (e->function == &scalar_not)

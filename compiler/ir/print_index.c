@@ -96,24 +96,16 @@ void affine_print(Text *out, const Affine *a)
 
 /* ---- conditions on indices ------------------------------------------------------------------------------ */
 
-/* The affine expression of -a's terms, or of a's but one; `terms` has room for all of them. */
-static Affine part(const Affine *a, Term *terms, int without, int64_t sign)
+/* The terms of a with factors of this sign, made positive; `terms` has room for all of a's. */
+static Affine part(const Affine *a, Term *terms, int64_t sign)
 {
     Affine some = {.terms = terms};
     for (int i = 0; i < a->count; i++)
-        if (i != without) {
+        if ((a->terms[i].factor > 0) == (sign > 0)) {
             terms[some.count] = a->terms[i];
             terms[some.count++].factor *= sign;
         }
     return some;
-}
-
-static int count_positive(const Affine *a)
-{
-    int positive = 0;
-    for (int i = 0; i < a->count; i++)
-        positive += a->terms[i].factor > 0;
-    return positive;
 }
 
 /* left op right + constant */
@@ -125,43 +117,27 @@ static void print_comparison(Printer *pr, const Affine *left, const char *op, Af
     print_affine(pr, &right, LEVEL_SUM);
 }
 
-/* a >= 0 as i >= 1, i < 5, i > j, 2*i + u < 9 or, failing those, as it is. */
+/* a >= 0 as i >= 1, i < 5, i > j, i + u < 9, 2*i + u >= j + 1. */
 static void print_not_negative(Printer *pr, const Affine *a)
 {
-    Term left_terms[a->count + 1], right_terms[a->count + 1];
-    int positive = count_positive(a);
-    if (positive == 0) {
-        Affine left = part(a, left_terms, -1, -1);
-        print_comparison(pr, &left, " < ", (Affine){0}, a->constant + 1);
-    } else if (a->count == 1) {
-        Affine left = part(a, left_terms, -1, 1);
-        print_comparison(pr, &left, " >= ", (Affine){0}, -a->constant);
-    } else if (a->count == 2 && positive == 1) {
-        int minus = a->terms[0].factor < 0 ? 0 : 1;
-        Affine left = part(a, left_terms, minus, 1), right = part(a, right_terms, 1 - minus, -1);
-        bool strict = a->constant == -1;
-        print_comparison(pr, &left, strict ? " > " : " >= ", right, strict ? 0 : -a->constant);
-    } else {
-        print_affine(pr, a, LEVEL_SUM);
-        put(pr, " >= 0");
+    Term above[a->count + 1], below[a->count + 1];
+    Affine left = part(a, above, 1), right = part(a, below, -1);
+    if (left.count == 0) {
+        print_comparison(pr, &right, " < ", left, a->constant + 1);
+        return;
     }
+    bool strict = right.count > 0 && a->constant == -1;
+    print_comparison(pr, &left, strict ? " > " : " >= ", right, strict ? 0 : -a->constant);
 }
 
 void print_zero(Printer *pr, const Affine *a, const char *op)
 {
-    Term left_terms[a->count + 1], right_terms[a->count + 1];
-    bool two = a->count == 2 && count_positive(a) == 1;
-    if (a->count == 1 || two) {
-        int minus = !two ? -1 : a->terms[0].factor < 0 ? 0 : 1;
-        Affine left = part(a, left_terms, minus, 1), right = {0};
-        if (two)
-            right = part(a, right_terms, 1 - minus, -1);
+    Term above[a->count + 1], below[a->count + 1];
+    Affine left = part(a, above, 1), right = part(a, below, -1);
+    if (left.count == 0)
+        print_comparison(pr, &right, op, left, a->constant);
+    else
         print_comparison(pr, &left, op, right, -a->constant);
-        return;
-    }
-    print_affine(pr, a, LEVEL_SUM);
-    put(pr, op);
-    put(pr, "0");
 }
 
 void print_test(Printer *pr, const Expr *e)

@@ -230,3 +230,13 @@ bool expr_uses_index(ExprPool *p, const Expr *e, const Index *ix)
     expr_visit(p, e, search_index, &s);
     return s.found;
 }
+
+bool expr_is_uniform(const Expr *e)
+{
+    if (e->kind != EXPR_CALL)
+        return e->kind == EXPR_CONST || e->kind == EXPR_SCALAR;
+    for (int i = 0; i < e->function->arity; i++)
+        if (!expr_is_uniform(e->args[i]))
+            return false;
+    return true;
+}

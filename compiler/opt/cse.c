@@ -123,7 +123,7 @@ static const Expr *same_value(const Instead *in, const Node *n)
 {
     if (n->kind == NODE_VIEW)
         return in->value[n->viewed->id];
-    return n->kind == NODE_COMPUTE && !n->reduction && opt_is_uniform(n->body) ? n->body : NULL;
+    return n->kind == NODE_COMPUTE && !n->reduction && expr_is_uniform(n->body) ? n->body : NULL;
 }
 
 typedef struct Reads {

@@ -116,13 +116,3 @@ bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count)
             return true;
     return false;
 }
-
-bool opt_is_uniform(const Expr *e)
-{
-    if (e->kind != EXPR_CALL)
-        return e->kind == EXPR_CONST || e->kind == EXPR_SCALAR;
-    for (int i = 0; i < e->function->arity; i++)
-        if (!opt_is_uniform(e->args[i]))
-            return false;
-    return true;
-}

@@ -51,6 +51,8 @@ void opt_run(Graph *g, OptLog *log);
 /* One line a rule that fired: its name, how often, where, and what it does. */
 void opt_explain(Text *out, const OptLog *log);
 void opt_fired(Rewriter *w, const char *node);
+/* The body of a node without reduction, at the subscripts of an access to it; NULL where one is data. */
+const Expr *opt_body_at(Rewriter *w, const Expr *access);
 
 /* ---- rules.c: rewrites of expressions ------------------------------------------------------------------ */
 
@@ -59,6 +61,11 @@ extern const Rule opt_expr_rules[]; /* the last has no name */
 /* ---- reductions.c: rewrites of a node's reduction ----------------------------------------------------- */
 
 extern const Rule opt_node_rules[];
+
+/* ---- means.c: of nodes around means ----------------------------------------------------------------- */
+
+bool opt_deviations_cancel(Rewriter *w, Node *n);
+bool opt_scaled_copy(Rewriter *w, Node *n);
 
 /* ---- cse.c: rewrites of the graph ----------------------------------------------------------------------- */
 
@@ -84,7 +91,5 @@ int opt_decide(ExprPool *p, const Facts *facts, const Expr *c);
 const Expr *opt_guard_inside(ExprPool *p, const Affine *a, int64_t extent, const Expr *e);
 /* Does e use one of these indices? */
 bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
-/* Constants and scalars only: the same for every element? */
-bool opt_is_uniform(const Expr *e);
 
 #endif

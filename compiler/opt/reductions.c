@@ -395,6 +395,8 @@ static bool sum_of_sums(Rewriter *w, Node *n)
 const Rule opt_node_rules[] = {
     {"single-value", "a reduction over one value", .node = single_value},
     {"unused-index", "a sum of equal terms", .node = unused_index},
+    {"deviations-cancel", "sum[i] (a[i] - mean[i] a[i])", .node = opt_deviations_cancel},
+    {"scaled-copy", "c * y, where y is a product that nothing else needs", .node = opt_scaled_copy},
     {"fixed-by-guard", "sum[i] if i == a then e else 0", .node = fixed_by_guard},
     {"fixed-by-data", "sum[v] if d == v then e[v] else 0", .node = fixed_by_data},
     {"one-hot-in-sum", "sum[v] of a node that is 0 unless d == v", .node = one_hot_in_sum},

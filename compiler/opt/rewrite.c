@@ -138,6 +138,18 @@ static const Expr *simplify(Rewriter *w, const Expr *e)
     return simple;
 }
 
+const Expr *opt_body_at(Rewriter *w, const Expr *access)
+{
+    const Node *n = access->node;
+    const Affine **to = arena_new(w->g->arena, const Affine *, n->rank + 1);
+    for (int i = 0; i < n->rank; i++) {
+        to[i] = access->subscripts[i].affine;
+        if (!to[i])
+            return NULL;
+    }
+    return expr_substitute(w->p, n->body, &(Substitution){n->rank, n->domain, to});
+}
+
 /* ---- nodes and graphs ---------------------------------------------------------------------------------------- */
 
 /* A guard that others imply may still be what makes the proof of a subscript short enough to find:

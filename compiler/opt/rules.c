@@ -70,7 +70,7 @@ static const Expr *sum_under_one_guard(Rewriter *w, const Expr *e)
     if (!opt_is_call(e, &scalar_add) && !opt_is_call(e, &scalar_sub))
         return NULL;
     const Expr *a = e->args[0], *b = e->args[1];
-    if (!has_zero_branch(a) || !has_zero_branch(b) || a->args[0] != b->args[0])
+    if (!opt_is_call(a, &scalar_select) || !opt_is_call(b, &scalar_select) || a->args[0] != b->args[0])
         return NULL;
     return expr_select(w->p, a->args[0], call2(w, e->function, a->args[1], b->args[1]),
                        call2(w, e->function, a->args[2], b->args[2]));
@@ -122,11 +122,34 @@ static Product product_of(Rewriter *w, const Expr *e)
     return f;
 }
 
-static const Expr *times_all(Rewriter *w, const Expr *e, const Factors *factors, bool uniform)
+static int find(const Factors *factors, const Expr *e)
 {
     for (int i = 0; i < factors->count; i++)
-        if (opt_is_uniform(factors->data[i]) == uniform)
-            e = e ? expr_mul(w->p, e, factors->data[i]) : factors->data[i];
+        if (factors->data[i] == e)
+            return i;
+    return -1;
+}
+
+/* x, x * x, … by how often x occurs among the factors */
+static const Expr *power(Rewriter *w, const Factors *factors, const Expr *x)
+{
+    const Expr *product = NULL;
+    for (int i = 0; i < factors->count; i++)
+        if (factors->data[i] == x)
+            product = product ? expr_mul(w->p, product, x) : x;
+    return product;
+}
+
+/* Equal factors meet as powers. */
+static const Expr *times_all(Rewriter *w, const Expr *e, const Factors *factors, bool uniform)
+{
+    for (int i = 0; i < factors->count; i++) {
+        const Expr *x = factors->data[i];
+        if (expr_is_uniform(x) != uniform || find(factors, x) < i)
+            continue;
+        x = power(w, factors, x);
+        e = e ? expr_mul(w->p, e, x) : x;
+    }
     return e;
 }
 
@@ -141,19 +164,12 @@ static const Expr *over_all(Rewriter *w, const Expr *e, const Factors *factors, 
 /* What is the same for every element is multiplied together first. */
 static const Expr *rebuild(Rewriter *w, const Product *f)
 {
-    const Expr *uniform = expr_const(w->p, fabs(f->constant));
+    bool sign_alone = f->constant == -1;
+    const Expr *uniform = expr_const(w->p, sign_alone ? 1 : f->constant);
     uniform = over_all(w, times_all(w, uniform, &f->over, true), &f->under, true);
     const Expr *rest = over_all(w, times_all(w, NULL, &f->over, false), &f->under, false);
     const Expr *e = rest ? expr_mul(w->p, uniform, rest) : uniform;
-    return f->constant < 0 ? expr_neg(w->p, e) : e;
-}
-
-static int find(const Factors *factors, const Expr *e)
-{
-    for (int i = 0; i < factors->count; i++)
-        if (factors->data[i] == e)
-            return i;
-    return -1;
+    return sign_alone ? expr_neg(w->p, e) : e;
 }
 
 static void drop(Factors *factors, int i)
@@ -197,7 +213,7 @@ static const Expr *times_reciprocal(Rewriter *w, const Expr *e)
         return NULL;
     for (int i = 0; i < 2; i++) {
         const Expr *r = e->args[i];
-        if (opt_is_call(r, &scalar_div) && opt_is_const(r->args[0], 1) && !opt_is_uniform(r->args[1]))
+        if (opt_is_call(r, &scalar_div) && opt_is_const(r->args[0], 1) && !expr_is_uniform(r->args[1]))
             return expr_div(w->p, e->args[1 - i], r->args[1]);
     }
     return NULL;
@@ -207,6 +223,38 @@ static const Expr *constant_first(Rewriter *w, const Expr *e)
 {
     bool last = opt_is_call(e, &scalar_mul) && e->args[1]->kind == EXPR_CONST && e->args[0]->kind != EXPR_CONST;
     return last ? expr_mul(w->p, e->args[1], e->args[0]) : NULL;
+}
+
+/* u of u * x, where u is the same for all elements and x is not */
+static const Expr *leading_uniform(const Expr *e)
+{
+    bool leads = opt_is_call(e, &scalar_mul) && expr_is_uniform(e->args[0]) && !expr_is_uniform(e->args[1]);
+    return leads ? e->args[0] : NULL;
+}
+
+/* (2 * a) * b and a * (2 * b) are 2 * (a * b); (2 * a) / b is 2 * (a / b). */
+static const Expr *uniform_outside(Rewriter *w, const Expr *e)
+{
+    bool product = opt_is_call(e, &scalar_mul);
+    if ((!product && !opt_is_call(e, &scalar_div)) || !dtype_is_real(e->type) || expr_is_uniform(e->args[1]))
+        return NULL;
+    const Expr *a = e->args[0], *b = e->args[1], *u = leading_uniform(a);
+    if (u)
+        return expr_mul(w->p, u, call2(w, e->function, a->args[1], b));
+    u = product ? leading_uniform(b) : NULL;
+    if (!u)
+        return NULL;
+    return expr_is_uniform(a) ? expr_mul(w->p, expr_mul(w->p, a, u), b->args[1])
+                             : expr_mul(w->p, u, expr_mul(w->p, a, b->args[1]));
+}
+
+/* a / batch_size is a * (1 / batch_size): one division for all elements. */
+static const Expr *divide_by_scalar(Rewriter *w, const Expr *e)
+{
+    if (!opt_is_call(e, &scalar_div) || !dtype_is_real(e->type) || e->args[1]->kind != EXPR_SCALAR ||
+        expr_is_uniform(e->args[0]))
+        return NULL;
+    return expr_mul(w->p, e->args[0], expr_div(w->p, expr_const(w->p, 1), e->args[1]));
 }
 
 /* -(2 / a) */
@@ -289,19 +337,6 @@ static const Expr *divide_by_power_of_two(Rewriter *w, const Expr *e)
 
 /* ---- results at hand ----------------------------------------------------------------------------------------- */
 
-/* The body of a node without reduction, at the subscripts of an access to it. */
-static const Expr *body_at(Rewriter *w, const Expr *access)
-{
-    const Node *n = access->node;
-    const Affine **to = arena_new(w->g->arena, const Affine *, n->rank + 1);
-    for (int i = 0; i < n->rank; i++) {
-        to[i] = access->subscripts[i].affine;
-        if (!to[i])
-            return NULL;
-    }
-    return expr_substitute(w->p, n->body, &(Substitution){n->rank, n->domain, to});
-}
-
 static bool is_plain_node(const Node *n)
 {
     return n->kind == NODE_COMPUTE && !n->reduction;
@@ -317,7 +352,7 @@ static const Expr *logistic_slope(Rewriter *w, const Expr *e)
         const Expr *y = f.over.data[i];
         if (y->kind != EXPR_ACCESS || !is_plain_node(y->node) || !opt_is_call(y->node->body, &scalar_div))
             continue;
-        const Expr *body = body_at(w, y);
+        const Expr *body = opt_body_at(w, y);
         if (!body || !opt_is_call(body, &scalar_div) || !opt_is_call(body->args[1], &scalar_add))
             continue;
         const Expr *c = body->args[0], *s = body->args[1];
@@ -329,6 +364,65 @@ static const Expr *logistic_slope(Rewriter *w, const Expr *e)
         drop(&f.under, under);
         f.over.data[over] = expr_sub(w->p, expr_const(w->p, 1), y);
         return rebuild(w, &f);
+    }
+    return NULL;
+}
+
+/* e, or the body of the node that nothing but e reads, where that is a quotient or the negative of one. */
+static const Expr *own_quotient(Rewriter *w, const Expr *e)
+{
+    const Node *n = e->kind == EXPR_ACCESS ? e->node : NULL;
+    if (!n || !is_plain_node(n) || n->named || n->id >= w->counted || w->uses[n->id] != 1)
+        return e;
+    const Expr *body = opt_is_call(n->body, &scalar_neg) ? n->body->args[0] : n->body;
+    const Expr *at = opt_is_call(body, &scalar_div) ? opt_body_at(w, e) : NULL;
+    return at ? at : e;
+}
+
+/* a / s + b / s is (a + b) / s, where b / s may be a node of its own. */
+static const Expr *common_divisor(Rewriter *w, const Expr *e)
+{
+    bool sum = opt_is_call(e, &scalar_add);
+    if ((!sum && !opt_is_call(e, &scalar_sub)) || !dtype_is_real(e->type))
+        return NULL;
+    const Expr *a = own_quotient(w, e->args[0]), *b = own_quotient(w, e->args[1]);
+    bool negative = opt_is_call(b, &scalar_neg);
+    b = negative ? b->args[0] : b;
+    if (!opt_is_call(a, &scalar_div) || !opt_is_call(b, &scalar_div) || a->args[1] != b->args[1] ||
+        expr_is_uniform(a->args[1]))
+        return NULL;
+    const ScalarFunction *f = sum != negative ? &scalar_add : &scalar_sub;
+    return expr_div(w->p, call2(w, f, a->args[0], b->args[0]), a->args[1]);
+}
+
+/* A node y that is x / s, element by element, as x and s are accessed; and the access to it. */
+static const Expr *quotient_at_hand(Rewriter *w, const Expr *x, const Expr *s)
+{
+    const Node *first = x->node->id > s->node->id ? x->node : s->node;
+    for (int i = first->id + 1; i < w->node->id && i < w->counted; i++) {
+        Node *y = w->g->nodes.data[i];
+        if (!is_plain_node(y) || !opt_is_call(y->body, &scalar_div) || y->rank != x->count ||
+            y->body->args[0] != expr_access_identity(w->p, x->node, y->domain))
+            continue;
+        const Expr *access = expr_access(w->p, y, x->subscripts), *body = opt_body_at(w, access);
+        if (body && body->args[0] == x && body->args[1] == s)
+            return access;
+    }
+    return NULL;
+}
+
+/* With y = x / s at hand, a * x / s is a * y: the step need not keep x.  (The slope of a softmax.) */
+static const Expr *quotient_of_product(Rewriter *w, const Expr *e)
+{
+    if (!opt_is_call(e, &scalar_mul) || !dtype_is_real(e->type))
+        return NULL;
+    for (int i = 0; i < 2; i++) {
+        const Expr *q = own_quotient(w, e->args[1 - i]), *x = e->args[i];
+        if (x->kind != EXPR_ACCESS || !opt_is_call(q, &scalar_div) || q->args[1]->kind != EXPR_ACCESS)
+            continue;
+        const Expr *y = quotient_at_hand(w, x, q->args[1]);
+        if (y)
+            return expr_mul(w->p, q->args[0], y);
     }
     return NULL;
 }
@@ -366,14 +460,18 @@ const Rule opt_expr_rules[] = {
     {"sign-of-rectified", "z > 0 where max(0, z) is at hand", .expr = sign_of_rectified},
     {"nested-guards", "if c then (if d then a)", .expr = nested_guards},
     {"product-under-guard", "(if c then a else 0) * b", .expr = product_under_guard},
-    {"sum-under-one-guard", "(if c then a) + (if c then b)", .expr = sum_under_one_guard},
+    {"sum-under-one-guard", "(if c then a else b) + (if c then d else e)", .expr = sum_under_one_guard},
     {"cancel-scalars", "a * batch_size / batch_size", .expr = cancel_scalars},
     {"constants-together", "2 * (3 * a)", .expr = constants_together},
     {"times-reciprocal", "a * (1 / b)", .expr = times_reciprocal},
     {"constant-first", "a * 2", .expr = constant_first},
+    {"uniform-outside", "(2 * a) * b", .expr = uniform_outside},
+    {"divide-by-scalar", "a / batch_size", .expr = divide_by_scalar},
     {"sign-of-constant", "-(2 / a)", .expr = sign_of_constant},
     {"like-terms", "0.5 * a + b + 0.5 * a", .expr = like_terms},
     {"power-of-two", "a / 4", .expr = divide_by_power_of_two},
+    {"common-divisor", "a / s + b / s", .expr = common_divisor},
+    {"quotient-at-hand", "a * x / s where x / s is at hand", .expr = quotient_of_product},
     {"logistic-slope", "the derivative of a sigmoid, from its result", .expr = logistic_slope},
     {0},
 };
