@@ -350,7 +350,8 @@ double access_cost(Lowering *l, const Expr *value, const Index *vector, int lane
 
 /* ---- the floor's entry ---------------------------------------------------------------------------------------------- */
 
-enum { TOO_LITTLE = 40000 }; /* flops or bytes: less than waking a thread costs */
+/* Flops or bytes: some five to ten microseconds of work, a few times what waking a thread costs. */
+enum { TOO_LITTLE = 500000 };
 
 static void widest_scratch(Lowering *l)
 {
