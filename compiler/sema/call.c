@@ -433,6 +433,8 @@ static Value *call_scalar(Sema *s, const ScalarFunction *f, const Arguments *arg
     if (args->values.count != f->arity) {
         diag_error(s->diag, span, "`%s` takes %d argument%s, found %d", f->name, f->arity, f->arity == 1 ? "" : "s",
                    args->values.count);
+        if (args->values.count == 1 && reduction_find(f->name))
+            diag_help(s->diag, "over a tensor's elements: %s[...] x[...]", f->name);
         return NULL;
     }
     Value *v = apply_function(s, f, args->values.data, span);
@@ -483,6 +485,9 @@ static void unknown_callee(Sema *s, const Ast *callee)
         diag_error(s->diag, callee->span, "`%s` is %s and cannot be called", callee->name, value_describe(s, variable));
         if (variable->kind == VALUE_TENSOR)
             diag_help(s->diag, "subscripts stand in brackets: %s[…]", callee->name);
+    } else if (reduction_find(callee->name)) {
+        diag_error(s->diag, callee->span, "`%s` is a reduction: it names its indices in brackets", callee->name);
+        diag_help(s->diag, "over every element: %s[...] x[...]; over one index: %s[i] x[i]", callee->name, callee->name);
     } else if (s->frame->kind == FRAME_SCHEDULE) {
         sema_unknown_name(s, callee->span, callee->name, AST_SCHEDULE, "schedule");
     } else {

@@ -125,8 +125,8 @@ static Value *eval_member(Sema *s, const Ast *a)
         if (t && s->current.count && tensor_current(s, t))
             return value_node(s, tensor_current(s, t), a->span);
     }
-    diag_error(s->diag, a->span, "there is no parameter `%s` here yet", name ? name : a->name);
-    diag_help(s->diag, "a layer's parameters are made when it is first applied, above this line");
+    unknown_parameter(s, a->span, name ? name : a->name, "above this line");
+    diag_help(s->diag, "a layer's parameters are made where it is first applied");
     return NULL;
 }
 

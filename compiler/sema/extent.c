@@ -237,6 +237,16 @@ static bool infer_subscript(Sema *s, const Ast *a)
     return ok;
 }
 
+static bool first_in_reduction(Sema *s, const Ast *item, const IndexScope *outer)
+{
+    for (const IndexScope *i = s->statement->indices; i != outer; i = i->outer)
+        if (i->name == item->name) {
+            diag_error(s->diag, item->span, "index `%s` stands twice in this reduction", item->name);
+            return false;
+        }
+    return true;
+}
+
 /* A reduction's own indices: new ones, in scope below it. */
 static bool infer_reduce(Sema *s, const Ast *a)
 {
@@ -255,6 +265,7 @@ static bool infer_reduce(Sema *s, const Ast *a)
             m->batch_index = index_new(s->program->pool, item->name, s->program->train.batch, 1, item->span);
             continue;
         }
+        ok = first_in_reduction(s, item, outer) && ok;
         Index *ix = index_new(s->program->pool, item->name, 0, 0, item->span);
         if (item->left)
             ok = eval_range(s, item, ix) && ok;
@@ -265,7 +276,8 @@ static bool infer_reduce(Sema *s, const Ast *a)
     for (IndexScope *i = m->scope; i != outer; i = i->outer)
         if (ok && i->index->extent <= 0) {
             diag_error(s->diag, i->origin_span, "nothing says how far index `%s` runs", i->name);
-            diag_help(s->diag, "give it a range: %s[%s: n]", a->name, i->name);
+            diag_help(s->diag, "let it stand alone in a subscript: %s[%s] x[%s]; or give it a range: %s[%s: n]", a->name,
+                      i->name, i->name, a->name, i->name);
             ok = false;
         }
     s->statement->indices = outer;

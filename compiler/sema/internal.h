@@ -315,6 +315,7 @@ void tensor_set(Sema *s, Tensor *t, Node *value);
 Node *hyper_node(Sema *s, const char *name, double initial);
 
 /* ---- port.c -------------------------------------------------------------------------------------------------- */
+Port *find_port(Sema *s, const char *name);
 void run_input(Sema *s, const Ast *a);
 void run_output(Sema *s, const Ast *a);
 void run_loss(Sema *s, const Ast *a);

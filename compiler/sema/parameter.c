@@ -320,6 +320,12 @@ static void declare(Sema *s, const Ast *a, Role role)
         diag_note(s->diag, t->span, "first here");
         return;
     }
+    const Port *port = s->frame->kind == FRAME_MODEL ? find_port(s, a->name) : NULL;
+    if (port) {
+        diag_error(s->diag, a->span, "`%s` is declared twice", a->name);
+        diag_note(s->diag, port->span, "first here");
+        return;
+    }
     if (t && !same_shape(s, t, shape, a->items.count, a))
         return;
     if (!t) {

@@ -65,7 +65,7 @@ static bool port_type(Sema *s, const Ast *a, Port *port)
     return false;
 }
 
-static Port *find_port(Sema *s, const char *name)
+Port *find_port(Sema *s, const char *name)
 {
     for (int i = 0; i < s->program->inputs.count; i++)
         if (s->program->inputs.data[i]->name == name)

@@ -45,8 +45,8 @@ static int list_position(Sema *s, const Ast *a, const Value *list)
         return -1;
     if (at >= 0 && at < list->items.count)
         return (int)at;
-    diag_error(s->diag, a->items.data[0]->span, "the list has %d entries, this asks for entry %lld", list->items.count,
-               (long long)at);
+    diag_error(s->diag, a->items.data[0]->span, "entry %lld does not exist: the list has %d, counted from 0",
+               (long long)at, list->items.count);
     return -1;
 }
 
@@ -76,7 +76,8 @@ bool subscripts_fit(Sema *s, const Ast *a, const Value *base)
     else
         diag_error(s->diag, a->span, "%d subscript%s for a tensor of %d dimension%s", count, count == 1 ? "" : "s",
                    base->rank, base->rank == 1 ? "" : "s");
-    value_note(s, base);
+    if (base->rank || base->name)
+        value_note(s, base);
     return false;
 }
 
