@@ -58,6 +58,7 @@ Exponent math_exponent(MathBuilder *b, Pair x);
 typedef struct Split {
     MathValue exponent; /* real */
     MathValue fraction;
+    MathValue low; /* to be added to the fraction; NULL for none */
 } Split;
 
 Split math_split(MathBuilder *b, MathValue x);

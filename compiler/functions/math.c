@@ -1,9 +1,18 @@
 /* Lowering scalar functions to vector code: what the files math_*.c have in common.
  *
  * For f32 every function is branch-free straight-line code in the lanes' own type, with fused
- * multiply-adds, without tables.  All 2^32 arguments were compared with the C library in double
- * precision; TABLE
- * For f64 the C library is called. */
+ * multiply-adds, without tables.  It must not be emitted with fast-math flags: residuals such as
+ * (x + y) - x are meant.  For f64 the C library is called.
+ *
+ * The worst error over all 2^32 arguments, in ulp, against the C library in double precision
+ * (tests/unit/functions_math_test.c with GRADC_EXHAUSTIVE=1; atan2 and pow: two thousand million pairs):
+ *
+ *   exp   1.65    log   0.93    sin  1.54    asin  1.11    sinh  1.28    asinh 1.31    erf  1.07
+ *   expm1 1.22    log1p 1.54    cos  1.54    acos  1.09    cosh  1.18    acosh 1.78    erfc 1.90
+ *   rsqrt 1.49    log2  1.43    tan  1.25    atan  1.35    tanh  1.41    atanh 1.06
+ *   pow   1.29    atan2 1.53
+ *
+ * Infinities, NaN, signed zeros and subnormal numbers are as C has them. */
 #include "functions/lowering.h"
 
 MathValue math_polynomial(MathBuilder *b, MathValue x, const double *c, int n)

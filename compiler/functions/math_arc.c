@@ -85,8 +85,9 @@ MathValue math_asin(MathBuilder *b, MathValue const *args, bool integer)
     MathValue a = b->abs(b, args[0]), minus_two = b->constant(b, -2);
     MathValue outer = b->compare(b, '>', false, a, b->constant(b, 0.5));
     Pair y = asin_core(b, a, outer);
-    MathValue large = b->fma(b, y.high, minus_two, b->constant(b, pi_high / 2));
-    MathValue far = b->add(b, large, b->fma(b, y.low, minus_two, b->constant(b, pi_low / 2)));
+    Pair large = math_two_sum(b, b->constant(b, pi_high / 2), b->mul(b, y.high, minus_two));
+    MathValue small = b->add(b, large.low, b->constant(b, pi_low / 2));
+    MathValue far = b->add(b, large.high, b->fma(b, y.low, minus_two, small));
     return b->copysign(b, b->select(b, outer, far, b->add(b, y.high, y.low)), args[0]);
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 
 static const double ln2 = 0.693147182;
+static const double huge = 0x1p60; /* 1 is nothing beside it, its square does not overflow */
 static const double log2e_high = 1.44269502, log2e_low = 1.92596303e-08;
 
 /* log(1+f) = f - f^2/2 + f^3 p(f) on |f| <= 1/3, degree 7, relative error 2^-27.7. */
@@ -54,17 +55,22 @@ Split math_split(MathBuilder *b, MathValue x)
     MathValue exponent = exponent_of(b, normal);
     MathValue fraction = b->sub(b, scaled_down(b, normal, exponent), b->constant(b, 1));
     MathValue correction = b->select(b, tiny, b->constant(b, -23), b->constant(b, 0));
-    return (Split){b->add(b, b->to_real(b, exponent), correction), fraction};
+    return (Split){b->add(b, b->to_real(b, exponent), correction), fraction, NULL};
 }
 
-static MathValue log1p_fraction(MathBuilder *b, MathValue f)
+/* log(1 + f + low): the slope of the low part is nearly 1 - f. */
+static MathValue log1p_fraction(MathBuilder *b, MathValue f, MathValue low)
 {
-    return b->fma(b, b->mul(b, f, f), MATH_POLYNOMIAL(b, f, log1p_terms), f);
+    MathValue square = b->mul(b, f, f), terms = MATH_POLYNOMIAL(b, f, log1p_terms);
+    if (!low)
+        return b->fma(b, square, terms, f);
+    low = b->fma(b, b->neg(b, low), f, low);
+    return b->add(b, f, b->fma(b, square, terms, low));
 }
 
 MathValue math_log_core(MathBuilder *b, Split s)
 {
-    return b->fma(b, s.exponent, b->constant(b, ln2), log1p_fraction(b, s.fraction));
+    return b->fma(b, s.exponent, b->constant(b, ln2), log1p_fraction(b, s.fraction, s.low));
 }
 
 /* `y` for 0 < x < infinity; x's own value for infinity and NaN, -infinity at 0, NaN below. */
@@ -108,11 +114,12 @@ static MathValue log1p_core(MathBuilder *b, Pair z)
     MathValue ones = b->integer(b, ONE_BITS);
     MathValue scale = b->from_bits(b, b->isub(b, ones, b->shift_left(b, exponent, MANTISSA_BITS)));
     MathValue f = b->fma(b, z.high, scale, b->sub(b, scale, one));
-    if (z.low)
-        f = b->fma(b, z.low, scale, f);
-    MathValue large = b->compare(b, '>', false, z.high, b->constant(b, 0x1p60));
+    MathValue large = b->compare(b, '>', false, z.high, b->constant(b, huge));
     f = b->select(b, large, b->sub(b, scaled_down(b, sum, exponent), one), f);
-    return math_log_core(b, (Split){b->to_real(b, exponent), f});
+    MathValue low = NULL;
+    if (z.low)
+        low = b->select(b, large, b->constant(b, 0), b->mul(b, z.low, scale));
+    return math_log_core(b, (Split){b->to_real(b, exponent), f, low});
 }
 
 MathValue math_log1p(MathBuilder *b, MathValue const *args, bool integer)
@@ -124,7 +131,15 @@ MathValue math_log1p(MathBuilder *b, MathValue const *args, bool integer)
     return math_if_small(b, args[0], 0x1p-25, y);
 }
 
-/* Above 1/2: log(1 + z), z = a + a^2 / (1 + sqrt(1 + a^2)), or log(2a) where a^2 overflows. */
+/* log(1 + z); where x is huge, so that z has overflowed, log(2x). */
+static MathValue log1p_or_log_twice(MathBuilder *b, Pair z, MathValue x)
+{
+    MathValue is_huge = b->compare(b, '>', false, x, b->constant(b, huge));
+    MathValue y = log1p_core(b, (Pair){b->select(b, is_huge, x, z.high), z.low});
+    return b->add(b, y, b->select(b, is_huge, b->constant(b, ln2), b->constant(b, 0)));
+}
+
+/* Above 1/2: log(1 + z), z = a + a^2 / (1 + sqrt(1 + a^2)). */
 MathValue math_asinh(MathBuilder *b, MathValue const *args, bool integer)
 {
     if (b->real64)
@@ -134,28 +149,26 @@ MathValue math_asinh(MathBuilder *b, MathValue const *args, bool integer)
     MathValue series = b->fma(b, b->mul(b, square, a), MATH_POLYNOMIAL(b, square, asinh_small), a);
     MathValue root = b->sqrt(b, b->add(b, square, one));
     Pair z = math_two_sum(b, a, b->div(b, square, b->add(b, root, one)));
-    MathValue huge = b->compare(b, '>', true, a, b->constant(b, 0x1p60));
-    Pair safe = {b->select(b, huge, a, z.high), b->select(b, huge, b->constant(b, 0), z.low)};
-    MathValue y = log1p_core(b, safe);
-    y = b->add(b, y, b->select(b, huge, b->constant(b, ln2), b->constant(b, 0)));
+    MathValue y = log1p_or_log_twice(b, z, a);
     y = b->select(b, b->compare(b, '<', false, a, b->constant(b, INFINITY)), y, a);
     y = b->select(b, b->compare(b, '<', false, a, b->constant(b, 0.5)), series, y);
     return b->copysign(b, y, args[0]);
 }
 
-/* log(1 + z), z = t + sqrt(2t + t^2), t = x - 1 exact; or log(2x) where t^2 overflows. */
+/* log(1 + z), z = t + sqrt(2t + t^2), t = x - 1 exact. */
 MathValue math_acosh(MathBuilder *b, MathValue const *args, bool integer)
 {
     if (b->real64)
         return b->library(b, "acosh", args, 1);
-    MathValue x = args[0], zero = b->constant(b, 0);
+    MathValue x = args[0];
     MathValue t = b->sub(b, x, b->constant(b, 1));
     MathValue radicand = b->fma(b, t, t, b->add(b, t, t));
-    Pair z = math_two_sum(b, b->sqrt(b, radicand), t);
-    MathValue huge = b->compare(b, '>', true, x, b->constant(b, 0x1p60));
-    Pair safe = {b->select(b, huge, x, z.high), b->select(b, huge, zero, z.low)};
-    MathValue y = log1p_core(b, safe);
-    y = b->add(b, y, b->select(b, huge, b->constant(b, ln2), zero));
+    MathValue root = b->sqrt(b, radicand);
+    MathValue residual = b->fma(b, b->neg(b, root), root, radicand);
+    Pair z = math_two_sum(b, root, t);
+    MathValue twice = b->fma(b, root, b->constant(b, 2), b->constant(b, 0x1p-126)); /* never 0 */
+    z.low = b->add(b, z.low, b->div(b, residual, twice));
+    MathValue y = log1p_or_log_twice(b, z, x);
     y = b->select(b, b->compare(b, '<', false, x, b->constant(b, INFINITY)), y, x);
     MathValue undefined = b->compare(b, '<', false, x, b->constant(b, 1));
     return b->select(b, undefined, b->constant(b, NAN), y);

@@ -235,7 +235,7 @@ LIBRARY_VALUE(asin)
 
 static const ScalarFunction scalar_asin = {
     .name = "asin", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc sine, -pi/2 … pi/2",
-    .derivative = asin_derivative, .value = asin_value, .lower = math_asin, .cost = 25,
+    .derivative = asin_derivative, .value = asin_value, .lower = math_asin, .cost = 28,
 };
 
 static const Expr *acos_derivative(ExprPool *p, const Expr *y, int operand)
@@ -330,7 +330,7 @@ LIBRARY_VALUE(asinh)
 
 static const ScalarFunction scalar_asinh = {
     .name = "asinh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic sine",
-    .derivative = asinh_derivative, .value = asinh_value, .lower = math_asinh, .cost = 60,
+    .derivative = asinh_derivative, .value = asinh_value, .lower = math_asinh, .cost = 58,
 };
 
 /* 1 / sqrt(x^2 - 1), without cancellation near 1. */
@@ -344,7 +344,7 @@ LIBRARY_VALUE(acosh)
 
 static const ScalarFunction scalar_acosh = {
     .name = "acosh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic cosine",
-    .derivative = acosh_derivative, .value = acosh_value, .lower = math_acosh, .cost = 46,
+    .derivative = acosh_derivative, .value = acosh_value, .lower = math_acosh, .cost = 60,
 };
 
 static const Expr *atanh_derivative(ExprPool *p, const Expr *y, int operand)
