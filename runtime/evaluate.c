@@ -30,6 +30,11 @@ static bool open_view(Evaluation *v, const Options *o)
     return view_split(&v->data, t->holdout_fraction, v->at.seed, &v->rest, &v->view, &v->error);
 }
 
+const char *loss_part_name(const gradc_model *m, int loss)
+{
+    return strcmp(m->losses[loss], "loss") == 0 ? "loss_1" : m->losses[loss];
+}
+
 static void print_values(const gradc_model *m, const double *values)
 {
     double total = 0;
@@ -37,12 +42,13 @@ static void print_values(const gradc_model *m, const double *values)
     for (int i = 0; i < m->metric_count; i++)
         width = (int)strlen(m->metrics[i]) > width ? (int)strlen(m->metrics[i]) : width;
     for (int i = 0; i < m->loss_count; i++) {
+        int length = (int)strlen(loss_part_name(m, i));
         total += values[i];
-        width = (int)strlen(m->losses[i]) > width ? (int)strlen(m->losses[i]) : width;
+        width = m->loss_count > 1 && length > width ? length : width;
     }
     printf("%-*s  %.6g\n", width, "loss", total);
     for (int i = 0; m->loss_count > 1 && i < m->loss_count; i++)
-        printf("%-*s  %.6g\n", width, m->losses[i], values[i]);
+        printf("%-*s  %.6g\n", width, loss_part_name(m, i), values[i]);
     for (int i = 0; i < m->metric_count; i++)
         printf("%-*s  %.6g\n", width, m->metrics[i], values[m->loss_count + i]);
 }

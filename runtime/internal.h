@@ -358,6 +358,8 @@ void view_measure(const Instance *in, Batch *b, const View *v, double *sums, dou
 /* ---- the commands: train.c, evaluate.c, predict.c, gradcheck.c, info.c -------------------------------------- */
 
 int train_command(const gradc_model *model, const Options *o);
+/* The name of one loss of several; the one without a name of its own is no namesake of their sum. */
+const char *loss_part_name(const gradc_model *m, int loss);
 int evaluate_command(const gradc_model *model, const Options *o);
 int predict_command(const gradc_model *model, const Options *o);
 int gradcheck_command(const gradc_model *model, const gradc_model *checked, const Options *o);

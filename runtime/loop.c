@@ -127,7 +127,7 @@ static int add_evaluation(Loop *l, int count)
         count = 0; /* the same loss, but measured after the update */
     r[count++] = (Value){group, "loss", total_loss(l)};
     for (int i = 0; m->loss_count > 1 && i < m->loss_count; i++)
-        r[count++] = (Value){group, m->losses[i], l->values[i]};
+        r[count++] = (Value){group, loss_part_name(m, i), l->values[i]};
     for (int i = 0; i < m->metric_count; i++)
         r[count++] = (Value){"", m->metrics[i], l->values[m->loss_count + i]};
     return count;

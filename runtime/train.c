@@ -163,7 +163,8 @@ static void announce(const Training *t, const Options *o)
     for (int i = 0; i < t->instance.model->tensor_count; i++)
         if (t->instance.model->tensors[i].role == GRADC_PARAM)
             parameters += t->instance.model->tensors[i].count;
-    printf("%s: %" PRIu64 " parameters, %u examples", t->instance.model->name, parameters, l->train.count);
+    printf("%s: %" PRIu64 " parameter%s, %u example%s", t->instance.model->name, parameters,
+           parameters == 1 ? "" : "s", l->train.count, l->train.count == 1 ? "" : "s");
     if (!l->holdout_is_train)
         printf(", %u held out", l->holdout.count);
     printf(", %zu thread%s%s\n", cli_thread_count(o), cli_thread_count(o) == 1 ? "" : "s",
