@@ -18,7 +18,9 @@ MathLowering math_log, math_log1p, math_log2, math_asinh, math_acosh, math_atanh
 /* math_pow.c */
 MathLowering math_pow;
 /* math_trig.c */
-MathLowering math_sin, math_cos, math_tan, math_asin, math_acos, math_atan, math_atan2;
+MathLowering math_sin, math_cos, math_tan;
+/* math_arc.c */
+MathLowering math_asin, math_acos, math_atan, math_atan2;
 /* math_erf.c */
 MathLowering math_erf, math_erfc;
 
