@@ -6,6 +6,11 @@ bool opt_is_call(const Expr *e, const ScalarFunction *f)
     return e->kind == EXPR_CALL && e->function == f;
 }
 
+const Expr *opt_call2(ExprPool *p, const ScalarFunction *f, const Expr *a, const Expr *b)
+{
+    return expr_call(p, f, (const Expr *const[]){a, b});
+}
+
 bool opt_is_const(const Expr *e, double value)
 {
     double v;

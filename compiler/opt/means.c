@@ -61,11 +61,6 @@ static const Node *own_operand(Rewriter *w, const Node *n, const Expr *e)
     return own ? y : NULL;
 }
 
-static bool is_product(const Expr *e)
-{
-    return opt_is_call(e, &scalar_mul) || opt_is_call(e, &scalar_div) || opt_is_call(e, &scalar_neg);
-}
-
 /* y, a product itself, is written where it is scaled. */
 bool opt_scaled_copy(Rewriter *w, Node *n)
 {
@@ -74,7 +69,7 @@ bool opt_scaled_copy(Rewriter *w, Node *n)
         return false;
     for (int i = 0; i < (times ? 2 : 1); i++) {
         const Node *y = expr_is_uniform(n->body->args[1 - i]) ? own_operand(w, n, n->body->args[i]) : NULL;
-        if (!y || !is_product(y->body))
+        if (!y || !opt_is_product(y->body))
             continue;
         const Expr *args[2] = {n->body->args[0], n->body->args[1]};
         args[i] = opt_body_at(w, n->body->args[i]);

@@ -7,12 +7,14 @@
 
 typedef struct Rewriter Rewriter;
 
+/* e is a call or a test whose operands are in simplest form; NULL: does not apply */
+typedef const Expr *ExprRule(Rewriter *w, const Expr *e);
+
 /* A rewrite of expressions, of nodes, or of the whole graph (one of the three is not NULL).
  * The table says which; the engine says when. */
 typedef struct Rule {
     const char *name, *doc;
-    /* e is a call or a test whose operands are in simplest form; NULL: does not apply */
-    const Expr *(*expr)(Rewriter *w, const Expr *e);
+    ExprRule *expr;
     /* a compute node whose body is in simplest form, changed in place */
     bool (*node)(Rewriter *w, Node *n);
     /* how many places changed is logged by the rule */
@@ -58,6 +60,34 @@ const Expr *opt_body_at(Rewriter *w, const Expr *access);
 
 extern const Rule opt_expr_rules[]; /* the last has no name */
 
+/* ---- products.c: rewrites of products and sums -------------------------------------------------------- */
+
+typedef VEC(const Expr *) Factors;
+
+/* constant * over… / under… */
+typedef struct Product {
+    Arena *arena;
+    double constant;
+    int constants, signs; /* how many constants (1 aside) and negations went into it */
+    Factors over, under;
+} Product;
+
+/* A product, quotient or negation of reals? */
+bool opt_is_product(const Expr *e);
+Product product_of(Rewriter *w, const Expr *e);
+/* What is the same for every element is multiplied together first. */
+const Expr *product_rebuild(Rewriter *w, const Product *f);
+int factors_find(const Factors *factors, const Expr *e); /* or -1 */
+void factors_drop(Factors *factors, int i);
+
+ExprRule opt_cancel_scalars, opt_constants_together, opt_times_reciprocal, opt_constant_first,
+    opt_uniform_outside, opt_divide_by_scalar, opt_sign_of_constant, opt_like_terms,
+    opt_divide_by_power_of_two;
+
+/* ---- slopes.c: rewrites that use a result at hand ------------------------------------------------------- */
+
+ExprRule opt_common_divisor, opt_quotient_of_product, opt_logistic_slope, opt_sign_of_rectified;
+
 /* ---- reductions.c: rewrites of a node's reduction ----------------------------------------------------- */
 
 extern const Rule opt_node_rules[];
@@ -79,6 +109,7 @@ typedef VEC(const Expr *) Conjuncts;
 
 bool opt_is_call(const Expr *e, const ScalarFunction *f);
 bool opt_is_const(const Expr *e, double value);
+const Expr *opt_call2(ExprPool *p, const ScalarFunction *f, const Expr *a, const Expr *b);
 /* if c then a else 0 */
 bool opt_is_guarded(const Expr *e);
 /* Made of tests on indices alone? */

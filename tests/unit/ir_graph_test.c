@@ -232,7 +232,7 @@ static void precedence_needs_few_parentheses(void **state)
     expect(f, compute(f, "a", INDICES(i), expr_mul(p, sum, s)), "a[i] = (s[i] + 2) * s[i]");
     expect(f, compute(f, "b", INDICES(i), expr_sub(p, s, sum)), "b[i] = s[i] - (s[i] + 2)");
     expect(f, compute(f, "c", INDICES(i), expr_div(p, s, expr_mul(p, s, s))), "c[i] = s[i] / s[i]^2");
-    expect(f, compute(f, "d", INDICES(i), expr_neg(p, expr_mul(p, s, s))), "d[i] = -s[i] * s[i]");
+    expect(f, compute(f, "d", INDICES(i), expr_neg(p, expr_mul(p, s, s))), "d[i] = -s[i]^2");
     expect(f, compute(f, "e", INDICES(i), expr_neg(p, expr_mul(p, sum, s))), "e[i] = -((s[i] + 2) * s[i])");
     expect(f, compute(f, "g", INDICES(i), expr_neg(p, power)), "g[i] = -(s[i] + 2)^s[i]");
     const Expr *less = expr_call(p, &scalar_lt, (const Expr *const[]){s, two});
