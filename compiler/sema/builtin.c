@@ -6,6 +6,11 @@
 
 static bool need_tensor(Sema *s, const Value *v, const char *name)
 {
+    for (int i = 0; v->kind == VALUE_TENSOR && i < v->rank; i++)
+        if (value_dimension(v, i)->per_example) {
+            diag_error(s->diag, v->span, "`%s` needs a fixed shape, and this is %s", name, value_describe(s, v));
+            return false;
+        }
     if (v->kind == VALUE_TENSOR)
         return true;
     value_unexpected(s, v, arena_format(s->arena, "a tensor for `%s`", name));
@@ -351,6 +356,8 @@ static Value *apply_rank(Sema *s, Value **args, const char *const *names, int co
 
 static Value *apply_size(Sema *s, Value **args, const char *const *names, int count, Span span)
 {
+    if (args[0]->kind == VALUE_TENSOR && !need_tensor(s, args[0], "size"))
+        return NULL;
     return value_number(s, args[0]->kind == VALUE_TENSOR ? (double)value_size(args[0]) : 1, span);
 }
 

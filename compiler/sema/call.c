@@ -140,11 +140,21 @@ static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
     return false;
 }
 
-static bool match_dimension(Sema *s, const Ast *param, const Ast *item, const Value *v, int64_t extent)
+static bool match_dimension(Sema *s, const Ast *param, const Ast *item, const Value *v, int64_t extent,
+                            bool over_batch)
 {
     if (item->kind == AST_NUMBER)
         return (int64_t)item->number == extent || pattern_mismatch(s, param, v);
     Value *before = frame_lookup(s->frame, item->name);
+    if (over_batch && !before) { /* known at run time alone */
+        const Expr *size = expr_scalar(s->program->pool, SCALAR_BATCH_SIZE, 0);
+        frame_bind(s, s->frame, item->name, value_expr(s, size, NULL, 0, v->span), item->span);
+        return true;
+    }
+    if (before && over_batch != (before->kind == VALUE_TENSOR))
+        return pattern_mismatch(s, param, v);
+    if (before && over_batch)
+        return true;
     if (!before) {
         frame_bind(s, s->frame, item->name, value_number(s, (double)extent, v->span), item->span);
         return true;
@@ -171,8 +181,9 @@ static bool match_pattern(Sema *s, const Ast *param, const Value *v)
             dimension += v->rank - named;
             continue;
         }
+        const bool over_batch = value_dimension(v, dimension)->per_example != 0;
         value_extent(v, dimension++, &extent);
-        if (!match_dimension(s, param, item, v, extent))
+        if (!match_dimension(s, param, item, v, extent, over_batch))
             return false;
     }
     return true;

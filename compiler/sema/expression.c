@@ -321,6 +321,11 @@ void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_coun
     *rank = f.found.count;
 }
 
+static const Expr *times(ExprPool *p, const Expr *a, const Expr *b)
+{
+    return a ? expr_mul(p, a, b) : b;
+}
+
 /* How many terms a mean is over: fixed, times the examples where the batch is among them. */
 static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
 {
@@ -329,7 +334,7 @@ static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
     const Expr *count = NULL;
     for (int i = 0; i < b->count; i++)
         if (b->indices[i]->per_example)
-            count = expr_scalar(p, whole_set ? SCALAR_EXAMPLES : SCALAR_BATCH_SIZE, 0);
+            count = times(p, count, expr_scalar(p, whole_set ? SCALAR_EXAMPLES : SCALAR_BATCH_SIZE, 0));
         else
             fixed *= (double)b->indices[i]->extent;
     if (!count)

@@ -104,10 +104,12 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
     bool bound_batch = false;
     for (int i = 0; i < bound_count; i++)
         bound_batch = bound_batch || bound[i] == s->batch;
-    const bool batched = !bound_batch && (expr_uses_index(p, body, s->batch) ||
-                                          expr_uses_index(p, body, s->element_batched));
+    const bool own = !bound_batch && (expr_uses_index(p, body, s->batch) || expr_uses_index(p, body, s->element_batched));
+    /* A first index over the batch would pass for the example itself: that one stands before it. */
+    const bool batched = own || (rank && dims[0]->per_example);
+    Index *unused = index_copy(p, s->batch);
     if (batched)
-        copy_indices(p, &s->batch, 1, domain, keys, values);
+        copy_indices(p, own ? &s->batch : &unused, 1, domain, keys, values);
     copy_indices(p, dims, rank, domain + batched, keys + batched, values + batched);
     copy_indices(p, bound, bound_count, bound_copy, keys + batched + rank, values + batched + rank);
     limit_size(s, name ? name : "a tensor", domain, batched + rank, span);

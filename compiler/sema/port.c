@@ -152,6 +152,11 @@ void run_output(Sema *s, const Ast *a)
     Node *n = v ? value_to_node(s, v, a->name) : NULL;
     if (!n)
         return;
+    for (int i = 0; i < v->rank; i++)
+        if (value_dimension(v, i)->per_example) {
+            diag_error(s->diag, a->span, "an output has a fixed shape, and this is %s", value_describe(s, v));
+            return;
+        }
     if (!node_is_batched(n)) {
         diag_error(s->diag, a->span, "output `%s` does not depend on any input", a->name);
         return;
