@@ -105,11 +105,6 @@ static const Affine *free_digit(Solver *s, const Affine *sum, const Affine *inne
     return affine_add(s->pool, sum, affine_scale(s->pool, t, unit));
 }
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
-
 /* The digit above all others: false when its range is not known before the step runs. */
 static bool add_top_digit(Solver *s, const Affine *inner, int64_t unit, const Affine **sum)
 {

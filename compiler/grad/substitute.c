@@ -1,8 +1,6 @@
 /* Putting a solution into equations, guards and the value, so that ranges stay as narrow as they were. */
 #include "grad/solver.h"
 
-#include <stdlib.h>
-
 typedef struct Substituting {
     ExprPool *pool;
     const Solution *solution;
@@ -21,18 +19,13 @@ static int64_t multiple_of_total(const Solution *x, const Affine *a)
 
 static const Affine *substitute(const Substituting *c, const Affine *a);
 
-static int64_t gcd_of(int64_t a, int64_t b)
-{
-    return b ? gcd_of(b, a % b) : llabs(a);
-}
-
 /* t with its factor.  An index solved by f*v = total divides exactly, so that c*v is (c*total)/f. */
 static const Affine *substitute_term(const Substituting *c, const Term *t)
 {
     ExprPool *p = c->pool;
     const Solution *x = c->solution;
     if (t->kind == TERM_INDEX && x->count == 1 && t->index == x->index[0]) {
-        int64_t shared = gcd_of(t->factor, x->factor[0]);
+        int64_t shared = gcd(t->factor, x->factor[0]);
         return affine_quotient(p, affine_scale(p, x->total, t->factor / shared), x->factor[0] / shared);
     }
     const Affine *a;

@@ -67,6 +67,10 @@ typedef struct Interval {
 /* A condition on indices alone. */
 typedef enum { TEST_NOT_NEGATIVE, /* affine >= 0 */ TEST_ZERO, /* affine == 0 */ } TestKind;
 
+int64_t floor_div(int64_t a, int64_t b); /* b > 0 */
+int64_t floor_mod(int64_t a, int64_t b);
+int64_t gcd(int64_t a, int64_t b); /* not negative */
+
 Index *index_new(ExprPool *p, const char *name, int64_t extent, int64_t per_example, Span span);
 Index *index_copy(ExprPool *p, const Index *ix);
 

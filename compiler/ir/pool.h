@@ -30,9 +30,6 @@ void hash_insert(Arena *a, HashSet *set, uint64_t hash, const void *item);
 
 /* ---- index.c ----------------------------------------------------------------------------------- */
 
-int64_t floor_div(int64_t a, int64_t b); /* b > 0 */
-int64_t floor_mod(int64_t a, int64_t b);
-int64_t gcd(int64_t a, int64_t b);
 /* a + factor * b */
 const Affine *affine_add_scaled(ExprPool *p, const Affine *a, const Affine *b, int64_t factor);
 /* The greatest common divisor of the factors; 0 when there are none. */

@@ -86,11 +86,19 @@ ExprRule opt_cancel_scalars, opt_constants_together, opt_times_reciprocal, opt_c
 
 /* ---- slopes.c: rewrites that use a result at hand ------------------------------------------------------- */
 
-ExprRule opt_common_divisor, opt_quotient_of_product, opt_logistic_slope, opt_sign_of_rectified;
+ExprRule opt_common_divisor, opt_quotient_of_product, opt_logistic_slope, opt_flat_tail,
+    opt_sign_of_rectified;
 
 /* ---- reductions.c: rewrites of a node's reduction ----------------------------------------------------- */
 
 extern const Rule opt_node_rules[];
+/* Takes the bound index at i away; without any, the node has no reduction. */
+void opt_drop_bound(Node *n, int i);
+
+/* ---- data.c: of sums over an index that data fixes ------------------------------------------------------ */
+
+bool opt_fixed_by_data(Rewriter *w, Node *n);
+bool opt_one_hot_in_sum(Rewriter *w, Node *n);
 
 /* ---- means.c: of nodes around means ----------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void drop_bound(Node *n, int i)
+void opt_drop_bound(Node *n, int i)
 {
     Index **kept = n->bound;
     n->bound_count--;
@@ -34,7 +34,7 @@ static bool single_value(Rewriter *w, Node *n)
         if (n->bound[i]->extent != 1 || n->bound[i]->per_example)
             continue;
         n->body = with_index_at(w, n->body, n->bound[i], affine_constant(w->p, 0));
-        drop_bound(n, i);
+        opt_drop_bound(n, i);
         return true;
     }
     return false;
@@ -56,7 +56,7 @@ static bool unused_index(Rewriter *w, Node *n)
         if (expr_uses_index(w->p, n->body, n->bound[i]))
             continue;
         n->body = expr_mul(w->p, n->body, count_of(w, n->bound[i]));
-        drop_bound(n, i);
+        opt_drop_bound(n, i);
         return true;
     }
     return false;
@@ -86,7 +86,7 @@ static bool substitute_solution(Rewriter *w, Node *n, int bound, const Affine *e
     value = affine_quotient(w->p, value, llabs(f));
     body = opt_guard_inside(w->p, value, r->extent, with_index_at(w, n->body, r, value));
     n->body = expr_select(w->p, whole, body, zero);
-    drop_bound(n, bound);
+    opt_drop_bound(n, bound);
     return true;
 }
 
@@ -108,104 +108,6 @@ static bool fixed_by_guard(Rewriter *w, Node *n)
             }
         }
     return false;
-}
-
-/* ---- sum over an index that data fixes: a row is read instead of looked for ----------------------------------------- */
-
-typedef struct ByData {
-    Rewriter *w;
-    Index *index;
-    const Expr *value;
-    bool possible;
-} ByData;
-
-/* The index may occur as a subscript of its own, of the very extent. */
-static const Expr *put_data(void *context, const Expr *e)
-{
-    ByData *c = context;
-    if (!expr_uses_index(c->w->p, e, c->index))
-        return e;
-    if (e->kind != EXPR_ACCESS) {
-        c->possible = false;
-        return e;
-    }
-    Subscript *subs = arena_new(c->w->g->arena, Subscript, e->count + 1);
-    for (int i = 0; i < e->count; i++) {
-        subs[i] = e->subscripts[i];
-        bool data = subs[i].data && expr_uses_index(c->w->p, subs[i].data, c->index);
-        if (!data && (!subs[i].affine || !affine_uses(subs[i].affine, c->index)))
-            continue;
-        if (data || affine_is_index(subs[i].affine) != c->index || e->node->domain[i]->extent != c->index->extent)
-            c->possible = false;
-        subs[i] = (Subscript){.data = c->value};
-    }
-    return c->possible ? expr_access(c->w->p, e->node, subs) : e;
-}
-
-/* Does `condition` say that a datum, known to lie inside, is the bound index i of n? */
-static const Expr *datum_for(ExprPool *p, const Node *n, const Expr *condition, int i)
-{
-    for (int side = 0; opt_is_call(condition, &scalar_eq) && side < 2; side++) {
-        const Expr *v = condition->args[side], *data = condition->args[1 - side];
-        if (v->kind != EXPR_AFFINE || affine_is_index(v->affine) != n->bound[i] || data->kind != EXPR_ACCESS)
-            continue;
-        const Port *port = data->node->kind == NODE_PORT ? data->node->port : NULL;
-        if (port && port->domain != DOMAIN_NUMBER && port->classes == n->bound[i]->extent &&
-            !expr_uses_index(p, data, n->bound[i]))
-            return data;
-    }
-    return NULL;
-}
-
-/* sum[v] if d == v then e[v] else 0, as it comes from differentiating a gather twice, and from the
- * slope of a cross-entropy.  Classes and tokens are checked when they are loaded. */
-static bool fixed_by_data(Rewriter *w, Node *n)
-{
-    for (int i = 0; is_sum(n) && opt_is_guarded(n->body) && i < n->bound_count; i++) {
-        const Expr *data = datum_for(w->p, n, n->body->args[0], i);
-        ByData c = {w, n->bound[i], data, true};
-        const Expr *body = data ? expr_map(w->p, n->body->args[1], put_data, &c) : NULL;
-        if (!body || !c.possible)
-            continue;
-        n->body = body;
-        drop_bound(n, i);
-        return true;
-    }
-    return false;
-}
-
-typedef struct OneHot {
-    Rewriter *w;
-    const Node *sum;
-} OneHot;
-
-/* An access to a node that is zero but where data says, at the subscripts of the access. */
-static const Expr *one_hot_body(void *context, const Expr *e)
-{
-    const OneHot *c = context;
-    if (e->kind != EXPR_ACCESS || e->node->kind != NODE_COMPUTE || e->node->reduction || !opt_is_guarded(e->node->body))
-        return e;
-    const Affine **to = arena_new(c->w->g->arena, const Affine *, e->count + 1);
-    for (int i = 0; i < e->count; i++) {
-        to[i] = e->subscripts[i].affine;
-        if (!to[i])
-            return e;
-    }
-    const Expr *body = expr_substitute(c->w->p, e->node->body, &(Substitution){e->count, e->node->domain, to});
-    for (int i = 0; opt_is_guarded(body) && i < c->sum->bound_count; i++)
-        if (datum_for(c->w->p, c->sum, body->args[0], i))
-            return body;
-    return e;
-}
-
-static bool one_hot_in_sum(Rewriter *w, Node *n)
-{
-    if (!is_sum(n))
-        return false;
-    OneHot c = {w, n};
-    const Expr *before = n->body;
-    n->body = expr_map(w->p, n->body, one_hot_body, &c);
-    return n->body != before;
 }
 
 /* ---- factors leave a sum --------------------------------------------------------------------------------------------- */
@@ -398,8 +300,8 @@ const Rule opt_node_rules[] = {
     {"deviations-cancel", "sum[i] (a[i] - mean[i] a[i])", .node = opt_deviations_cancel},
     {"scaled-copy", "c * y, where y is a product that nothing else needs", .node = opt_scaled_copy},
     {"fixed-by-guard", "sum[i] if i == a then e else 0", .node = fixed_by_guard},
-    {"fixed-by-data", "sum[v] if d == v then e[v] else 0", .node = fixed_by_data},
-    {"one-hot-in-sum", "sum[v] of a node that is 0 unless d == v", .node = one_hot_in_sum},
+    {"fixed-by-data", "sum[v] if d == v then e[v] else 0", .node = opt_fixed_by_data},
+    {"one-hot-in-sum", "sum[v] of a node that is 0 unless d == v", .node = opt_one_hot_in_sum},
     {"factor-leaves-sum", "sum[i] a * b[i]", .node = factor_leaves_sum},
     {"sum-of-sums", "sum[i] of a sum that nothing else needs", .node = sum_of_sums},
     {0},

@@ -86,5 +86,6 @@ const Rule opt_expr_rules[] = {
     {"common-divisor", "a / s + b / s", .expr = opt_common_divisor},
     {"quotient-at-hand", "a * x / s where x / s is at hand", .expr = opt_quotient_of_product},
     {"logistic-slope", "the derivative of a sigmoid, from its result", .expr = opt_logistic_slope},
+    {"flat-tail", "the slope of a sigmoid held where it is 0", .expr = opt_flat_tail},
     {0},
 };

@@ -32,6 +32,39 @@ const Expr *opt_logistic_slope(Rewriter *w, const Expr *e)
     return NULL;
 }
 
+/* The c of y = 1 / (1 + exp(-max(x, c))) where it is so low that y is 0 below it but for rounding. */
+static const Expr *flat_below(const Expr *y, const Expr **x)
+{
+    static const double low = -80; /* exp(-80) is 2e-35 */
+    const Expr *s = opt_is_call(y, &scalar_div) && opt_is_const(y->args[0], 1) ? y->args[1] : NULL;
+    const Expr *power = s && opt_is_call(s, &scalar_add) ? s->args[opt_is_const(s->args[0], 1)] : NULL;
+    const Expr *minus = power && opt_is_call(power, &scalar_exp) ? power->args[0] : NULL;
+    const Expr *held = minus && opt_is_call(minus, &scalar_neg) ? minus->args[0] : NULL;
+    double c;
+    if (!held || !opt_is_call(held, &scalar_max) || !expr_is_const(held->args[1], &c) || c > low)
+        return NULL;
+    *x = held->args[0];
+    return held->args[1];
+}
+
+/* if x >= c then a * y * (1 - y) else 0: where y, a sigmoid held at c, is next to nothing, so is its slope. */
+const Expr *opt_flat_tail(Rewriter *w, const Expr *e)
+{
+    if (!opt_is_guarded(e) || !opt_is_call(e->args[0], &scalar_ge) || !opt_is_product(e->args[1]) ||
+        !expr_reads_inside(w->p, NULL, e->args[1]))
+        return NULL;
+    Product f = product_of(w, e->args[1]);
+    for (int i = 0; i < f.over.count; i++) {
+        const Expr *y = f.over.data[i], *x;
+        const Expr *body = y->kind == EXPR_ACCESS && is_plain_node(y->node) ? opt_body_at(w, y) : NULL;
+        const Expr *c = body ? flat_below(body, &x) : NULL;
+        const Expr *rest = c ? expr_sub(w->p, expr_const(w->p, 1), y) : NULL;
+        if (c && e->args[0]->args[0] == x && e->args[0]->args[1] == c && factors_find(&f.over, rest) >= 0)
+            return e->args[1];
+    }
+    return NULL;
+}
+
 /* e, or the body of the node that nothing but e reads, where that is a quotient or the negative of one. */
 static const Expr *own_quotient(Rewriter *w, const Expr *e)
 {
