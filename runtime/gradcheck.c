@@ -246,6 +246,10 @@ int gradcheck_command(const gradc_model *model, const gradc_model *checked, cons
 {
     Check c = {.options = o, .tolerance = o->tolerance};
     uint64_t seed = o->has_seed ? o->seed : model->train->seed;
+    if (!model->loss_count) {
+        error_set(&c.error, "the model has no loss, so there is no gradient to check");
+        return cli_fail(&c.error);
+    }
     if (!checked || checked->real != GRADC_F64) {
         error_set(&c.error, "this trainer was built without its f64 model\nhelp: compile it again "
                   "with gradc, without an option that leaves it out");
