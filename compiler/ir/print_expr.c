@@ -325,8 +325,8 @@ static void print_operator(Printer *pr, const Expr *e, const struct Operator *op
 {
     int exponent;
     const Expr *base = power_base(e, &exponent), *divisor = shared_divisor(e);
-    /* 2 * (a * b) is what 2 * a * b is read as. */
-    bool uniform_first = e->function == &scalar_mul && dtype_is_real(e->type) && expr_is_uniform(e->args[0]);
+    /* a * (b * c) is a * b * c, but for rounding. */
+    bool product = e->function == &scalar_mul && dtype_is_real(e->type);
     if (base) {
         print_expr(pr, base, LEVEL_PRIMARY);
         text_printf(pr->out, "^%d", exponent);
@@ -334,7 +334,7 @@ static void print_operator(Printer *pr, const Expr *e, const struct Operator *op
     }
     print_operand(pr, e->args[0], e->args[1], op->left);
     put(pr, divisor ? " / " : op->text);
-    print_operand(pr, divisor ? divisor : e->args[1], e->args[0], uniform_first ? op->left : op->right);
+    print_operand(pr, divisor ? divisor : e->args[1], e->args[0], product ? op->left : op->right);
 }
 
 static void print_call(Printer *pr, const Expr *e)

@@ -193,20 +193,41 @@ typedef struct SumTerm {
 } SumTerm;
 
 typedef struct Sum {
-    Arena *arena;
+    Rewriter *w;
     VEC(SumTerm) terms;
     bool merged; /* did terms meet? */
 } Sum;
 
+static const Expr *times(Rewriter *w, double factor, const Expr *e)
+{
+    return expr_mul(w->p, expr_const_typed(w->p, factor, e->type), e);
+}
+
+/* f * (if c then a else b) + g * (if c then d else e), in place of the first. */
+static bool merge_choices(Sum *s, SumTerm *t, double factor, const Expr *e)
+{
+    const Expr *branch[2];
+    if (!opt_is_call(e, &scalar_select) || !opt_is_call(t->e, &scalar_select) || t->e->args[0] != e->args[0])
+        return false;
+    for (int i = 0; i < 2; i++)
+        branch[i] = expr_add(s->w->p, times(s->w, t->factor, t->e->args[i + 1]), times(s->w, factor, e->args[i + 1]));
+    *t = (SumTerm){1, expr_select(s->w->p, e->args[0], branch[0], branch[1])};
+    return true;
+}
+
 static void add_term(Sum *s, double factor, const Expr *e)
 {
-    for (int i = 0; i < s->terms.count; i++)
-        if (s->terms.data[i].e == e) {
-            s->terms.data[i].factor += factor;
+    for (int i = 0; i < s->terms.count; i++) {
+        SumTerm *t = &s->terms.data[i];
+        bool same = t->e == e;
+        if (same)
+            t->factor += factor;
+        if (same || merge_choices(s, t, factor, e)) {
             s->merged = true;
             return;
         }
-    vec_push(s->arena, &s->terms, ((SumTerm){factor, e}));
+    }
+    vec_push(s->w->g->arena, &s->terms, ((SumTerm){factor, e}));
 }
 
 static void collect_terms(Sum *s, double factor, const Expr *e)
@@ -224,18 +245,18 @@ static void collect_terms(Sum *s, double factor, const Expr *e)
     }
 }
 
-/* 0.5*a + b + 0.5*a is a + b. */
+/* 0.5*a + b + 0.5*a is a + b; choices by one condition are one choice. */
 const Expr *opt_like_terms(Rewriter *w, const Expr *e)
 {
     if ((!opt_is_call(e, &scalar_add) && !opt_is_call(e, &scalar_sub)) || !dtype_is_real(e->type))
         return NULL;
-    Sum s = {.arena = w->g->arena};
+    Sum s = {.w = w};
     collect_terms(&s, 1, e);
     const Expr *sum = expr_const_typed(w->p, 0, e->type);
     for (int i = 0; s.merged && i < s.terms.count; i++) {
         const SumTerm *t = &s.terms.data[i];
         if (t->factor != 0)
-            sum = expr_add(w->p, sum, expr_mul(w->p, expr_const_typed(w->p, t->factor, e->type), t->e));
+            sum = expr_add(w->p, sum, times(w, t->factor, t->e));
     }
     return s.merged ? sum : NULL;
 }
