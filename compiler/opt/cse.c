@@ -177,9 +177,11 @@ static bool forward_results(Rewriter *w)
         Node *n = copied(r->value);
         if (!n || n->kind != NODE_COMPUTE || is_result(w->g, n))
             continue;
-        if (!n->named) {
+        if (!n->named) { /* an exchange, since both may stay in the graph */
+            const char *name = n->name;
             n->name = r->value->name;
             n->named = r->value->named;
+            r->value->name = name;
         }
         r->value = n;
         opt_fired(w, n->name);

@@ -178,6 +178,7 @@ struct Sema {
     const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
     Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
     Node *gradient;
+    VEC(const char *) tail; /* lines behind a printed graph */
     bool printing; /* outputs and metrics join the training graph, to be printed */
     VEC(Binding) schedules; /* optimizer arguments that are schedules: one node each */
 };
@@ -324,6 +325,9 @@ void run_metric(Sema *s, const Ast *a);
 /* ---- train.c -------------------------------------------------------------------------------------------------- */
 bool read_train(Sema *s);
 bool check_best(Sema *s); /* after the evaluate entry */
+
+/* ---- print.c ---------------------------------------------------------------------------------------------------- */
+void print_later(Sema *s, const Ast *a, const char *name);
 
 /* ---- group.c ---------------------------------------------------------------------------------------------------- */
 /* `optimizer sgd(lr = 0.1) over "*.bias"`, `minimize d_loss over disc with adam(lr = 2e-4)` */

@@ -127,25 +127,10 @@ static Port *output_port(Sema *s, const Ast *a, const Node *n)
     return port;
 }
 
-/* The tensors that a metric or output names stay in a graph that is to be printed. */
-static void keep_names(Sema *s, const Ast *a)
-{
-    if (!a)
-        return;
-    Value *v = a->kind == AST_NAME ? frame_lookup(s->frame, a->name) : NULL;
-    if (v && v->kind == VALUE_TENSOR && v->node && v->node->kind != NODE_PORT)
-        graph_result(s->graph, RESULT_NAME, a->name, v->node, NULL, 0);
-    keep_names(s, a->cond);
-    keep_names(s, a->left);
-    keep_names(s, a->right);
-    for (int i = 0; i < a->items.count; i++)
-        keep_names(s, a->items.data[i]);
-}
-
 void run_output(Sema *s, const Ast *a)
 {
     if (s->printing)
-        keep_names(s, a->left);
+        print_later(s, a, a->name);
     if (s->entry != ENTRY_PREDICT || s->printing)
         return;
     Value *v = eval_statement(s, a->left, a->name);
@@ -257,11 +242,11 @@ static void see_access(void *context, const Expr *e)
 
 void run_metric(Sema *s, const Ast *a)
 {
+    const char *name = measure_name(a, NULL);
     if (s->printing)
-        keep_names(s, a->left);
+        print_later(s, a, name);
     if (s->entry != ENTRY_EVALUATE)
         return;
-    const char *name = measure_name(a, NULL);
     if (has_name(s->program->metrics.data, s->program->metrics.count, name)) {
         diag_error(s->diag, a->span, "there is a metric named `%s` already", name);
         diag_help(s->diag, "give it a name: metric name = …");

@@ -25,13 +25,15 @@ bool sema_forward(Sema *s, EntryKind kind);
 /* The rest of the entry: updates, the mean loss, gradient stores. */
 bool sema_complete(Sema *s, EntryKind kind);
 bool sema_has_entry(const Sema *s, EntryKind kind);
-/* Before sema_forward: what outputs and metrics name stays in the graph, to be printed with it. */
-void sema_print_outputs(Sema *s);
 /* The losses in inference mode as entries[ENTRY_LOSS], where the text asks for `training`; false
  * where it does not, or after errors. */
 bool sema_forward_inference(Sema *s);
 /* Every declaration in a file, without compiling a model: names and arguments of the train block. */
 const Ast *sema_train_block(const Sema *s);
+
+/* ---- print.c ------------------------------------------------------------------------------------- */
+/* Before sema_forward: what outputs and metrics name stays in the graph, to be printed with it. */
+void sema_print_outputs(Sema *s);
 /* The text that surrounds a printed graph: inputs, parameters, states; then the train block. */
 void sema_print_head(Text *out, Sema *s);
 void sema_print_tail(Text *out, Sema *s);

@@ -1,0 +1,112 @@
+/* What surrounds a printed graph: declarations before it, outputs, metrics and training behind. */
+#include "sema/internal.h"
+
+void sema_print_outputs(Sema *s)
+{
+    s->printing = true;
+    s->tail.count = 0;
+}
+
+void sema_print_head(Text *out, Sema *s)
+{
+    text_printf(out, "model %s {\n", s->program->name);
+    for (int i = 0; i < s->program->inputs.count; i++) {
+        text_append(out, "  ");
+        port_print(out, s->program->inputs.data[i]);
+        text_append(out, "\n");
+    }
+    for (int i = 0; i < s->program->tensors.count; i++) {
+        const Tensor *t = s->program->tensors.data[i];
+        if (t->role != ROLE_PARAM && t->role != ROLE_STATE)
+            continue;
+        text_append(out, "  ");
+        tensor_print(out, t);
+        text_append(out, "\n");
+    }
+    text_append(out, "\n");
+}
+
+/* ---- outputs and metrics --------------------------------------------------------------------------- */
+
+/* Does the expression mean the same in the printed text?  There it finds the tensors that the model
+ * names, and the library; compile-time values, lists, layers and the file's own functions are gone. */
+static bool reads_back(Sema *s, const Ast *a)
+{
+    if (!a)
+        return true;
+    if (a->kind == AST_CALL || a->kind == AST_PIPE) {
+        const Ast *callee = a->kind == AST_PIPE ? a->right : a->left;
+        callee = callee->kind == AST_CALL ? callee->left : callee;
+        const Declaration *d = callee->kind == AST_NAME ? sema_callable(s, callee->name) : NULL;
+        if (callee->kind != AST_NAME || frame_lookup(s->frame, callee->name) || (d && !d->library) ||
+            (d && d->ast->kind == AST_LAYER))
+            return false;
+    }
+    const Value *v = a->kind == AST_NAME ? frame_lookup(s->frame, a->name) : NULL;
+    if ((v && (v->kind != VALUE_TENSOR || !v->node)) || a->kind == AST_MEMBER)
+        return false;
+    bool all = reads_back(s, a->cond) && reads_back(s, a->left) && reads_back(s, a->right);
+    for (int i = 0; i < a->items.count; i++)
+        all = all && reads_back(s, a->items.data[i]);
+    return all;
+}
+
+/* The tensors that an expression names stay in the graph, under these names. */
+static void keep_names(Sema *s, const Ast *a)
+{
+    if (!a)
+        return;
+    Value *v = a->kind == AST_NAME ? frame_lookup(s->frame, a->name) : NULL;
+    if (v && v->kind == VALUE_TENSOR && v->node && v->node->kind != NODE_PORT)
+        graph_result(s->graph, RESULT_NAME, a->name, v->node, NULL, 0);
+    keep_names(s, a->cond);
+    keep_names(s, a->left);
+    keep_names(s, a->right);
+    for (int i = 0; i < a->items.count; i++)
+        keep_names(s, a->items.data[i]);
+}
+
+/* The same alias in both modes, free of what the graph may call its nodes. */
+static const char *keep_value(Sema *s, const Ast *a, const char *name)
+{
+    const char *alias = intern(s->names, arena_format(s->arena, "%s_shown", name));
+    Value *v = eval_statement(s, a->left, alias);
+    Node *n = v ? value_to_node(s, v, alias) : NULL;
+    if (n)
+        graph_result(s->graph, RESULT_NAME, alias, n, NULL, 0);
+    return alias;
+}
+
+/* An output or metric of a graph to be printed. */
+void print_later(Sema *s, const Ast *a, const char *name)
+{
+    Text t;
+    text_init(&t, s->arena);
+    text_printf(&t, "  %s %s = ", a->kind == AST_METRIC ? "metric" : "output", name);
+    if (reads_back(s, a->left)) {
+        keep_names(s, a->left);
+        ast_format_expr(&t, a->left);
+    } else {
+        text_append(&t, keep_value(s, a, name));
+    }
+    text_append(&t, "\n");
+    for (int i = 0; i < s->tail.count; i++)
+        if (intern(s->names, t.data) == s->tail.data[i])
+            return;
+    vec_push(s->arena, &s->tail, intern(s->names, t.data));
+}
+
+void sema_print_tail(Text *out, Sema *s)
+{
+    for (int i = 0; i < s->frozen.count; i++)
+        text_printf(out, "  freeze %s\n", s->frozen.data[i]);
+    for (int i = 0; i < s->tail.count; i++)
+        text_append(out, s->tail.data[i]);
+    text_append(out, "}\n");
+    if (!s->train)
+        return;
+    text_append(out, "\n");
+    Ast *file = ast_new(s->arena, AST_FILE, s->train->span);
+    vec_push(s->arena, &file->body, (Ast *)s->train);
+    ast_format(out, file, NULL);
+}
