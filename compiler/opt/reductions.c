@@ -278,14 +278,17 @@ static bool sum_of_sums(Rewriter *w, Node *n)
         return false;
     const Node *inner = n->body->node;
     if (inner->kind != NODE_COMPUTE || !is_sum(inner) || inner->id >= w->counted || w->uses[inner->id] != 1 ||
-        names_clash(n, inner) || is_contraction(w->p, inner, inner->body))
+        names_clash(n, inner))
         return false;
     const Affine **at = arena_new(w->g->arena, const Affine *, inner->rank + 1), **bound_at;
     for (int i = 0; i < inner->rank; i++)
         at[i] = n->body->subscripts[i].affine;
     Index **bound = fresh(w, inner->bound, inner->bound_count, &bound_at);
     const Expr *body = expr_substitute(w->p, inner->body, &(Substitution){inner->rank, inner->domain, at});
-    n->body = expr_substitute(w->p, body, &(Substitution){inner->bound_count, inner->bound, bound_at});
+    body = expr_substitute(w->p, body, &(Substitution){inner->bound_count, inner->bound, bound_at});
+    if (is_contraction(w->p, inner, inner->body) && !is_contraction(w->p, n, body))
+        return false; /* the product of matrices is cheaper than the sum of all its terms */
+    n->body = body;
     Index **all = arena_new(w->g->arena, Index *, n->bound_count + inner->bound_count);
     memcpy(all, n->bound, sizeof *all * (size_t)n->bound_count);
     memcpy(all + n->bound_count, bound, sizeof *all * (size_t)inner->bound_count);
