@@ -62,6 +62,7 @@ typedef struct gradc_port {
     const int64_t *shape;
     uint64_t count; /* elements of one example */
     int is_target;
+    int for_predict; /* predict() reads it: any input, and a target that an output depends on */
 } gradc_port;
 
 /* A value written in the train block: name = number, "string", or a bare word. */
@@ -139,6 +140,7 @@ typedef struct gradc_model {
     uint64_t persistent_bytes, workspace_bytes; /* what instance_bytes is made of     */
     int accumulator_count;   /* doubles that evaluate() adds to                       */
 
+    /* NULL where the model has no use for it: no loss, no optimizer, nothing to evaluate, no output. */
     size_t (*bytes)(size_t threads);
     void *(*init)(void *memory, uint64_t seed);
     /* Hands the instance a pool of `threads` workers; NULL: run on the caller's thread. */

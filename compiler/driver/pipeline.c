@@ -121,11 +121,23 @@ static bool within_memory(Compilation *c, const Compiled *compiled)
     return false;
 }
 
+/* predict() is given every input, and a target only where an output depends on it. */
+static void mark_predicted(const Program *p)
+{
+    for (int i = 0; i < p->inputs.count; i++)
+        p->inputs.data[i]->for_predict = !p->inputs.data[i]->is_target;
+    const Graph *g = p->entries[ENTRY_PREDICT];
+    for (int i = 0; g && i < g->nodes.count; i++)
+        if (g->nodes.data[i]->kind == NODE_PORT)
+            g->nodes.data[i]->port->for_predict = true;
+}
+
 static Compiled *finish_program(Compilation *c, const bool *built)
 {
     Program *p = sema_program(c->sema);
     Compiled *compiled = arena_new(c->arena, Compiled, 1);
     compiled->program = p;
+    mark_predicted(p);
     for (int i = 0; i < ENTRY_COUNT; i++)
         if (built[i])
             compiled->schedules[i] = schedule_run(p->entries[i], p);

@@ -94,6 +94,7 @@ static LLVMValueRef port_row(EmitUnit *u, const Port *p)
     add(&f, shape(u, p->rank, p->shape));
     add_u64(u, &f, elements(p->rank, p->shape));
     add_int(u, &f, p->is_target);
+    add_int(u, &f, p->for_predict);
     return close_struct(u, &f);
 }
 

@@ -50,7 +50,7 @@ static void describe_port(Header *h, const Port *p)
 static void describe_inputs(Header *h, bool targets)
 {
     for (int i = 0; i < h->p->inputs.count; i++)
-        if (targets || !h->p->inputs.data[i]->is_target)
+        if (targets || h->p->inputs.data[i]->for_predict)
             describe_port(h, h->p->inputs.data[i]);
 }
 
@@ -84,7 +84,7 @@ static void put_inputs(Header *h, bool targets)
 {
     for (int i = 0; i < h->p->inputs.count; i++) {
         const Port *p = h->p->inputs.data[i];
-        if (targets || !p->is_target)
+        if (targets || p->for_predict)
             text_printf(h->out, ", const %s *%s", c_type(p->type), c_parameter(h->p->arena, p->name));
     }
 }

@@ -54,7 +54,7 @@ static int count_ports(const Program *p, bool targets)
 {
     int count = 0;
     for (int i = 0; i < p->inputs.count; i++)
-        count += targets || !p->inputs.data[i]->is_target;
+        count += targets || p->inputs.data[i]->for_predict;
     return count;
 }
 
@@ -65,7 +65,7 @@ static LLVMValueRef gather_inputs(Wrapper *w, bool targets)
     const Program *p = u->compiled->program;
     LLVMValueRef array = LLVMBuildAlloca(u->builder, LLVMArrayType2(u->pointer, (uint64_t)p->inputs.count + 1), "");
     for (int i = 0; i < p->inputs.count; i++) {
-        bool given = targets || !p->inputs.data[i]->is_target;
+        bool given = targets || p->inputs.data[i]->for_predict;
         LLVMValueRef v = given ? LLVMGetParam(w->function, (unsigned)w->next++) : LLVMConstNull(u->pointer);
         LLVMValueRef at = unit_i64(u, i);
         LLVMBuildStore(u->builder, v, LLVMBuildGEP2(u->builder, u->pointer, array, &at, 1, ""));

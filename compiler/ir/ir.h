@@ -257,6 +257,7 @@ typedef struct Port {
     int rank;
     const int64_t *shape;
     bool is_target;
+    bool for_predict; /* an input, or a target that an output depends on */
     int slot; /* position among inputs and targets, or among outputs */
     Span span;
 } Port;

@@ -207,7 +207,7 @@ static bool check_count(const Table *t, int port)
 {
     const gradc_port *p = &t->request->ports[port];
     int count = t->counts[port];
-    if ((uint64_t)count == p->count || (p->is_target && t->request->targets_optional && !count))
+    if ((uint64_t)count == p->count || (t->request->targets_optional && !p->for_predict && !count))
         return true;
     if (count == 0) {
         error_set(t->error, "%s: no column is named %s", t->path, p->name);

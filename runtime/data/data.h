@@ -32,7 +32,7 @@ typedef struct Request {
     int port_count;
     const char *folder;    /* where relative paths are also looked for, or NULL */
     const Encoding *known; /* names and fills of the training data, or NULL      */
-    bool targets_optional;
+    bool targets_optional; /* those that predict() does not read */
 } Request;
 
 bool dataset_open(Dataset *d, const Request *r, Error *e);

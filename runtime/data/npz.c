@@ -134,7 +134,7 @@ static bool read_entry(Dataset *d, const Request *r, int port, const Bytes *file
     Bytes b;
     Array a;
     if (!zip_find(&z, file->data, file->size, name, path, e))
-        return r->targets_optional && r->ports[port].is_target;
+        return r->targets_optional && !r->ports[port].for_predict;
     char *full = text_format("%s:%s", path, name);
     bool ok = unpack(&b, &z, full, e);
     if (ok && b.kind == BYTES_OWNED) {

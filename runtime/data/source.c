@@ -91,7 +91,7 @@ static bool check_complete(const Dataset *d, const Request *r, Error *e)
 {
     for (int i = 0; i < r->port_count; i++) {
         const gradc_port *p = &r->ports[i];
-        if (d->fields[i].data || (p->is_target && r->targets_optional))
+        if (d->fields[i].data || (r->targets_optional && !p->for_predict))
             continue;
         error_set(e, "%s: nothing says where the %s %s comes from", r->source->kind,
                   p->is_target ? "target" : "input", p->name);

@@ -28,7 +28,7 @@ class Tensor(c.Structure):
 
 class Port(c.Structure):
     _fields_ = [("name", c.c_char_p), ("type", c.c_int), ("domain", c.c_int), ("classes", c.c_int64), ("rank", c.c_int),
-                ("shape", shape_t), ("count", c.c_uint64), ("is_target", c.c_int)]
+                ("shape", shape_t), ("count", c.c_uint64), ("is_target", c.c_int), ("for_predict", c.c_int)]
 
 
 class Train(c.Structure):

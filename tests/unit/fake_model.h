@@ -166,12 +166,12 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
         {"steps", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, steps), 1, 0, 0}, \
     };                                                                                             \
     static const gradc_port P##_inputs[] = {                                                       \
-        {"x", REAL, GRADC_NUMBER, 0, 1, fake_x_shape, FAKE_INPUTS, 0},                             \
-        {"label", GRADC_U8, GRADC_CLASS, FAKE_CLASSES, 0, fake_x_shape, 1, 1},                     \
+        {"x", REAL, GRADC_NUMBER, 0, 1, fake_x_shape, FAKE_INPUTS, 0, 1},                          \
+        {"label", GRADC_U8, GRADC_CLASS, FAKE_CLASSES, 0, fake_x_shape, 1, 1, 0},                  \
     };                                                                                             \
     static const gradc_port P##_outputs[] = {                                                      \
-        {"probs", REAL, GRADC_NUMBER, 0, 1, fake_bias_shape, FAKE_CLASSES, 0},                     \
-        {"class", GRADC_U8, GRADC_CLASS, FAKE_CLASSES, 0, fake_x_shape, 1, 0},                     \
+        {"probs", REAL, GRADC_NUMBER, 0, 1, fake_bias_shape, FAKE_CLASSES, 0, 0},                  \
+        {"class", GRADC_U8, GRADC_CLASS, FAKE_CLASSES, 0, fake_x_shape, 1, 0, 0},                  \
     };                                                                                             \
     static inline gradc_model P##_model(const gradc_train *train)                                  \
     {                                                                                              \

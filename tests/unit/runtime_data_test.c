@@ -182,7 +182,7 @@ static void records_follow_their_layout(void **state)
 
 static void a_lossy_value_is_no_value(void **state)
 {
-    static const gradc_port u8 = {"image", GRADC_U8, GRADC_NUMBER, 0, 0, NULL, 1, 0};
+    static const gradc_port u8 = {"image", GRADC_U8, GRADC_NUMBER, 0, 0, NULL, 1, 0, 1};
     char reason[REASON_TEXT];
     uint8_t out;
     assert_null(port_put(&u8, 255, &out, reason));
