@@ -97,6 +97,60 @@ Graph *compile_inference(Compilation *c)
     return g;
 }
 
+/* ---- --max-memory ------------------------------------------------------------------------------------ */
+
+static uint64_t tensor_bytes(const Tensor *t)
+{
+    uint64_t bytes = (uint64_t)dtype_size(t->type);
+    for (int i = 0; i < t->rank; i++)
+        bytes *= (uint64_t)t->shape[i];
+    return bytes;
+}
+
+/* The largest of what stays from step to step. */
+static void note_tensors(Compilation *c, const Program *p)
+{
+    enum { NAMED = 5 };
+    uint64_t below = UINT64_MAX;
+    for (int named = 0; named < NAMED; named++) {
+        const Tensor *largest = NULL;
+        for (int i = 0; i < p->tensors.count; i++) {
+            const Tensor *t = p->tensors.data[i];
+            if (tensor_bytes(t) < below && (!largest || tensor_bytes(t) > tensor_bytes(largest)))
+                largest = t;
+        }
+        if (!largest || tensor_bytes(largest) < 64)
+            return;
+        below = tensor_bytes(largest);
+        for (int i = 0; i < p->tensors.count; i++)
+            if (tensor_bytes(p->tensors.data[i]) == below)
+                diag_note(c->syntax.diag, p->tensors.data[i]->span, "`%s` takes %llu bytes throughout",
+                          p->tensors.data[i]->name, (unsigned long long)below);
+    }
+}
+
+static const Schedule *widest_entry(const Compiled *compiled)
+{
+    const Schedule *widest = NULL;
+    for (int i = 0; i < ENTRY_COUNT; i++) {
+        const Schedule *s = compiled->schedules[i];
+        if (s && (!widest || s->workspace_bytes > widest->workspace_bytes))
+            widest = s;
+    }
+    return widest;
+}
+
+static void note_peak(Compilation *c, const Schedule *s)
+{
+    for (int i = 0; s && i < s->graph->nodes.count; i++) {
+        const Place *at = &s->places[i];
+        const Node *n = s->graph->nodes.data[i];
+        if (at->kind == PLACE_WORKSPACE && !at->same_as && at->first <= s->peak_kernel && at->last >= s->peak_kernel)
+            diag_note(c->syntax.diag, n->span, "`%s` takes %llu bytes at the peak of %s", n->name,
+                      (unsigned long long)at->bytes, s->graph->name);
+    }
+}
+
 /* An instance larger than --max-memory allows: names what is there at the peak. */
 static bool within_memory(Compilation *c, const Compiled *compiled)
 {
@@ -106,18 +160,10 @@ static bool within_memory(Compilation *c, const Compiled *compiled)
     const Program *p = compiled->program;
     diag_error(c->syntax.diag, c->file->span, "an instance of `%s` needs %llu bytes, and --max-memory allows %llu",
                p->name, (unsigned long long)compiled->instance_bytes, (unsigned long long)limit);
-    const Schedule *worst = NULL;
-    for (int i = 0; i < ENTRY_COUNT; i++)
-        if (compiled->schedules[i] && (!worst || compiled->schedules[i]->workspace_bytes > worst->workspace_bytes))
-            worst = compiled->schedules[i];
+    note_tensors(c, p);
+    note_peak(c, widest_entry(compiled));
     diag_help(c->syntax.diag, "%llu bytes are parameters and other tensors that stay, %llu are workspace",
               (unsigned long long)compiled->persistent_bytes, (unsigned long long)compiled->workspace_bytes);
-    for (int i = 0; worst && i < worst->graph->nodes.count; i++) {
-        const Place *at = &worst->places[i];
-        if (at->kind == PLACE_WORKSPACE && !at->same_as && at->first <= worst->peak_kernel && at->last >= worst->peak_kernel)
-            diag_note(c->syntax.diag, worst->graph->nodes.data[i]->span, "`%s` takes %llu bytes at the peak of %s",
-                      worst->graph->nodes.data[i]->name, (unsigned long long)at->bytes, worst->graph->name);
-    }
     return false;
 }
 
