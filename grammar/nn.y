@@ -190,6 +190,7 @@ statement
     | METRIC NAME '=' expr              { $$ = ast_named(p, AST_METRIC, @$, @2, $2, $4); }
     | OUTPUT NAME                       { $$ = ast_named(p, AST_OUTPUT, @$, @2, $2, ast_name(p, @2, $2)); }
     | OUTPUT NAME '=' expr              { $$ = ast_named(p, AST_OUTPUT, @$, @2, $2, $4); }
+    | OUTPUT NAME '[' items ']' '=' expr { $$ = ast_output(p, @$, @2, $2, $4, $7); }
     | RETURN expr                       { $$ = ast_return(p, @$, $2); }
     | if_statement
     | REPEAT expr block                 { $$ = ast_repeat(p, @$, $2, @1, NO_WORD, $3); }

@@ -127,8 +127,25 @@ static Port *output_port(Sema *s, const Ast *a, const Node *n)
     return port;
 }
 
+/* output y[i] = …: y defined, then put out. */
+static const Ast *define_output(Sema *s, const Ast *a)
+{
+    Node *n = define_tensor(s, a, a->name, NULL, 0);
+    if (n)
+        n->named = true;
+    frame_bind(s, s->frame, a->name, n ? value_node(s, n, a->name_span) : NULL, a->name_span);
+    Ast *lone = ast_new(s->arena, AST_OUTPUT, a->span);
+    lone->name = a->name;
+    lone->name_span = a->name_span;
+    lone->left = ast_new(s->arena, AST_NAME, a->name_span);
+    lone->left->name = a->name;
+    return lone;
+}
+
 void run_output(Sema *s, const Ast *a)
 {
+    if (a->flag)
+        a = define_output(s, a);
     if (s->printing)
         print_later(s, a, a->name);
     if (s->entry != ENTRY_PREDICT || s->printing)

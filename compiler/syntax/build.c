@@ -304,6 +304,13 @@ Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, 
     return n;
 }
 
+Ast *ast_output(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *value)
+{
+    Ast *n = statement(p, AST_OUTPUT, span, name_span, name, left_side(p, items), value);
+    n->flag = true;
+    return n;
+}
+
 Ast *ast_update(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets, Ast *value)
 {
     Ast *n = statement(p, AST_UPDATE, span, path_span, path, left_side(p, items), value);

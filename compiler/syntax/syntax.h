@@ -36,7 +36,8 @@ typedef enum {
     AST_UPDATE,    /* path[items] <- left; flag: has brackets                      */
     AST_LOSS,      /* name or NULL, left                                           */
     AST_METRIC,    /* name or NULL, left                                           */
-    AST_OUTPUT,    /* name, left (a lone `output probs` has left = the name)       */
+    AST_OUTPUT,    /* name, left (a lone `output probs` has left = the name); or
+                      name[items] = left, flag: has brackets                       */
     AST_RETURN,    /* left                                                         */
     AST_IF,        /* if cond { body } else { orelse }                             */
     AST_REPEAT,    /* repeat left [as name] { body }                               */
