@@ -82,13 +82,15 @@ void print_later(Sema *s, const Ast *a, const char *name)
 {
     Text t;
     text_init(&t, s->arena);
-    text_printf(&t, "  %s %s = ", a->kind == AST_METRIC ? "metric" : "output", name);
-    if (reads_back(s, a->left)) {
+    const bool same = reads_back(s, a->left);
+    const bool lone = same && a->kind == AST_OUTPUT && a->left->kind == AST_NAME && a->left->name == name;
+    text_printf(&t, "  %s %s%s", a->kind == AST_METRIC ? "metric" : "output", name, lone ? "" : " = ");
+    if (same)
         keep_names(s, a->left);
+    if (same && !lone)
         ast_format_expr(&t, a->left);
-    } else {
+    if (!same)
         text_append(&t, keep_value(s, a, name));
-    }
     text_append(&t, "\n");
     for (int i = 0; i < s->tail.count; i++)
         if (intern(s->names, t.data) == s->tail.data[i])
