@@ -4,7 +4,8 @@ import re
 import subprocess
 from collections import Counter, namedtuple
 
-# one function of the object; calls: how many kernels of the schedule it serves
+# one function of the object; calls: how many kernels of the schedule it serves, whose flops and
+# bytes are summed
 Kernel = namedtuple("Kernel", "symbol share calls flops bytes kind shape")
 Scheduled = namedtuple("Scheduled", "node kind shape flops bytes")
 
@@ -13,7 +14,7 @@ def read_schedule(text):
     """The kernels of `schedule step`, in order."""
     step = re.search(r"^schedule step:.*?\n(.*?)^total:", text, re.M | re.S)
     kernels = []
-    for head, node in re.findall(r"^ +\d+ +(\S.*)\n +([^\s\[]+)", step[1] if step else "", re.M):
+    for head, node in re.findall(r"^ *\d+ +(\S.*)\n +([^\s\[]+)", step[1] if step else "", re.M):
         kind, shape, flops, moved = re.match(
             r"(\S+) +(.*?); (\S+) flops, (\S+) bytes", head).groups()
         kernels.append(Scheduled(node, kind, shape, float(flops), float(moved)))
@@ -30,26 +31,25 @@ def read_shares(data):
     return shares
 
 
-def same_work(k):
-    return k.kind, re.sub(r"[a-z]\w*:", "", k.shape), k.flops, k.bytes
+def read_calls(llvm):
+    """What the step calls, in order: one function for each kernel of the schedule, where kernels
+    that are equal up to their operands share one under the first one's name."""
+    step = re.search(r"^define[^\n]*@workload\.step\(.*?^}", llvm, re.M | re.S)
+    return re.findall(r"call [^@\n]*@workload\.([\w.]+)\(", step[0] if step else "")
 
 
-def match(shares, scheduled):
-    """Kernels equal up to their operands are one function under the first one's name, so those of
-    equal work that have no samples of their own are calls of one that has."""
-    work = {k.node: k for k in scheduled}
-    groups = Counter(same_work(k) for k in scheduled)
-    owners = Counter(same_work(work[s]) for s in shares if s in work)
+def match(shares, scheduled, calls):
+    served = {}
+    if len(scheduled) == len(calls):
+        for kernel, symbol in zip(scheduled, calls):
+            served.setdefault(symbol, []).append(kernel)
     for symbol, share in shares.most_common():
-        k = work.get(symbol)
-        if k:
-            yield Kernel(symbol, share, groups[same_work(k)] / owners[same_work(k)], k.flops,
-                         k.bytes, k.kind, k.shape)
-        else:
-            yield Kernel(symbol, share, 0, 0, 0, "", "")
+        ks = served.get(symbol, [])
+        yield Kernel(symbol, share, len(ks), sum(k.flops for k in ks), sum(k.bytes for k in ks),
+                     ks[0].kind if ks else "", ks[0].shape if ks else "")
 
 
-def profile(command, schedule, data):
+def profile(command, schedule, llvm, data):
     """The kernels with a hundredth of the time or more; None without perf."""
     try:
         r = subprocess.run(["perf", "record", "-q", "-F", "2000", "-o", data, *command],
@@ -59,4 +59,5 @@ def profile(command, schedule, data):
     if r.returncode != 0:
         return None
     shares = {s: p for s, p in read_shares(data).items() if p >= 0.01}
-    return list(match(Counter(shares), read_schedule(schedule)))
+    return list(match(Counter(shares), read_schedule(schedule),
+                      read_calls(llvm)))
