@@ -362,6 +362,8 @@ static Value *apply_size(Sema *s, Value **args, const char *const *names, int co
 {
     if (args[0]->kind == VALUE_TENSOR && !need_tensor(s, args[0], "size"))
         return NULL;
+    if (args[0]->kind == VALUE_LIST)
+        return value_number(s, args[0]->items.count, span);
     return value_number(s, args[0]->kind == VALUE_TENSOR ? (double)value_size(args[0]) : 1, span);
 }
 
