@@ -36,7 +36,7 @@ config.environment["TERM"] = "dumb"
 config.environment["CC"] = config.cc
 for variable in ("NO_COLOR", "COLUMNS"):
     config.environment.pop(variable, None)
-for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "CI"):
+for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "CI", "GRADC_RANDOM"):
     if variable in os.environ:
         config.environment[variable] = os.environ[variable]
 if config.sanitizers:

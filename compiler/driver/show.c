@@ -317,7 +317,11 @@ int run_program(Compilation *c)
         args[count++] = "train";
     for (int i = 0; i < c->options->trainer_count; i++)
         args[count++] = c->options->trainer[i];
-    return emit_run(u, checked, count, args);
+    const int status = emit_run(u, checked, count, args);
+    emit_dispose(u);
+    if (checked)
+        emit_dispose(checked);
+    return status;
 }
 
 static const EmitKind kinds[] = {

@@ -44,7 +44,7 @@ static void compile(SyntaxContext *cx, Ast *file)
 {
     static const EntryKind order[] = {ENTRY_EVALUATE, ENTRY_FINISH, ENTRY_PREDICT, ENTRY_LOSS,
                                       ENTRY_GRADIENT, ENTRY_STEP,   ENTRY_UPDATE,  ENTRY_INIT};
-    const SemaOptions options = {NULL, TYPE_F32};
+    const SemaOptions options = {.real = TYPE_F32};
     OptLog log = {.arena = cx->arena};
     Sema *s = sema_create(cx, file, &options);
     bool ok = s != NULL;
