@@ -46,7 +46,7 @@ static const Group groups[] = {
     {"`layer`", "`model`", "a declaration",
      " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end of the file "},
     {"`param`", "`loss`", "a statement",
-     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat`"
+     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat` `scan`"
      " `return` `if` a name "},
     {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",
