@@ -418,6 +418,10 @@ void run_update(Sema *s, const Ast *a)
 {
     if (run_carry_update(s, a))
         return;
+    if (s->frame->kind == FRAME_FN) {
+        diag_error(s->diag, a->span, "this statement belongs in a model, layer or optimizer");
+        return;
+    }
     Tensor *t = updated_tensor(s, a);
     Node *n = t ? update_value(s, a, t) : NULL;
     if (!n)

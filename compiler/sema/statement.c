@@ -228,7 +228,7 @@ static const StatementRow rows[] = {
     {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},
     {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer", true},
     {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", false},
-    {AST_UPDATE, run_update, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", true},
+    {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", true},
     {AST_INPUT, run_input, IN_MODEL, "a model", false},
     {AST_LOSS, run_loss, IN_MODEL, "a model", false},
     {AST_METRIC, run_metric, IN_MODEL, "a model", false},
