@@ -45,7 +45,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
 %token TRUTH "`true`" FALSITY "`false`" AS "`as`" FROM "`from`"
 %token PIPE "`|>`" ARROW "`<-`" LESS_EQUAL "`<=`" GREATER_EQUAL "`>=`" EQUAL "`==`" NOT_EQUAL "`!=`"
-%token ELLIPSIS "`...`"
+%token ELLIPSIS "`...`" SCAN "`scan`" WITH "`with`" REVERSED "`reversed`" OVER "`over`"
 
 %precedence JUXTAPOSED
 %precedence '(' '['
@@ -53,6 +53,8 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %type <word> path
 %type <node> declaration parameter entry entry_line statement if_statement
 %type <node> expr pipe_target condition disjunction conjunction negation comparison total term reduction
+%type <node> extent order carry
+%type <list> carries
 %type <node> product unary power exponent postfix primary argument item entry_item qualified
 %type <list> declarations declaration_list parameters parameter_list block statements statement_list else_part
 %type <node> derivative
@@ -195,6 +197,7 @@ statement
     | if_statement
     | REPEAT expr block                 { $$ = ast_repeat(p, @$, $2, @1, NO_WORD, $3); }
     | REPEAT expr AS NAME block         { $$ = ast_repeat(p, @$, $2, @4, $4, $5); }
+    | SCAN NAME extent order WITH carries block { $$ = ast_scan(p, @$, @2, $2, $3, $4, $6, $7); }
     | FREEZE path                       { $$ = ast_freeze(p, @$, @2, $2); }
     | INIT path FROM STRING             { $$ = ast_init_from(p, @$, @2, $2, ast_string(p, @4, $4)); }
     | error RESUME                      { $$ = NULL; yyerrok; }
@@ -203,6 +206,27 @@ statement
 if_statement
     : IF expr block                 { $$ = ast_if(p, @$, $2, $3, NO_LIST); }
     | IF expr block ELSE else_part  { $$ = ast_if(p, @$, $2, $3, $5); }
+    ;
+
+extent
+    : %empty                        { $$ = NULL; }
+    | ':' expr                      { $$ = $2; }
+    ;
+
+/* Which way a scan runs: `reversed`, or `reversed if` a truth known at compile time. */
+order
+    : %empty                        { $$ = NULL; }
+    | REVERSED                      { $$ = ast_truth(p, @$, true); }
+    | REVERSED IF expr              { $$ = $3; }
+    ;
+
+carries
+    : carry                         { $$ = list_of(p, $1); }
+    | carries ',' carry             { $$ = list_add(p, $1, $3); }
+    ;
+
+carry
+    : NAME dimensions '=' expr      { $$ = ast_carry(p, @$, @1, $1, $2, $4); }
     ;
 
 else_part
@@ -330,6 +354,7 @@ postfix
     | postfix '(' arguments ')'     { $$ = ast_call(p, @$, $1, $3); }
     | postfix '[' items ']'         { $$ = ast_subscript(p, @$, $1, $3); }
     | postfix '.' NAME              { $$ = ast_member(p, @$, @3, $1, $3); }
+    | postfix OVER NAME             { $$ = ast_over(p, @$, @3, $1, $3); }
     | postfix '@' NAME              { $$ = ast_at(p, @$, @3, $1, $3); }
     ;
 

@@ -42,6 +42,7 @@ typedef struct EmitArguments {
     uint64_t first; /* gradient()                                         */
     uint64_t summed_examples; /* finish()                                 */
     const double *sums;       /* finish()                                 */
+    uint64_t time;            /* the step of a recurrence                 */
     void *operands[];
 } EmitArguments;
 

@@ -307,10 +307,39 @@ static void run_kernel(Entry *e, int number)
     unit_call(u, code->function, args, 4);
 }
 
-static void run_kernels(Entry *e, int from, int to)
+/* The kernels of a recurrence end before this one. */
+static int past_recurrence(const Entry *e, int from, int to)
 {
+    const Recurrence *r = e->s->kernels.data[from]->recurrence;
+    int end = from + 1;
+    while (r && end < to && e->s->kernels.data[end]->recurrence == r)
+        end++;
+    return end;
+}
+
+/* for each step: all kernels of the recurrence. */
+static void run_recurrence(Entry *e, int from, int to)
+{
+    EmitUnit *u = e->u;
+    const Recurrence *r = e->s->kernels.data[from]->recurrence;
+    KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
+    CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, r->steps), 1, "step");
+    LLVMValueRef last = unit_i64(u, r->steps - 1);
+    store_argument(e, ARGUMENT_TIME, r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter);
     for (int i = from; i < to; i++)
         run_kernel(e, i);
+    loop_close(&shell, &c, false);
+}
+
+static void run_kernels(Entry *e, int from, int to)
+{
+    for (int i = from, end; i < to; i = end) {
+        end = past_recurrence(e, i, to);
+        if (e->s->kernels.data[i]->recurrence)
+            run_recurrence(e, i, end);
+        else
+            run_kernel(e, i);
+    }
 }
 
 /* ---- results -------------------------------------------------------------------------------------------------------- */
@@ -683,8 +712,9 @@ static LLVMValueRef make_diagnose(Entries *es, EntryKind kind)
     for (int i = 0; i < e.s->kernels.count; i++) {
         const Kernel *k = e.s->kernels.data[i];
         bool out = must_leave_out(e.s, es->codes[kind][i].loops, missing);
-        if (!out)
-            run_kernel(&e, i);
+        const bool again = i > 0 && k->recurrence && e.s->kernels.data[i - 1]->recurrence == k->recurrence;
+        if (!out && !again) /* of a recurrence, all kernels at once: none of them stores a tensor */
+            run_kernels(&e, i, past_recurrence(&e, i, e.s->kernels.count));
         for (int j = 0; j < k->nodes.count; j++) {
             const Node *n = k->nodes.data[j];
             missing[n->id] = out;

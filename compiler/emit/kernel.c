@@ -454,6 +454,8 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
     kb->end = widened(u, LLVMGetParam(kb->function, 2));
     kb->scratch = LLVMGetParam(kb->function, 3);
     load_arguments(kb);
+    if (k->step)
+        kernel_bind(kb, k->step, kb->fields[ARGUMENT_TIME], 0);
     kernel_statements(kb, &k->body);
     LLVMBuildRetVoid(u->builder);
     LLVMSetCurrentDebugLocation2(u->builder, NULL);

@@ -56,9 +56,15 @@ static void mark_needed(Reverse *r, Node *const *wanted, int wanted_count)
 {
     for (int i = 0; i < wanted_count; i++)
         r->wanted[wanted[i]->id] = true;
-    for (int i = 0; i < r->count; i++) {
-        const Node *n = r->g->nodes.data[i];
-        r->needed[i] = dtype_is_real(n->type) && (r->wanted[i] || depends_on_needed(r, n));
+    bool again = true; /* around recurrences, until nothing is new */
+    while (again) {
+        again = false;
+        for (int i = 0; i < r->count; i++) {
+            const Node *n = r->g->nodes.data[i];
+            const bool before = r->needed[i];
+            r->needed[i] = dtype_is_real(n->type) && (r->wanted[i] || depends_on_needed(r, n));
+            again = again || (n->recurrence && r->needed[i] != before);
+        }
     }
 }
 
@@ -98,6 +104,11 @@ static Node *adjoint_node(Graph *g, const Node *of, const char *name, DType type
     Node *n = graph_compute(g, name, type, free, rank, bound_count ? reduction : NULL, summed, bound_count, body,
                             of->span);
     n->layer = of->layer;
+    for (int i = 0; i < rank; i++)
+        if (of->step && (domain[i] == of->step || (rank == of->rank && of->domain[i] == of->step)))
+            n->step = free[i];
+    if (n->step && of->recurrence && of->recurrence->open)
+        n->recurrence = of->recurrence;
     return n;
 }
 
@@ -349,6 +360,65 @@ static void pull_back(Reverse *r, const Node *y)
         pull_back_compute(r, y, ct);
 }
 
+/* ---- a recurrence hands its cotangents on -------------------------------------------------------------------------- */
+
+static bool takes_part(Reverse *r, const Node *n)
+{
+    return r->needed[n->id] && depends_on_needed(r, n);
+}
+
+/* A node that stands for the cotangent of n until all shares in it are known. */
+static Node *promised(Reverse *r, const Node *n)
+{
+    return adjoint_node(r->g, n, d_name(r->g, n), n->type, cotangent_of(r, n)->axes, n->rank, NULL, NULL, 0,
+                        expr_const(r->p, 0));
+}
+
+/* The shares of n, those from its own recurrence included, become the promised node's value. */
+static void keep_promise(Reverse *r, const Node *n, Node *d)
+{
+    Cotangent *c = cotangent_of(r, n);
+    const Expr *sum = total(r, n, NULL);
+    if (sum)
+        d->body = rename_indices(r->g, sum, c->axes, d->domain, n->rank);
+    c->shares.count = 0;
+    add_share(r, n, (Share){.user = n, .body = expr_access_identity(r->p, d, c->axes)});
+}
+
+/* The cotangents of a recurrence need each other, as its nodes do: they are a recurrence that runs
+ * the other way. */
+static void pull_back_recurrence(Reverse *r, int first, int last)
+{
+    Node **d = arena_new(r->g->arena, Node *, last - first + 1);
+    bool any = false;
+    for (int i = first; i <= last; i++)
+        any = any || cotangent_of(r, r->g->nodes.data[i])->shares.count > 0;
+    for (int i = first; any && i <= last; i++)
+        if (takes_part(r, r->g->nodes.data[i]))
+            d[i - first] = promised(r, r->g->nodes.data[i]);
+    for (int i = last; any && i >= first; i--) {
+        const Node *y = r->g->nodes.data[i];
+        if (!d[i - first])
+            continue;
+        const Expr *ct = expr_access_identity(r->p, d[i - first], y->domain);
+        if (y->kind == NODE_VIEW)
+            pull_back_view(r, y, ct);
+        else
+            pull_back_compute(r, y, ct);
+    }
+    for (int i = last; any && i >= first; i--)
+        if (d[i - first])
+            keep_promise(r, r->g->nodes.data[i], d[i - first]);
+}
+
+static int first_of_recurrence(const Graph *g, int last)
+{
+    int i = last;
+    while (i > 0 && g->nodes.data[i - 1]->recurrence == g->nodes.data[last]->recurrence)
+        i--;
+    return i;
+}
+
 /* Users come before their operands here, so a cotangent is complete when it is read. */
 static Reverse *run(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted, int wanted_count)
 {
@@ -360,7 +430,13 @@ static Reverse *run(Graph *g, const Seed *seeds, int seed_count, Node *const *wa
     for (int i = 0; i < seed_count; i++)
         add_share(r, seeds[i].node, (Share){.user = seeds[i].node, .body = seeds[i].value});
     for (int i = count - 1; i >= 0; i--)
-        pull_back(r, g->nodes.data[i]);
+        if (g->nodes.data[i]->recurrence && !g->nodes.data[i]->recurrence->open) {
+            const int first = first_of_recurrence(g, i);
+            pull_back_recurrence(r, first, i);
+            i = first;
+        } else {
+            pull_back(r, g->nodes.data[i]);
+        }
     return r;
 }
 
@@ -371,6 +447,7 @@ void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *w
         const Expr *sum = total(r, wanted[i], d_name(g, wanted[i]));
         out[i] = sum ? node_of_total(r, wanted[i], sum) : NULL;
     }
+    graph_sort(g);
 }
 
 /* ---- the gradient of the losses ---------------------------------------------------------------------------------------- */
@@ -447,4 +524,5 @@ void grad_run(Graph *g, Program *program, Diag *d)
     for (int i = 0, losses = g->results.count; i < losses; i++)
         if (g->results.data[i].role == RESULT_LOSS)
             add_gradients(g, program, g->results.data[i].name, d);
+    graph_sort(g);
 }

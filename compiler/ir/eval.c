@@ -187,20 +187,35 @@ static double position_value(Run *r, const Node *n)
     return (double)found;
 }
 
-static void compute_node(Run *r, const Node *n)
+/* Where the indices of n stand among its elements. */
+static int64_t place_of(const Run *r, const Node *n)
+{
+    int64_t place = 0;
+    for (int i = 0; i < n->rank; i++)
+        place = place * extent_of(r->ev, n->domain[i]) + r->at[n->domain[i]->id];
+    return place;
+}
+
+/* All elements, or those of one step of a recurrence. */
+static void compute_elements(Run *r, const Node *n, Index *const *domain, int rank)
 {
     double *out = r->ev->values[n->id];
     if (elements_of(r->ev, n) == 0)
         return;
-    for (int i = 0; i < n->rank; i++)
-        r->at[n->domain[i]->id] = 0;
+    for (int i = 0; i < rank; i++)
+        r->at[domain[i]->id] = 0;
     for (int i = 0; i < n->bound_count; i++)
         r->at[n->bound[i]->id] = 0;
     do
-        *out++ = !n->reduction            ? point_value(r, n)
-                 : n->reduction->position ? position_value(r, n)
-                                          : reduced_value(r, n);
-    while (advance(r, n->domain, n->rank));
+        out[place_of(r, n)] = !n->reduction            ? point_value(r, n)
+                              : n->reduction->position ? position_value(r, n)
+                                                       : reduced_value(r, n);
+    while (advance(r, domain, rank));
+}
+
+static void compute_node(Run *r, const Node *n)
+{
+    compute_elements(r, n, n->domain, n->rank);
 }
 
 static void run_node(Run *r, const Node *n)
@@ -221,6 +236,39 @@ static void run_node(Run *r, const Node *n)
     case NODE_TENSOR:
         break; /* filled by the caller */
     }
+}
+
+static void run_step(Run *r, const Node *n, int64_t step)
+{
+    if (n->kind != NODE_COMPUTE) {
+        run_node(r, n);
+        return;
+    }
+    Index *others[n->rank];
+    int count = 0;
+    for (int i = 0; i < n->rank; i++)
+        if (n->domain[i] != n->step)
+            others[count++] = n->domain[i];
+    r->at[n->step->id] = step;
+    compute_elements(r, n, others, count);
+}
+
+/* The nodes from `first` to `last`, step by step. */
+static void run_recurrence(Run *r, int first, int last)
+{
+    const Graph *g = r->ev->graph;
+    const Recurrence *loop = g->nodes.data[first]->recurrence;
+    for (int64_t t = 0; t < loop->steps; t++)
+        for (int i = first; i <= last; i++)
+            run_step(r, g->nodes.data[i], loop->reversed ? loop->steps - 1 - t : t);
+}
+
+static int last_of_recurrence(const Graph *g, int i)
+{
+    const Recurrence *loop = g->nodes.data[i]->recurrence;
+    while (i + 1 < g->nodes.count && g->nodes.data[i + 1]->recurrence == loop)
+        i++;
+    return i;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
@@ -251,7 +299,13 @@ void evaluation_run(Evaluation *ev)
     r.cache = zeroed(p->exprs.count, sizeof *r.cache);
     r.stamp = zeroed(p->exprs.count, sizeof *r.stamp);
     for (int i = 0; i < ev->graph->nodes.count; i++)
-        run_node(&r, ev->graph->nodes.data[i]);
+        if (ev->graph->nodes.data[i]->recurrence) {
+            const int last = last_of_recurrence(ev->graph, i);
+            run_recurrence(&r, i, last);
+            i = last;
+        } else {
+            run_node(&r, ev->graph->nodes.data[i]);
+        }
     free(r.at);
     free(r.cache);
     free(r.stamp);

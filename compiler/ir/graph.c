@@ -204,14 +204,37 @@ static void mark_operands(Graph *g, const Node *n, bool *live)
         expr_visit(g->pool, n->body, mark_access, live);
 }
 
+/* The first node of the recurrence that nodes[i] is part of: i itself where it is part of none. */
+static int first_of_recurrence(const Graph *g, int i)
+{
+    const Recurrence *r = g->nodes.data[i]->recurrence;
+    while (r && i > 0 && g->nodes.data[i - 1]->recurrence == r)
+        i--;
+    return i;
+}
+
+/* In a recurrence whatever is needed needs all of it. */
+static void mark_recurrence(Graph *g, int first, int last, bool *live)
+{
+    bool any = false;
+    for (int i = first; i <= last; i++)
+        any = any || live[i];
+    for (int i = first; any && i <= last; i++) {
+        live[i] = true;
+        mark_operands(g, g->nodes.data[i], live);
+    }
+}
+
 void graph_prune(Graph *g)
 {
     bool *live = arena_new(g->arena, bool, g->nodes.count + 1);
     for (int i = 0; i < g->results.count; i++)
         live[g->results.data[i].value->id] = true;
-    for (int i = g->nodes.count - 1; i >= 0; i--)
-        if (live[i])
-            mark_operands(g, g->nodes.data[i], live);
+    for (int i = g->nodes.count - 1; i >= 0; i--) {
+        const int first = first_of_recurrence(g, i);
+        mark_recurrence(g, first, i, live);
+        i = first;
+    }
     int kept = 0;
     for (int i = 0; i < g->nodes.count; i++)
         if (live[i]) {

@@ -276,9 +276,18 @@ typedef struct StatedDerivative {
     const Expr *value;
 } StatedDerivative;
 
+/* A set of nodes that need each other's earlier steps: they are computed together, step by step.
+ * Its nodes are neighbours in graph->nodes; each reads the others at the current step where they
+ * stand before it, and otherwise at steps that are done. */
+typedef struct Recurrence {
+    int64_t steps;
+    bool reversed; /* from the last step to the first */
+    bool open;     /* sema: the scan is being written, its nodes' steps are understood */
+} Recurrence;
+
 struct Node {
     NodeKind kind;
-    int id;           /* position in graph->nodes, a topological order */
+    int id;           /* position in graph->nodes, a topological order but for recurrences */
     const char *name; /* unique in the graph, a legal (dotted) .nn name */
     bool named;       /* the name is the user's: it outlives others */
     const char *layer; /* path of the layer instance it was made in, or "" */
@@ -286,6 +295,8 @@ struct Node {
     int rank;
     Index **domain; /* row-major storage order; the batch index, if any, comes first */
     Span span;
+    Index *step; /* the index of the domain that counts the steps of a scan, or NULL */
+    const Recurrence *recurrence; /* that the node is part of, or NULL                 */
     /* NODE_COMPUTE */
     const Reduction *reduction; /* NULL: none */
     int bound_count;
@@ -345,6 +356,14 @@ bool node_is_batched(const Node *n);
 int64_t node_elements(const Node *n); /* at the largest batch */
 /* Drops what no result needs, renumbers ids. */
 void graph_prune(Graph *g);
+/* Restores the order and finds the recurrences: the cycles, which all lead through earlier steps. */
+void graph_sort(Graph *g);
+/* The subscript by which `access` reads a step of the recurrence that `n` is part of; NULL: another node. */
+const Affine *access_step(const Node *n, const Expr *access);
+/* Does n, of a recurrence, read it at the very step that n is at? */
+bool access_is_same_step(const Node *n, const Expr *access);
+/* The place of the step's index in the domain, or -1. */
+int node_step_place(const Node *n);
 /* Replaces accesses by `map`, in every live node (bodies are rebuilt); nodes are updated in place. */
 void graph_map(Graph *g, ExprMap *leaf, void *context);
 

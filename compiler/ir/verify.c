@@ -73,9 +73,22 @@ static bool is_earlier(const Verifier *v, const Node *n)
     return n->id >= 0 && n->id < v->node->id && v->graph->nodes.data[n->id] == n;
 }
 
+/* Within a recurrence: this step of what stands before, or a step that is done. */
+static bool is_done(const Verifier *v, const Expr *e)
+{
+    const Affine *at = access_step(v->node, e);
+    if (!at)
+        return is_earlier(v, e->node);
+    if (access_is_same_step(v->node, e))
+        return is_earlier(v, e->node);
+    int64_t shift;
+    const Affine *gap = affine_sub(v->graph->pool, at, affine_index(v->graph->pool, v->node->step));
+    return affine_is_constant(gap, &shift) && (v->node->recurrence->reversed ? shift > 0 : shift < 0);
+}
+
 static void check_access(Verifier *v, const Expr *e)
 {
-    if (!is_earlier(v, e->node))
+    if (!is_done(v, e))
         fail(v, "%s is read before it is computed", e->node->name);
     if (e->count != e->node->rank)
         fail(v, "%s has rank %d and %d subscripts", e->node->name, e->node->rank, e->count);
@@ -268,6 +281,14 @@ static void check_result(Verifier *v, const Result *r)
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
+/* A step of the recurrence is one of the indices. */
+static void check_recurrence(Verifier *v)
+{
+    const Node *n = v->node;
+    if (n->recurrence && (node_step_place(n) < 0 || n->step->extent != n->recurrence->steps))
+        fail(v, "it does not know its step");
+}
+
 typedef void Check(Verifier *v);
 
 static Check *const checks[] = {
@@ -276,6 +297,7 @@ static Check *const checks[] = {
     check_indices, /* before the body: says who owns an index */
     check_leaf,
     check_view,
+    check_recurrence, /* before the body, whose reads it explains */
     check_body,
     check_reduction,
     check_bounds, /* last: takes a sound body for granted */

@@ -16,6 +16,7 @@ typedef struct Lowering {
     DType real;
     LoopKernel *out;
     Buffer **buffers;      /* per node id, of its storage                          */
+    Buffer **past;         /* the same, of steps that are done: nothing here writes them */
     const Expr **values;   /* per node id: where it can be had without loading it  */
     const Affine **places; /* per node id: `values` holds at this offset only      */
 } Lowering;
@@ -62,6 +63,8 @@ void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count
 
 /* How often an access touches memory apart when the index steps: what a vector over it costs. */
 double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes);
+
+double kernel_steps(const Kernel *k); /* how often it runs: its costs are those of all steps */
 
 /* ---- nest.c, scatter.c, tile.c ------------------------------------------------------------------------ */
 

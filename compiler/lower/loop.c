@@ -41,6 +41,21 @@ Buffer *scratch_new(Lowering *l, DType type, int64_t elements)
     return b;
 }
 
+/* The memory of steps that are done. */
+static Buffer *past_buffer(Lowering *l, Node *n)
+{
+    if (l->past[n->id])
+        return l->past[n->id];
+    Buffer *b = new_buffer(l, SPACE_OPERAND, n->type);
+    b->slot = l->out->operands.count;
+    b->node = n;
+    b->past = true;
+    b->bytes = (uint64_t)node_elements(n) * (uint64_t)dtype_size(n->type);
+    b->name = arena_format(l->arena, "%%%d", b->slot);
+    vec_push(l->arena, &l->out->operands, b);
+    return l->past[n->id] = b;
+}
+
 static Buffer *node_scratch(Lowering *l, Node *n)
 {
     const Place *p = &l->schedule->places[n->id];
@@ -60,7 +75,7 @@ Buffer *buffer_of(Lowering *l, Node *n)
     if (l->schedule->places[n->id].kind == PLACE_SCRATCH)
         return l->buffers[n->id] = node_scratch(l, n);
     for (int i = 0; i < l->out->operands.count; i++)
-        if (same_memory(l, l->out->operands.data[i]->node, n))
+        if (!l->out->operands.data[i]->past && same_memory(l, l->out->operands.data[i]->node, n))
             return l->buffers[n->id] = l->out->operands.data[i];
     Buffer *b = new_buffer(l, SPACE_OPERAND, n->type);
     b->slot = l->out->operands.count;
@@ -153,11 +168,14 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
     const Node *root = storage_of((Node *)n);
     if (l->schedule->places[root->id].kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST) {
         int64_t shared = 1, leading = 1; /* a view's leading dimensions are its storage's */
+        const int step = root->recurrence ? node_step_place(n) : -1, loop = d - (step >= 0 && d > step);
+        if (d == step)
+            return 0;
         for (int i = 0; i < l->kernel->shared.count; i++)
-            shared *= root->domain[i]->extent;
-        for (int i = 0; i <= d; i++)
-            leading *= n->domain[i]->extent;
-        if (leading <= shared && d < l->kernel->shared.count)
+            shared *= node_loop(root, i)->extent;
+        for (int i = 0; i <= loop; i++)
+            leading *= node_loop(n, i)->extent;
+        if (leading <= shared && loop < l->kernel->shared.count)
             return 0;
     }
     int64_t stride = 1;
@@ -199,16 +217,18 @@ typedef struct ExprLowering {
 static const Expr *lower_access(ExprLowering *x, const Expr *e)
 {
     Lowering *l = x->l;
+    const int step = l->kernel->recurrence && e->node->recurrence == l->kernel->recurrence ? node_step_place(e->node) : -1;
+    const bool past = step >= 0 && !affine_is_index(e->subscripts[step].affine);
     DataTerm *data;
     int count;
     const Affine *offset = access_offset(l, e, &data, &count);
     if (x->substitution)
         offset = affine_substitute(l->pool, offset, x->substitution);
     Node *root = storage_of(e->node);
-    if (l->values[root->id] && !count && l->places[root->id] == offset)
+    if (!past && l->values[root->id] && !count && l->places[root->id] == offset)
         return l->values[root->id];
     DType type = dtype_is_integer(e->type) ? TYPE_I32 : e->type;
-    return expr_load(l->pool, type, buffer_of(l, root), offset, data, count);
+    return expr_load(l->pool, type, past ? past_buffer(l, root) : buffer_of(l, root), offset, data, count);
 }
 
 static const Expr *lower_leaf(void *context, const Expr *e)
@@ -353,6 +373,11 @@ double access_cost(Lowering *l, const Expr *value, const Index *vector, int lane
 /* Flops or bytes: some five to ten microseconds of work, a few times what waking a thread costs. */
 enum { TOO_LITTLE = 500000 };
 
+double kernel_steps(const Kernel *k)
+{
+    return k->recurrence ? (double)k->recurrence->steps : 1;
+}
+
 static void widest_scratch(Lowering *l)
 {
     l->out->scratch_bytes = (l->kernel->scratch_bytes + 63) / 64 * 64;
@@ -365,9 +390,11 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
     l.real = expr_pool_real(l.pool);
     l.out = arena_new(a, LoopKernel, 1);
     l.out->kernel = k;
+    l.out->step = k->step;
     l.out->pool = l.pool;
     l.out->span = k->nodes.data[0]->span;
     l.buffers = arena_new(a, Buffer *, s->graph->nodes.count);
+    l.past = arena_new(a, Buffer *, s->graph->nodes.count);
     l.values = arena_new(a, const Expr *, s->graph->nodes.count);
     l.places = arena_new(a, const Affine *, s->graph->nodes.count);
     widest_scratch(&l);
@@ -377,6 +404,6 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
         lower_scatter(&l);
     else
         lower_nest(&l);
-    l.out->serial = k->flops + k->bytes_moved < TOO_LITTLE;
+    l.out->serial = (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;
     return l.out;
 }

@@ -29,6 +29,7 @@ struct Buffer {
     Node *node;      /* OPERAND: what it is, for the caller of the kernel  */
     Tensor *tensor;  /* OPERAND of an update: the tensor stored to, else NULL */
     bool written;
+    bool past;        /* read at earlier steps of a recurrence only: apart from what is written   */
     const char *name; /* printed as %0, %1, … and s0, s1, … */
 };
 
@@ -95,6 +96,7 @@ typedef struct LoopKernel {
     VEC(DType) locals; /* registers */
     LoopList body;     /* at most one FOR_PARALLEL, and then it is the only statement */
     uint64_t scratch_bytes;
+    Index *step;     /* of a recurrence: given with each call, or NULL */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
     int64_t parallel_step;
     bool serial;     /* too little work to be worth waking a thread */

@@ -68,11 +68,13 @@ static Naming name_indices(Nest *x, const Node *n, const Stage *st)
     Naming m = { 0 };
     m.from = arena_new(x->l->arena, Index *, n->rank + n->bound_count + 1);
     m.to = arena_new(x->l->arena, const Affine *, n->rank + n->bound_count + 1);
-    int shared = x->shared.count, own = n->rank - shared;
+    int shared = x->shared.count, own = node_loop_count(n) - shared;
+    if (n->recurrence)
+        name_index(x, &m, n->step, x->l->kernel->step);
     for (int i = 0; i < shared; i++)
-        name_index(x, &m, n->domain[i], x->shared.data[i]);
+        name_index(x, &m, node_loop(n, i), x->shared.data[i]);
     for (int i = 0; i < own + n->bound_count; i++) {
-        Index *from = i < own ? n->domain[shared + i] : n->bound[i - own];
+        Index *from = i < own ? node_loop(n, shared + i) : n->bound[i - own];
         name_index(x, &m, from, i < st->free.count ? st->free.data[i] : st->bound.data[i - st->free.count]);
     }
     return m;
@@ -140,7 +142,7 @@ static void close_stage(Nest *x)
     Stage *st = x->stages.data[x->stages.count - 1];
     for (int i = 0; i < st->items.count; i++) {
         const Item *item = &st->items.data[i];
-        publish(x->l, item, item->node->rank == x->shared.count);
+        publish(x->l, item, node_loop_count(item->node) == x->shared.count);
     }
 }
 
@@ -152,7 +154,10 @@ static Item make_item(Nest *x, Node *n, const Stage *st, ItemKind kind)
     Item item = { .node = n, .kind = kind };
     item.value = lower_expr(l, l->schedule->bodies[n->id], &s);
     item.buffer = buffer_of(l, n);
-    item.offset = identity_offset(l, n, m.to);
+    const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
+    for (int i = 0; i < n->rank; i++)
+        at[i] = affine_substitute(l->pool, affine_index(l->pool, n->domain[i]), &s);
+    item.offset = identity_offset(l, n, at);
     if (kind == ITEM_REDUCE && n->reduction->position)
         item.position = row_major(l, &st->bound);
     return item;
@@ -191,11 +196,21 @@ static bool try_item(Nest *x, Stage *st, Node *n, ItemKind kind)
     return true;
 }
 
+/* The loops that n has beyond the shared ones. */
+static Index **own_loops(Nest *x, const Node *n, int *count)
+{
+    *count = node_loop_count(n) - x->shared.count;
+    Index **list = arena_new(x->l->arena, Index *, *count + 1);
+    for (int i = 0; i < *count; i++)
+        list[i] = node_loop(n, x->shared.count + i);
+    return list;
+}
+
 /* A stage of elementwise items may take a reduction over its last loops. */
-static bool join_reduction(Nest *x, Stage *st, Node *n, int own)
+static bool join_reduction(Nest *x, Stage *st, Node *n, Index *const *loops, int own)
 {
     if (st->bound.count || has_kind(st, ITEM_REDUCE)) {
-        if (!lists_equal(n->domain + x->shared.count, own, &st->free, NULL)
+        if (!lists_equal(loops, own, &st->free, NULL)
             || !lists_equal(n->bound, n->bound_count, &st->bound, NULL))
             return false;
         return try_item(x, st, n, ITEM_REDUCE);
@@ -208,7 +223,7 @@ static bool join_reduction(Nest *x, Stage *st, Node *n, int own)
             vec_push(x->l->arena, &split.free, st->free.data[i]);
         else
             vec_push(x->l->arena, &split.bound, st->free.data[i]);
-    if (!lists_equal(n->domain + x->shared.count, own, &split.free, NULL)
+    if (!lists_equal(loops, own, &split.free, NULL)
         || !lists_equal(n->bound, n->bound_count, &split.bound, NULL))
         return false;
     Stage was = *st;
@@ -221,10 +236,10 @@ static bool join_reduction(Nest *x, Stage *st, Node *n, int own)
 
 static bool join_stage(Nest *x, Stage *st, Node *n)
 {
-    int own = n->rank - x->shared.count;
+    int own;
+    Index **loops = own_loops(x, n, &own);
     if (n->reduction)
-        return join_reduction(x, st, n, own);
-    Index *const *loops = n->domain + x->shared.count;
+        return join_reduction(x, st, n, loops, own);
     if (!has_kind(st, ITEM_POST) && lists_equal(loops, own, &st->free, &st->bound) && try_item(x, st, n, ITEM_INNER))
         return true;
     return has_kind(st, ITEM_REDUCE) && lists_equal(loops, own, &st->free, NULL) && try_item(x, st, n, ITEM_POST);
@@ -236,8 +251,8 @@ static void start_stage(Nest *x, Node *n)
     close_stage(x);
     Stage *st = arena_new(l->arena, Stage, 1);
     vec_push(l->arena, &x->stages, st);
-    for (int i = x->shared.count; i < n->rank; i++)
-        vec_push(l->arena, &st->free, n->domain[i]);
+    for (int i = x->shared.count; i < node_loop_count(n); i++)
+        vec_push(l->arena, &st->free, node_loop(n, i));
     for (int i = 0; i < n->bound_count; i++)
         vec_push(l->arena, &st->bound, n->bound[i]);
     add_item(x, st, make_item(x, n, st, n->reduction ? ITEM_REDUCE : ITEM_INNER));
@@ -595,7 +610,7 @@ enum { BLOCK_WORK = 16384, MOST_BLOCK = 4096, FEW_ITERATIONS = 64 };
 
 static int64_t block_length(Nest *x, const Index *v, int lanes)
 {
-    double each = x->l->kernel->flops / (double)v->extent + 1;
+    double each = x->l->kernel->flops / kernel_steps(x->l->kernel) / (double)v->extent + 1;
     int64_t block = (int64_t)(BLOCK_WORK / each) / lanes * lanes;
     return block < lanes ? lanes : block > MOST_BLOCK ? MOST_BLOCK : block;
 }

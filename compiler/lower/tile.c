@@ -377,6 +377,8 @@ void lower_contraction(Lowering *l)
     if (swapped.cost < e.cost)
         e = swapped;
     ExprPool *p = l->pool;
+    if (l->kernel->step)
+        bind(&e, &e.outer, l->kernel->step, affine_index(p, l->kernel->step));
     make_buffers(&e);
     int64_t row_blocks = divide_up(e.row->extent, e.mc), column_blocks = divide_up(e.column->extent, e.nc);
     int64_t blocks = row_blocks * column_blocks;

@@ -3,46 +3,6 @@
 
 #include <string.h>
 
-/* ---- topological order ----------------------------------------------------------------------------------------- */
-
-typedef struct Sorting {
-    Graph *g;
-    VEC(Node *) sorted;
-    bool *placed; /* per old id */
-} Sorting;
-
-static void place(Sorting *s, Node *n);
-
-static void place_operand(void *context, const Expr *e)
-{
-    if (e->kind == EXPR_ACCESS)
-        place(context, e->node);
-}
-
-/* Operands first; otherwise the order stays. */
-static void place(Sorting *s, Node *n)
-{
-    if (s->placed[n->id])
-        return;
-    s->placed[n->id] = true;
-    if (n->kind == NODE_VIEW)
-        place(s, n->viewed);
-    if (n->kind == NODE_COMPUTE)
-        expr_visit(s->g->pool, n->body, place_operand, s);
-    vec_push(s->g->arena, &s->sorted, n);
-}
-
-void opt_sort_graph(Graph *g)
-{
-    Sorting s = {.g = g, .placed = arena_new(g->arena, bool, g->nodes.count + 1)};
-    for (int i = 0; i < g->nodes.count; i++)
-        place(&s, g->nodes.data[i]);
-    for (int i = 0; i < s.sorted.count; i++) {
-        g->nodes.data[i] = s.sorted.data[i];
-        g->nodes.data[i]->id = i;
-    }
-}
-
 /* ---- replacing nodes -------------------------------------------------------------------------------------------- */
 
 /* Per node id: another node of the same shape and elements, or a value that all elements have. */
@@ -140,7 +100,7 @@ static void look_for_read(void *context, const Expr *e)
 static bool is_read(const Graph *g, const Node *n)
 {
     Reads r = {n, false};
-    for (int i = n->id + 1; i < g->nodes.count && !r.found; i++)
+    for (int i = n->recurrence ? 0 : n->id + 1; i < g->nodes.count && !r.found; i++)
         if (g->nodes.data[i]->kind == NODE_COMPUTE)
             expr_visit(g->pool, g->nodes.data[i]->body, look_for_read, &r);
     return r.found;
@@ -190,6 +150,14 @@ static bool forward_results(Rewriter *w)
     return changed;
 }
 
+/* In a recurrence, nodes read others that stand behind them. */
+static void redirect_recurrences(Graph *g, Instead *in)
+{
+    for (int i = 0; i < g->nodes.count; i++)
+        if (g->nodes.data[i]->recurrence)
+            redirect_operands(in, g->nodes.data[i]);
+}
+
 /* Nodes look past a copy to what it copies. */
 static bool forward(Rewriter *w)
 {
@@ -208,6 +176,7 @@ static bool forward(Rewriter *w)
         in.node[i] = same_node(n);
         hand_down_name(g, n);
     }
+    redirect_recurrences(g, &in);
     return forward_results(w) || changed;
 }
 
@@ -314,6 +283,7 @@ static bool merge_equal(Rewriter *w)
         opt_fired(w, n->name);
         changed = true;
     }
+    redirect_recurrences(g, &in);
     for (int i = 0; i < g->results.count; i++) {
         Result *r = &g->results.data[i];
         if (in.node[r->value->id])

@@ -108,8 +108,6 @@ bool opt_scaled_copy(Rewriter *w, Node *n);
 /* ---- cse.c: rewrites of the graph ----------------------------------------------------------------------- */
 
 extern const Rule opt_graph_rules[];
-/* Restores the topological order after a rule has put a new operand at the end. */
-void opt_sort_graph(Graph *g);
 
 /* ---- guards.c: conditions ---------------------------------------------------------------------------------- */
 

@@ -217,6 +217,8 @@ static Node *sum_alone(Rewriter *w, const Node *n, const Expr *body)
     Node *sum = graph_compute(w->g, arena_format(w->g->arena, "%s_sum", n->name), n->type, domain, n->rank,
                               n->reduction, bound, n->bound_count, body, n->span);
     sum->layer = n->layer;
+    if (node_step_place(n) >= 0)
+        sum->step = sum->domain[node_step_place(n)];
     return sum;
 }
 

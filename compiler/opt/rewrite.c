@@ -237,11 +237,12 @@ static bool run_round(Rewriter *w)
     for (int i = 0; i < count; i++)
         if (g->nodes.data[i]->kind == NODE_COMPUTE)
             changed |= simplify_node(w, g->nodes.data[i]);
-    opt_sort_graph(g);
+    graph_sort(g); /* a rule may have put a new operand at the end */
     for (const Rule *r = opt_graph_rules; r->name; r++) {
         w->rule = r;
         changed |= r->graph(w);
     }
+    graph_sort(g); /* a recurrence may have come apart */
     graph_prune(g);
     return changed;
 }

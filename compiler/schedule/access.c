@@ -16,11 +16,33 @@ bool access_has_data(const Expr *access)
     return false;
 }
 
+int node_loop_count(const Node *n)
+{
+    return n->rank - (n->recurrence != NULL);
+}
+
+Index *node_loop(const Node *n, int i)
+{
+    return n->domain[i + (n->recurrence && i >= node_step_place(n))];
+}
+
 bool access_is_aligned(const Expr *access, Index *const *indices, int count)
 {
     for (int i = 0; i < count; i++) {
         const Affine *a = access->subscripts[i].affine;
         if (!a || affine_is_index(a) != indices[i])
+            return false;
+    }
+    return true;
+}
+
+bool access_is_in_step(const Expr *access, const Node *user, int count)
+{
+    const bool within = user->recurrence && access->node->recurrence == user->recurrence;
+    for (int i = 0; i < count; i++) {
+        const int at = i + (within && i >= node_step_place(access->node));
+        const Affine *a = at < access->count ? access->subscripts[at].affine : NULL;
+        if (!a || affine_is_index(a) != node_loop(user, i))
             return false;
     }
     return true;
@@ -73,7 +95,12 @@ double node_iterations(const Node *n)
         total *= (double)n->domain[i]->extent;
     for (int i = 0; i < n->bound_count; i++)
         total *= (double)n->bound[i]->extent;
-    return total;
+    return total / node_steps(n);
+}
+
+double node_steps(const Node *n)
+{
+    return n->recurrence ? (double)n->recurrence->steps : 1;
 }
 
 enum { COST_RANDOM = 40 };

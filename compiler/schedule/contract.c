@@ -353,10 +353,10 @@ static const Expr *take_apart(const Split *s, const Expr *body)
 static bool list_indices(Split *s, const Expr *body)
 {
     Node *n = s->node;
-    if (2 * (n->rank + n->bound_count) > MOST_INDICES)
+    if (2 * (n->rank + n->bound_count) > MOST_INDICES) /* the step of a recurrence is a constant here */
         return false;
-    for (int i = 0; i < n->rank; i++)
-        add_index_parts(s, n->domain[i], body, false);
+    for (int i = 0; i < node_loop_count(n); i++)
+        add_index_parts(s, node_loop(n, i), body, false);
     s->free_count = s->count;
     for (int i = 0; i < n->bound_count; i++)
         add_index_parts(s, n->bound[i], body, true);
@@ -372,7 +372,7 @@ static bool list_indices(Split *s, const Expr *body)
 
 bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
 {
-    if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || n->rank < 2)
+    if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || node_loop_count(n) < 2)
         return false;
     double depth = 1;
     for (int i = 0; i < n->bound_count; i++)
@@ -424,7 +424,7 @@ static bool is_within(const Expr *data, const Index *v)
 
 bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s)
 {
-    if (n->reduction != &reduce_sum || !dtype_is_real(n->type))
+    if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || n->recurrence)
         return false;
     Product product = product_of(p, body);
     int choice = -1;

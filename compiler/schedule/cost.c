@@ -6,8 +6,8 @@
 int64_t kernel_row_elements(const Kernel *k, const Node *n)
 {
     int64_t total = 1;
-    for (int i = k->kind == KERNEL_NEST ? k->shared.count : 0; i < n->rank; i++)
-        total *= n->domain[i]->extent;
+    for (int i = k->kind == KERNEL_NEST ? k->shared.count : 0; i < node_loop_count(n); i++)
+        total *= node_loop(n, i)->extent;
     return total;
 }
 
@@ -21,7 +21,7 @@ static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
             if (seen[from->id] || s->places[from->id].kind == PLACE_SCRATCH)
                 continue;
             seen[from->id] = true;
-            double touched = node_iterations(k->nodes.data[i]), all = (double)node_elements(from);
+            double touched = node_iterations(k->nodes.data[i]) * node_steps(k->nodes.data[i]), all = (double)node_elements(from);
             bytes += (touched < all ? touched : all) * dtype_size(from->type);
         }
     }
@@ -38,8 +38,9 @@ static double kernel_flops(const Schedule *s, const Kernel *k)
             iterations /= (double)k->scatter.index->extent;
         flops += iterations * (body_cost(s->graph->pool, s->bodies[n->id]) + (n->reduction != NULL));
     }
+    flops *= node_steps(k->nodes.data[0]);
     if (k->kind == KERNEL_CONTRACTION) /* operands are evaluated while packing: not once a product */
-        flops += node_iterations(k->nodes.data[0])
+        flops += node_iterations(k->nodes.data[0]) * node_steps(k->nodes.data[0])
                  * (2 - 1 - body_cost(s->graph->pool, s->bodies[k->nodes.data[0]->id]));
     return flops;
 }
@@ -128,7 +129,10 @@ void schedule_print(Text *out, const Schedule *s)
     text_printf(out, "schedule %s: %d kernels\n", s->graph->name, s->kernels.count);
     for (int i = 0; i < s->kernels.count; i++) {
         const Kernel *k = s->kernels.data[i];
-        text_printf(out, "%3d  %-11s  ", k->id, kind_names[k->kind]);
+        if (k->recurrence && (i == 0 || s->kernels.data[i - 1]->recurrence != k->recurrence))
+            text_printf(out, "for each of %lld steps%s:\n", (long long)k->recurrence->steps,
+                        k->recurrence->reversed ? ", from the last" : "");
+        text_printf(out, k->recurrence ? "  %3d  %-11s  " : "%3d  %-11s  ", k->id, kind_names[k->kind]);
         print_loops(out, k);
         text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s\n", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0, i == s->loss_kernel ? "; then the loss is known" : "");

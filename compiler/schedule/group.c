@@ -11,10 +11,12 @@ enum {
     MOST_ROW_BYTES = 128 * 1024 /* of temporaries in one iteration: they are to stay in cache */
 };
 
-static Kernel *new_kernel(Planner *p, KernelKind kind)
+static Kernel *new_kernel(Planner *p, KernelKind kind, const Node *first)
 {
     Kernel *k = arena_new(p->arena, Kernel, 1);
     k->kind = kind;
+    k->recurrence = first->recurrence;
+    k->step = first->recurrence ? first->step : NULL;
     k->id = p->schedule->kernels.count;
     vec_push(p->arena, &p->schedule->kernels, k);
     return k;
@@ -60,10 +62,12 @@ static int aligned_depth(Planner *p, Node *n, const Node *what, int limit)
         const Expr *a = accesses.data[i];
         if (node_storage(a->node) != what)
             continue;
-        int common = common_dimensions(a->node);
+        if (access_step(n, a) && !access_is_same_step(n, a))
+            continue; /* of a step that is done */
+        int common = common_dimensions(a->node) - (access_step(n, a) != NULL);
         if (limit > common)
             limit = common;
-        while (limit > 0 && !access_is_aligned(a, n->domain, limit))
+        while (limit > 0 && !access_is_in_step(a, n, limit))
             limit--;
     }
     return limit;
@@ -90,8 +94,8 @@ static double kernel_work(Planner *p, const Kernel *k)
 static double row_bytes(const Kernel *k, const Node *n, int depth)
 {
     double bytes = dtype_size(n->type);
-    for (int i = depth; i < n->rank; i++)
-        bytes *= (double)n->domain[i]->extent;
+    for (int i = depth; i < node_loop_count(n); i++)
+        bytes *= (double)node_loop(n, i)->extent;
     return bytes;
 }
 
@@ -99,11 +103,11 @@ static double row_bytes(const Kernel *k, const Node *n, int depth)
 static bool is_worth_sharing(Planner *p, const Kernel *k, Node *n, int depth)
 {
     if (depth == 0)
-        return k->shared.count == 0 && n->rank == 0;
+        return k->shared.count == 0 && node_loop_count(n) == 0;
     double bytes = row_bytes(k, n, depth);
     for (int i = 0; i < k->nodes.count; i++)
         bytes += row_bytes(k, k->nodes.data[i], depth);
-    if (depth < k->shared.count || depth < n->rank)
+    if (depth < k->shared.count || depth < node_loop_count(n))
         if (bytes > MOST_ROW_BYTES)
             return false;
     if (depth == k->shared.count || shared_iterations(k, depth) >= ENOUGH_ITERATIONS)
@@ -115,7 +119,7 @@ static bool is_worth_sharing(Planner *p, const Kernel *k, Node *n, int depth)
 static int nest_depth(Planner *p, const Kernel *k, Node *n)
 {
     int depth = 0;
-    while (depth < k->shared.count && depth < n->rank && extents_equal(k->shared.data[depth], n->domain[depth]))
+    while (depth < k->shared.count && depth < node_loop_count(n) && extents_equal(k->shared.data[depth], node_loop(n, depth)))
         depth++;
     for (int i = 0; i < PLAN(p, n)->reads.count; i++)
         if (is_in(p, k, PLAN(p, n)->reads.data[i]))
@@ -135,7 +139,7 @@ static bool is_epilogue_of(Planner *p, const Kernel *k, Node *n)
         return false;
     const Node *old = overwritten(p, n);
     for (int i = 0; i < k->nodes.count; i++) {
-        if (aligned_depth(p, n, k->nodes.data[i], n->rank) < n->rank)
+        if (aligned_depth(p, n, k->nodes.data[i], node_loop_count(n)) < node_loop_count(n))
             return false;
         AccessList none = body_accesses(p->pool, p->schedule->bodies[k->nodes.data[i]->id]);
         for (int j = 0; old && j < none.count; j++)
@@ -194,7 +198,7 @@ static bool shares_reads(Planner *p, const Kernel *k, Node *n)
 
 static bool join_kernel(Planner *p, Kernel *k, Node *n)
 {
-    if (k->kind == KERNEL_SCATTER || !shares_reads(p, k, n))
+    if (k->kind == KERNEL_SCATTER || k->recurrence != n->recurrence || !shares_reads(p, k, n))
         return false;
     if (k->kind == KERNEL_CONTRACTION) {
         if (!is_epilogue_of(p, k, n))
@@ -215,20 +219,20 @@ static void start_kernel(Planner *p, Node *n, const Expr *body)
     Contraction contraction;
     Scatter scatter;
     if (scatter_recognise(p->pool, n, body, &scatter)) {
-        Kernel *k = new_kernel(p, KERNEL_SCATTER);
+        Kernel *k = new_kernel(p, KERNEL_SCATTER, n);
         k->scatter = scatter;
         add_node(p, k, n);
         return;
     }
     if (contract_recognise(p->pool, n, body, &contraction)) {
-        Kernel *k = new_kernel(p, KERNEL_CONTRACTION);
+        Kernel *k = new_kernel(p, KERNEL_CONTRACTION, n);
         k->contraction = contraction;
         add_node(p, k, n);
         return;
     }
-    Kernel *k = new_kernel(p, KERNEL_NEST);
-    for (int i = 0; i < n->rank; i++)
-        vec_push(p->arena, &k->shared, n->domain[i]);
+    Kernel *k = new_kernel(p, KERNEL_NEST, n);
+    for (int i = 0; i < node_loop_count(n); i++)
+        vec_push(p->arena, &k->shared, node_loop(n, i));
     add_node(p, k, n);
 }
 
@@ -261,7 +265,7 @@ static bool is_result(const Graph *g, const Node *n)
 
 static bool leaves_kernel(Planner *p, const Node *n, const bool *viewed)
 {
-    if (is_result(p->graph, n) || viewed[n->id])
+    if (is_result(p->graph, n) || viewed[n->id] || p->plans[n->id].carried)
         return true;
     for (int i = 0; i < p->order.count; i++) {
         const NodePlan *user = PLAN(p, p->order.data[i]);

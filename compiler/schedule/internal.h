@@ -11,6 +11,7 @@ typedef VEC(Node *) NodeList;
 typedef struct NodePlan {
     bool inlined;       /* lives in its users' bodies                                          */
     bool forced;        /* must have memory: a result, viewed, or read at a data subscript     */
+    bool carried;       /* read at a later step                                                */
     bool late;          /* only updates want it: runs next to them                             */
     int users;          /* nodes that access it, before inlining                               */
     Node *user;         /* one of them                                                         */
@@ -42,6 +43,8 @@ Node *node_storage(Node *n); /* the node whose memory it is: itself, or what a v
 bool access_has_data(const Expr *access);
 /* The first `count` subscripts are the first `count` indices, each alone. */
 bool access_is_aligned(const Expr *access, Index *const *indices, int count);
+/* The first `count` loops of the user are, each alone, the subscripts (but for a common step). */
+bool access_is_in_step(const Expr *access, const Node *user, int count);
 /* Every subscript is the index of the same position. */
 bool access_is_identity(const Expr *access, const Node *user);
 bool extents_equal(const Index *a, const Index *b);
@@ -49,7 +52,8 @@ bool domains_equal(const Node *a, const Node *b, int count);
 /* The distinct accesses of a body, in a stable order. */
 typedef VEC(const Expr *) AccessList;
 AccessList body_accesses(ExprPool *p, const Expr *body);
-double node_iterations(const Node *n); /* domain and bound, at the largest batch */
+double node_iterations(const Node *n); /* domain and bound, at the largest batch; of one step */
+double node_steps(const Node *n);      /* how often they run */
 double body_cost(ExprPool *p, const Expr *body);
 
 /* ---- store.c --------------------------------------------------------------------------------------- */

@@ -21,6 +21,24 @@ static void extend(const Schedule *s, Node *n, int kernel)
         p->last = kernel;
 }
 
+/* What a step makes or reads lives as long as the loop over all steps. */
+static void span_recurrences(Schedule *s)
+{
+    for (int first = 0, last; first < s->kernels.count; first = last + 1) {
+        const Recurrence *r = s->kernels.data[first]->recurrence;
+        last = first;
+        while (r && last + 1 < s->kernels.count && s->kernels.data[last + 1]->recurrence == r)
+            last++;
+        for (int i = 0; r && i < s->graph->nodes.count; i++) {
+            Place *p = &s->places[i];
+            if (p->kind != PLACE_WORKSPACE || p->same_as || p->last < first || p->first > last)
+                continue;
+            p->first = p->first > first ? first : p->first;
+            p->last = p->last < last ? last : p->last;
+        }
+    }
+}
+
 static void find_ranges(Schedule *s)
 {
     for (int i = 0; i < s->kernels.count; i++) {
@@ -35,6 +53,7 @@ static void find_ranges(Schedule *s)
                 extend(s, accesses.data[a]->node, i);
         }
     }
+    span_recurrences(s);
     for (int i = 0; i < s->graph->results.count; i++) {
         const Result *r = &s->graph->results.data[i];
         if (r->role != RESULT_UPDATE && r->role != RESULT_OUTPUT)

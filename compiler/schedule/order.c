@@ -28,9 +28,43 @@ static void join(int *cluster, int a, int b)
     cluster[a > b ? a : b] = a < b ? a : b;
 }
 
+static bool is_scheduled(Planner *p, const Node *n)
+{
+    return n->kind == NODE_COMPUTE && !PLAN(p, n)->inlined;
+}
+
+static void emit_node(Orderer *o, Node *n);
+
+/* What the recurrence needs from outside, then its nodes in one row. */
+static void emit_recurrence(Orderer *o, int first)
+{
+    Planner *p = o->planner;
+    Graph *g = p->graph;
+    const Recurrence *r = g->nodes.data[first]->recurrence;
+    int end = first;
+    for (; end < g->nodes.count && g->nodes.data[end]->recurrence == r; end++)
+        o->emitted[end] = true;
+    for (int i = first; i < end; i++) {
+        NodePlan *plan = PLAN(p, g->nodes.data[i]);
+        for (int j = 0; is_scheduled(p, g->nodes.data[i]) && j < plan->reads.count; j++)
+            emit_node(o, plan->reads.data[j]);
+        for (int j = 0; j < plan->before.count; j++)
+            emit_node(o, plan->before.data[j]);
+    }
+    for (int i = first; i < end; i++)
+        if (is_scheduled(p, g->nodes.data[i]))
+            vec_push(p->arena, &p->order, g->nodes.data[i]);
+}
+
 static void emit_node(Orderer *o, Node *n)
 {
     Planner *p = o->planner;
+    if (n->recurrence && !o->emitted[n->id]) {
+        int first = n->id;
+        while (first > 0 && p->graph->nodes.data[first - 1]->recurrence == n->recurrence)
+            first--;
+        emit_recurrence(o, first);
+    }
     if (n->kind != NODE_COMPUTE || o->emitted[n->id] || PLAN(p, n)->inlined)
         return;
     o->emitted[n->id] = true;
@@ -76,17 +110,12 @@ static void emit_ready_clusters(Orderer *o)
     }
 }
 
-static bool is_scheduled(Planner *p, const Node *n)
-{
-    return n->kind == NODE_COMPUTE && !PLAN(p, n)->inlined;
-}
-
 /* A node is late when only updates, or late elementwise nodes, read it. */
 static void find_late(Planner *p, const bool *has_user)
 {
     Graph *g = p->graph;
     for (int i = 0; i < g->nodes.count; i++)
-        PLAN(p, g->nodes.data[i])->late = has_user[i] && !PLAN(p, g->nodes.data[i])->forced;
+        PLAN(p, g->nodes.data[i])->late = has_user[i] && !PLAN(p, g->nodes.data[i])->forced && !g->nodes.data[i]->recurrence;
     for (int i = g->nodes.count - 1; i >= 0; i--) {
         Node *n = g->nodes.data[i];
         if (!is_scheduled(p, n))

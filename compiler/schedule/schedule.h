@@ -57,6 +57,8 @@ typedef enum { KERNEL_NEST, KERNEL_CONTRACTION, KERNEL_SCATTER } KernelKind;
 typedef struct Kernel {
     KernelKind kind;
     int id;
+    const Recurrence *recurrence; /* run once a step, in one loop with its neighbours; or NULL     */
+    Index *step;          /* the same: the step, as the first node names it; given from outside   */
     VEC(Node *) nodes;    /* computed here, in order; of a contraction: the sum, then its epilogue */
     VEC(Index *) shared;  /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
     Contraction contraction;
@@ -80,6 +82,9 @@ typedef struct Schedule {
 /* ---- group.c, contract.c, store.c, cost.c, memory.c -------------------------------------------------- */
 
 Schedule *schedule_run(Graph *g, const Program *program);
+/* The indices that a kernel loops over for n: its domain, but for the step of a recurrence. */
+int node_loop_count(const Node *n);
+Index *node_loop(const Node *n, int i);
 /* Elements of the node inside the shared loops of its kernel: all of them unless PLACE_SCRATCH. */
 int64_t kernel_row_elements(const Kernel *k, const Node *n);
 void schedule_print(Text *out, const Schedule *s);   /* --emit=schedule */

@@ -74,7 +74,7 @@ static double access_evaluations(Planner *p, Node *user, const Expr *access)
     if (PLAN(p, user)->inlined)
         return PLAN(p, user)->evaluations;
     if (!is_product_sum(user))
-        return node_iterations(user);
+        return node_iterations(user) * node_steps(user);
     double total = 1;
     for (int i = 0; i < user->rank; i++)
         if (expr_uses_index(p->pool, access, user->domain[i]))
@@ -151,6 +151,8 @@ static void decide_inlining(Planner *p)
             NodePlan *plan = PLAN(p, accesses.data[j]->node);
             if (access_has_data(accesses.data[j]))
                 plan->forced = true;
+            if (access_step(n, accesses.data[j]) && !access_is_same_step(n, accesses.data[j]))
+                plan->forced = plan->carried = true;
             plan->users += plan->mark != mark;
             plan->user = n;
             plan->mark = mark;
@@ -199,6 +201,10 @@ static void collect_reads(Planner *p, Node *n)
     int mark = ++p->mark;
     for (int i = 0; i < accesses.count; i++) {
         Node *from = node_storage(accesses.data[i]->node);
+        if (access_step(n, accesses.data[i]) && !access_is_same_step(n, accesses.data[i])) {
+            PLAN(p, from)->carried = true; /* of a step that is done */
+            continue;
+        }
         if (PLAN(p, from)->mark != mark)
             vec_push(p->arena, &plan->reads, from);
         PLAN(p, from)->mark = mark;

@@ -78,13 +78,18 @@ static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const
     if (!n)
         return NULL;
     ExprPool *p = s->program->pool;
-    const int batched = node_is_batched(n);
-    Index **domain = arena_new(s->arena, Index *, rank + 2);
-    if (batched)
-        domain[0] = index_copy(p, n->domain[0]);
+    const int leading = node_understood(n);
+    Index **domain = arena_new(s->arena, Index *, rank + 3);
+    for (int i = 0; i < leading; i++)
+        domain[i] = index_copy(p, n->domain[i]);
     for (int i = 0; i < rank; i++)
-        domain[batched + i] = index_new(p, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, span);
-    return value_node(s, graph_view(s->graph, name, n, domain, rank + batched, user_span(s, span)), span);
+        domain[leading + i] = index_new(p, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, span);
+    Node *v = graph_view(s->graph, name, n, domain, rank + leading, user_span(s, span));
+    if (n->recurrence) {
+        v->recurrence = n->recurrence;
+        v->step = domain[leading - 1];
+    }
+    return value_node(s, v, span);
 }
 
 static Value *apply_reshape(Sema *s, Value **args, const char *const *names, int count, Span span)
@@ -130,12 +135,11 @@ static const Expr *read_at(Sema *s, Value *x, const Affine *const *at)
     Node *n = value_to_node(s, x, "t");
     if (!n)
         return NULL;
-    const int batched = node_is_batched(n);
+    Index *first[2];
+    const int leading = understood_subscripts(s, n, s->batch, first);
     Subscript *subs = arena_new(s->arena, Subscript, n->rank + 1);
-    if (batched)
-        subs[0].affine = affine_index(p, s->batch);
-    for (int i = batched; i < n->rank; i++)
-        subs[i].affine = at[i - batched];
+    for (int i = 0; i < n->rank; i++)
+        subs[i].affine = i < leading ? affine_index(p, first[i]) : at[i - leading];
     return expr_access(p, n, subs);
 }
 

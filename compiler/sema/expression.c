@@ -281,7 +281,7 @@ static void note_free(FreeIndices *f, const Affine *a)
         }
         Index *ix = a->terms[t].index;
         const Sema *s = f->sema;
-        bool skip = ix == s->batch || ix == s->element || ix == s->element_batched;
+        bool skip = ix == s->batch || (s->scan && ix == s->scan->index) || ix == s->element || ix == s->element_batched;
         for (int i = 0; i < f->bound_count; i++)
             skip = skip || f->bound[i] == ix;
         for (int i = 0; i < f->found.count; i++)
@@ -468,6 +468,8 @@ Value *eval(Sema *s, const Ast *a)
         return eval_member(s, a);
     case AST_REDUCE:
         return eval_reduce(s, a, s->statement->name, NULL, 0, NULL);
+    case AST_OVER:
+        return eval_over(s, a);
     case AST_AT:
         diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]", a->left->name ? a->left->name : "x", a->name);
         return NULL;

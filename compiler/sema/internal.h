@@ -48,6 +48,8 @@ struct Value {
     int rank;
     Index **dims;
     const char *hint; /* a name for its node, once it gets one */
+    Node *steps;           /* what a scan made: its value at every step, and */
+    const char *step_name; /* … the name of the scan's index; or NULL        */
     Instance *instance;
 };
 
@@ -136,6 +138,23 @@ typedef struct Group {
     int matched;
 } Group;
 
+/* What a scan hands from step to step. */
+typedef struct Carry {
+    const Ast *ast;
+    Node *node;  /* its value after each step: a copy of what the last update makes */
+    Node *value; /* the same; NULL: not updated yet */
+} Carry;
+
+/* The scan whose body is being elaborated.  Its index is understood, as the batch's is. */
+typedef struct Scan {
+    const Ast *ast;
+    const Frame *frame; /* in which the index has its name */
+    Index *index;
+    IndexScope scope;
+    Recurrence open;
+    VEC(Carry) carries;
+} Scan;
+
 struct Sema {
     SyntaxContext *syntax;
     Arena *arena;
@@ -155,6 +174,7 @@ struct Sema {
     bool training;
     bool asked_training; /* the text asked, so that inference differs */
     Index *batch;   /* the current example             */
+    Scan *scan;     /* the scan around, or NULL        */
     Index *element; /* stands for a random's element, batched when it is `element_batched` */
     Index *element_batched;
     int site;
@@ -238,6 +258,18 @@ const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank);
 bool within_limit(Sema *s, const char *name, const int64_t *shape, int rank, Span span);
 bool expr_has_scalar(Sema *s, const Expr *e, ScalarKind kind);
 void node_rename(Sema *s, Node *n, const char *name);
+
+/* How many of the node's first indices are understood: the example's, the step's of the scan around. */
+int node_understood(const Node *n);
+/* Their subscripts: this example (or another one), this step.  Returns how many. */
+int understood_subscripts(Sema *s, const Node *n, Index *example, Index **out);
+
+/* ---- scan.c ---------------------------------------------------------------------------------------- */
+void run_scan(Sema *s, const Ast *a);
+/* h <- … for a carry of the scan around; false: it is none. */
+bool run_carry_update(Sema *s, const Ast *a);
+Value *eval_over(Sema *s, const Ast *a);
+IndexScope *scan_index(Sema *s, const char *name);
 
 /* ---- elementwise.c ---------------------------------------------------------------------------------- */
 Value *apply_function(Sema *s, const ScalarFunction *f, Value **args, Span span);

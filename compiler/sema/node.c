@@ -92,11 +92,19 @@ static void limit_size(Sema *s, const char *name, Index **domain, int rank, Span
     }
 }
 
+/* A random draw is made anew at every step. */
+static bool uses_step(Sema *s, const Expr *body)
+{
+    ExprPool *p = s->program->pool;
+    return expr_uses_index(p, body, s->scan->index) || expr_uses_index(p, body, s->element) ||
+           expr_uses_index(p, body, s->element_batched);
+}
+
 Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims, int rank,
                 const Reduction *r, Index *const *bound, int bound_count, Span span)
 {
     ExprPool *p = s->program->pool;
-    const int total = rank + bound_count + 1;
+    const int total = rank + bound_count + 2;
     Index **domain = arena_new(s->arena, Index *, total), **bound_copy = arena_new(s->arena, Index *, total);
     Index **keys = arena_new(s->arena, Index *, total);
     const Affine **values = arena_new(s->arena, const Affine *, total);
@@ -108,32 +116,55 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
     /* A first index over the batch would pass for the example itself: that one stands before it. */
     const bool batched = own || (rank && dims[0]->per_example);
     Index *unused = index_copy(p, s->batch);
+    const bool stepped = s->scan && uses_step(s, body);
+    const int leading = batched + stepped;
     if (batched)
         copy_indices(p, own ? &s->batch : &unused, 1, domain, keys, values);
-    copy_indices(p, dims, rank, domain + batched, keys + batched, values + batched);
-    copy_indices(p, bound, bound_count, bound_copy, keys + batched + rank, values + batched + rank);
-    limit_size(s, name ? name : "a tensor", domain, batched + rank, span);
+    if (stepped)
+        copy_indices(p, &s->scan->index, 1, domain + batched, keys + batched, values + batched);
+    copy_indices(p, dims, rank, domain + leading, keys + leading, values + leading);
+    copy_indices(p, bound, bound_count, bound_copy, keys + leading + rank, values + leading + rank);
+    limit_size(s, name ? name : "a tensor", domain, leading + rank, span);
     limit_size(s, name ? name : "a reduction", bound_copy, bound_count, span);
-    const Substitution sub = {batched + rank + bound_count, keys, values};
+    const Substitution sub = {leading + rank + bound_count, keys, values};
     Index **all = arena_new(s->arena, Index *, total);
-    memcpy(all, domain, sizeof *all * (size_t)(batched + rank));
-    memcpy(all + batched + rank, bound_copy, sizeof *all * (size_t)bound_count);
-    Draws draws = {s, all, batched + rank + bound_count, span};
+    memcpy(all, domain, sizeof *all * (size_t)(leading + rank));
+    memcpy(all + leading + rank, bound_copy, sizeof *all * (size_t)bound_count);
+    Draws draws = {s, all, leading + rank + bound_count, span};
     body = expr_map(p, expr_substitute(p, body, &sub), place_draw, &draws);
     const DType type = r && r->position ? TYPE_I32 : body->type;
-    Node *n = graph_compute(s->graph, name ? name : "t", type, domain, batched + rank, r, bound_copy,
+    Node *n = graph_compute(s->graph, name ? name : "t", type, domain, leading + rank, r, bound_copy,
                             bound_count, body, user_span(s, span));
     n->layer = s->frame ? s->frame->path : "";
+    if (stepped) {
+        n->step = domain[batched];
+        n->recurrence = &s->scan->open;
+    }
     return n;
+}
+
+int node_understood(const Node *n)
+{
+    return node_is_batched(n) + (n->recurrence && n->recurrence->open);
+}
+
+int understood_subscripts(Sema *s, const Node *n, Index *example, Index **out)
+{
+    int count = 0;
+    if (node_is_batched(n))
+        out[count++] = example;
+    if (node_understood(n) > count)
+        out[count++] = s->scan->index;
+    return count;
 }
 
 const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank)
 {
     ExprPool *p = s->program->pool;
-    Index **all = arena_new(s->arena, Index *, rank + 1);
-    const bool batched = node_is_batched(n);
-    all[0] = s->batch;
-    memcpy(all + batched, dims ? dims : all, sizeof(Index *) * (size_t)rank);
+    Index **all = arena_new(s->arena, Index *, rank + 2);
+    const int leading = understood_subscripts(s, n, s->batch, all);
+    if (rank)
+        memcpy(all + leading, dims, sizeof(Index *) * (size_t)rank);
     return expr_access_identity(p, n, all);
 }
 

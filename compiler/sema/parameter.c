@@ -252,8 +252,10 @@ static void add_start(Sema *s, Tensor *t, const Ast *declaration)
     const Ast *start = declaration->left;
     Graph *graph = s->graph;
     const bool training = s->training;
+    Scan *scan = s->scan;
     VEC(Node *) outer = {s->current.data, s->current.count, s->current.capacity};
     s->graph = s->init;
+    s->scan = NULL;
     s->current.data = NULL;
     s->current.count = s->current.capacity = 0;
     Value *v = declaration->flag ? call_initializer(s, t, start) : constant_start(s, t, declaration);
@@ -264,6 +266,7 @@ static void add_start(Sema *s, Tensor *t, const Ast *declaration)
         graph_result(s->graph, RESULT_UPDATE, t->name, n, t, 0);
     s->graph = graph;
     s->training = training;
+    s->scan = scan;
     s->current.data = outer.data;
     s->current.count = outer.count;
     s->current.capacity = outer.capacity;
@@ -413,10 +416,21 @@ static Node *update_value(Sema *s, const Ast *a, Tensor *t)
 
 void run_update(Sema *s, const Ast *a)
 {
+    if (run_carry_update(s, a))
+        return;
+    if (s->frame->kind == FRAME_FN) {
+        diag_error(s->diag, a->span, "this statement belongs in a model, layer or optimizer");
+        return;
+    }
     Tensor *t = updated_tensor(s, a);
     Node *n = t ? update_value(s, a, t) : NULL;
     if (!n)
         return;
+    if (node_understood(n) > node_is_batched(n)) {
+        diag_error(s->diag, a->span, "the new value of `%s` is one for each step of the scan", a->name);
+        diag_help(s->diag, "update it after the scan; what goes from step to step is a carry of the scan");
+        return;
+    }
     if (node_is_batched(n)) {
         diag_error(s->diag, a->span, "the new value of `%s` is one for each example", a->name);
         diag_help(s->diag, "reduce it over the batch: mean[batch] …");

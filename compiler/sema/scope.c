@@ -73,7 +73,7 @@ IndexScope *index_lookup(Sema *s, const char *name)
     for (IndexScope *scope = s->statement->indices; scope; scope = scope->outer)
         if (scope->name == name)
             return scope;
-    return NULL;
+    return scan_index(s, name);
 }
 
 const char *nearest_name(const char *name, const char *const *names, int count)

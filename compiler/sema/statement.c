@@ -209,30 +209,33 @@ typedef struct StatementRow {
     void (*run)(Sema *s, const Ast *a);
     unsigned frames; /* bits of FrameKind in which it may stand */
     const char *where;
+    bool in_scan; /* may it be said of one step? */
 } StatementRow;
 
 enum {
     IN_MODEL = 1 << FRAME_MODEL,
     IN_LAYER = 1 << FRAME_LAYER,
+    IN_FN = 1 << FRAME_FN,
     IN_OPTIMIZER = 1 << FRAME_OPTIMIZER,
     ANYWHERE = ~0,
 };
 
 static const StatementRow rows[] = {
-    {AST_ASSIGN, run_assign, ANYWHERE, ""},
-    {AST_IF, run_if, ANYWHERE, ""},
-    {AST_REPEAT, run_repeat, ANYWHERE, ""},
-    {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function"},
-    {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer"},
-    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer"},
-    {AST_UPDATE, run_update, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer"},
-    {AST_INPUT, run_input, IN_MODEL, "a model"},
-    {AST_LOSS, run_loss, IN_MODEL, "a model"},
-    {AST_METRIC, run_metric, IN_MODEL, "a model"},
-    {AST_OUTPUT, run_output, IN_MODEL, "a model"},
-    {AST_GRADIENT, run_gradient, IN_MODEL, "a model"},
-    {AST_FREEZE, run_freeze, IN_MODEL, "a model"},
-    {AST_INIT_FROM, run_init_from, IN_MODEL, "a model"},
+    {AST_ASSIGN, run_assign, ANYWHERE, "", true},
+    {AST_IF, run_if, ANYWHERE, "", true},
+    {AST_REPEAT, run_repeat, ANYWHERE, "", true},
+    {AST_SCAN, run_scan, IN_MODEL | IN_LAYER | IN_FN, "a model, layer or function", true},
+    {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},
+    {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer", true},
+    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", false},
+    {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", true},
+    {AST_INPUT, run_input, IN_MODEL, "a model", false},
+    {AST_LOSS, run_loss, IN_MODEL, "a model", false},
+    {AST_METRIC, run_metric, IN_MODEL, "a model", false},
+    {AST_OUTPUT, run_output, IN_MODEL, "a model", false},
+    {AST_GRADIENT, run_gradient, IN_MODEL, "a model", false},
+    {AST_FREEZE, run_freeze, IN_MODEL, "a model", false},
+    {AST_INIT_FROM, run_init_from, IN_MODEL, "a model", false},
 };
 
 static void run_statement(Sema *s, const Ast *a)
@@ -242,7 +245,9 @@ static void run_statement(Sema *s, const Ast *a)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].kind != a->kind)
             continue;
-        if (rows[i].frames & (1u << s->frame->kind))
+        if (s->scan && s->scan->frame == s->frame && !rows[i].in_scan)
+            diag_error(s->diag, a->span, "this statement cannot stand in a scan");
+        else if (rows[i].frames & (1u << s->frame->kind))
             rows[i].run(s, a);
         else
             diag_error(s->diag, a->span, "this statement belongs in %s", rows[i].where);

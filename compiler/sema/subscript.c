@@ -112,11 +112,12 @@ static Value *index_expression(Sema *s, const Value *base, const Subscript *subs
 
 static Value *index_node(Sema *s, Node *n, Index *example, const Subscript *subs, int rank, Span span)
 {
-    const int batched = node_is_batched(n);
-    Subscript *all = arena_new(s->arena, Subscript, rank + 1);
-    if (batched)
-        all[0].affine = affine_index(s->program->pool, example);
-    memcpy(all + batched, subs, sizeof *subs * (size_t)rank);
+    Subscript *all = arena_new(s->arena, Subscript, rank + 2);
+    Index *leading[2];
+    const int count = understood_subscripts(s, n, example, leading);
+    for (int i = 0; i < count; i++)
+        all[i].affine = affine_index(s->program->pool, leading[i]);
+    memcpy(all + count, subs, sizeof *subs * (size_t)rank);
     return value_expr(s, expr_access(s->program->pool, n, all), NULL, 0, span);
 }
 

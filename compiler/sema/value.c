@@ -43,7 +43,7 @@ Value *value_node(Sema *s, Node *n, Span span)
 {
     Value *v = value_new(s, VALUE_TENSOR, span);
     v->node = n;
-    v->rank = n->rank - node_is_batched(n);
+    v->rank = n->rank - node_understood(n);
     return v;
 }
 
@@ -60,7 +60,7 @@ const Index *value_dimension(const Value *v, int dimension)
 {
     if (v->kind != VALUE_TENSOR || dimension < 0 || dimension >= v->rank)
         return NULL;
-    return v->node ? v->node->domain[dimension + node_is_batched(v->node)] : v->dims[dimension];
+    return v->node ? v->node->domain[dimension + node_understood(v->node)] : v->dims[dimension];
 }
 
 bool value_extent(const Value *v, int dimension, int64_t *extent)
@@ -196,7 +196,7 @@ bool value_to_expr(Sema *s, Value *v, const Expr **expr, Index ***dims, int *ran
         return true;
     case VALUE_TENSOR:
         *rank = v->rank;
-        *dims = v->node ? fresh_dims(s, v->node, node_is_batched(v->node)) : v->dims;
+        *dims = v->node ? fresh_dims(s, v->node, node_understood(v->node)) : v->dims;
         *expr = v->node ? access_node(s, v->node, *dims, *rank) : v->expr;
         return true;
     default:
@@ -223,11 +223,11 @@ const Expr *value_to_scalar(Sema *s, Value *v, const char *what)
 static Node *same_as_node(Sema *s, const Expr *e, Index *const *dims, int rank)
 {
     const Node *n = e->kind == EXPR_ACCESS ? e->node : NULL;
-    if (!n || n->rank != rank + node_is_batched(n))
+    if (!n || n->rank != rank + node_understood(n))
         return NULL;
     bool same = true;
     for (int i = 0; same && i < rank; i++)
-        same = dims[i]->extent == n->domain[i + node_is_batched(n)]->extent;
+        same = dims[i]->extent == n->domain[i + node_understood(n)]->extent;
     return same && e == access_node(s, e->node, dims, rank) ? e->node : NULL;
 }
 

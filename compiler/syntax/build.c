@@ -350,6 +350,29 @@ Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, Ast
     return finish(p, n);
 }
 
+Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed, AstList carries,
+              AstList body)
+{
+    Ast *n = start(p, AST_SCAN, span, name_span, name.text);
+    n->left = extent;
+    n->cond = reversed;
+    n->items = carries;
+    n->body = body;
+    return finish(p, n);
+}
+
+Ast *ast_carry(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *value)
+{
+    return statement(p, AST_CARRY, span, name_span, name, dims, value);
+}
+
+Ast *ast_over(Parser *p, Span span, Span name_span, Ast *value, Word name)
+{
+    Ast *n = start(p, AST_OVER, span, name_span, name.text);
+    n->left = value;
+    return finish(p, n);
+}
+
 Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path)
 {
     return leaf(p, AST_FREEZE, span_join(span, path_span), path.text);

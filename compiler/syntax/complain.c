@@ -46,7 +46,7 @@ static const Group groups[] = {
     {"`layer`", "`model`", "a declaration",
      " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end of the file "},
     {"`param`", "`loss`", "a statement",
-     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat`"
+     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat` `scan`"
      " `return` `if` a name "},
     {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",
@@ -55,7 +55,7 @@ static const Group groups[] = {
 
 /* After an expression almost anything may follow; only what closes it is worth naming, and the
  * end of its statement is not. */
-static const char continuations[] = " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.`"
+static const char continuations[] = " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `over`"
                                     " `(` `[` `}` the end of the file ";
 
 static bool lists(const char *members, const char *name)
@@ -124,7 +124,7 @@ static const char *sentence(Parser *p, const Expected *e)
 
 static const char *const statement_words[] = {
     "param", "state", "input", "target", "loss", "metric", "output", "gradient",
-    "freeze", "init", "repeat", "return", "if",
+    "freeze", "init", "repeat", "scan", "return", "if",
 };
 static const char *const declaration_words[] = {
     "model", "layer", "fn", "optimizer", "schedule", "initializer", "train", "import",

@@ -139,7 +139,7 @@ static Block find_block(const Formatter *f, int from, const AstList *body)
 
 static bool is_simple(const Ast *n)
 {
-    return n->kind != AST_IF && n->kind != AST_REPEAT;
+    return n->kind != AST_IF && n->kind != AST_REPEAT && n->kind != AST_SCAN;
 }
 
 /* `{ return sign(x) }` stays on one line when it was written so. */
@@ -298,6 +298,27 @@ static void write_repeat(Formatter *f, const Ast *n)
     write_block(f, find_block(f, n->span.begin, &n->body), &n->body);
 }
 
+static void write_scan(Formatter *f, const Ast *n)
+{
+    text_printf(f->w.out, "scan %s", n->name);
+    if (n->left) {
+        text_append(f->w.out, ": ");
+        write_expr(&f->w, n->left, BIND_PIPE);
+    }
+    if (n->cond)
+        text_append(f->w.out, " reversed");
+    if (n->cond && n->cond->kind != AST_TRUTH) {
+        text_append(f->w.out, " if ");
+        write_expr(&f->w, n->cond, BIND_PIPE);
+    }
+    for (int i = 0; i < n->items.count; i++) {
+        text_append(f->w.out, i ? ", " : " with ");
+        write_definition(f, "", n->items.data[i], "=");
+    }
+    text_append(f->w.out, " ");
+    write_block(f, find_block(f, n->span.begin, &n->body), &n->body);
+}
+
 /* Where the comments that belong above a statement end: at its block, or else with it. */
 static int head_end(const Formatter *f, const Ast *n)
 {
@@ -312,6 +333,8 @@ static void write_statement(Formatter *f, const Ast *n)
         write_if(f, n);
     else if (n->kind == AST_REPEAT)
         write_repeat(f, n);
+    else if (n->kind == AST_SCAN)
+        write_scan(f, n);
     else
         write_simple(f, n);
     end_line(f, f->w.src ? n->span.end : -1);

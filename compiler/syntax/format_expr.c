@@ -102,6 +102,7 @@ static Binding binding(const Ast *e)
     case AST_CALL:
     case AST_SUBSCRIPT:
     case AST_MEMBER:
+    case AST_OVER:
     case AST_AT:
         return BIND_POSTFIX;
     case AST_NUMBER:
@@ -135,7 +136,8 @@ static void write_gap(Writer *w, bool broken)
 static const Ast *leftmost(const Ast *e)
 {
     while (e->left && (e->kind == AST_BINARY || e->kind == AST_PIPE || e->kind == AST_CALL ||
-                       e->kind == AST_SUBSCRIPT || e->kind == AST_MEMBER || e->kind == AST_AT))
+                       e->kind == AST_SUBSCRIPT || e->kind == AST_MEMBER || e->kind == AST_AT ||
+                       e->kind == AST_OVER))
         e = e->left;
     return e;
 }
@@ -144,7 +146,7 @@ static const Ast *leftmost(const Ast *e)
 static bool may_start_line(const Ast *item)
 {
     static const char soft[] = " model layer fn optimizer schedule initializer train import param state "
-                               "input target loss metric output gradient freeze init repeat ";
+                               "input target loss metric output gradient freeze init repeat scan ";
     const Ast *first = leftmost(item);
     if (first->kind != AST_NAME && first->kind != AST_ARGUMENT && first->kind != AST_INDEX)
         return true;
@@ -332,6 +334,10 @@ static void write_construct(Writer *w, const Ast *e)
     case AST_MEMBER:
         write_base(w, e);
         text_printf(w->out, ".%s", e->name);
+        break;
+    case AST_OVER:
+        write_base(w, e);
+        text_printf(w->out, " over %s", e->name);
         break;
     case AST_AT:
         write_base(w, e);

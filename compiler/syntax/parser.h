@@ -103,6 +103,11 @@ Ast *ast_named(Parser *p, AstKind kind, Span span, Span name_span, Word name, As
 Ast *ast_return(Parser *p, Span span, Ast *value);
 Ast *ast_if(Parser *p, Span span, Ast *cond, AstList body, AstList orelse);
 Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, AstList body);
+/* `extent` and `reversed` may be missing. */
+Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed, AstList carries,
+              AstList body);
+Ast *ast_carry(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *start);
+Ast *ast_over(Parser *p, Span span, Span name_span, Ast *value, Word name);
 Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path);
 Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, Ast *file);
 

@@ -26,6 +26,7 @@ typedef enum {
     AST_ELLIPSIS,  /* ...                                                          */
     AST_MEMBER,    /* left.name                                                    */
     AST_AT,        /* left@name: another example of the batch                      */
+    AST_OVER,      /* left over name: all steps of a scan                          */
     AST_REDUCE,    /* name[items] left: items are AST_INDEX or AST_ELLIPSIS; name: sum … */
     AST_INDEX,     /* name, left: extent or NULL — `i` or `i: n`                   */
     /* statements */
@@ -41,6 +42,8 @@ typedef enum {
     AST_RETURN,    /* left                                                         */
     AST_IF,        /* if cond { body } else { orelse }                             */
     AST_REPEAT,    /* repeat left [as name] { body }                               */
+    AST_SCAN,      /* scan name[: left] [reversed if cond] with items { body }; items: AST_CARRY */
+    AST_CARRY,     /* name[items] = left                                           */
     AST_GRADIENT,  /* gradient path[items] = left                                  */
     AST_FREEZE,    /* freeze path                                                  */
     AST_INIT_FROM, /* init path from left (a string)                               */

@@ -1,0 +1,412 @@
+/* scan t with h = start { … }: a recurrence.
+ * The index is understood in the body, as the batch is: what uses it gets it in its domain.  A carry
+ * read before its update is the last step's, after it this step's.  What does not need a carry is no
+ * part of the cycle, so it leaves the scan by itself. */
+#include "sema/internal.h"
+
+#include <string.h>
+
+IndexScope *scan_index(Sema *s, const char *name)
+{
+    Scan *scan = s->scan;
+    return scan && scan->frame == s->frame && scan->ast->name == name ? &scan->scope : NULL;
+}
+
+/* ---- how many steps -------------------------------------------------------------------------------------- */
+
+/* x[t, i]: the extent of the dimension at which the index stands alone. */
+static bool extent_of_subscript(Sema *s, const Ast *a, const char *name, Index *ix)
+{
+    const Value *base = a->left->kind == AST_NAME ? frame_lookup(s->frame, a->left->name) : NULL;
+    if (!base || base->kind != VALUE_TENSOR)
+        return false;
+    bool ellipsis = false;
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        ellipsis = ellipsis || item->kind == AST_ELLIPSIS;
+        const int dimension = ellipsis ? base->rank - (a->items.count - i) : i;
+        if (item->kind == AST_NAME && item->name == name && value_dimension(base, dimension) &&
+            !value_dimension(base, dimension)->per_example)
+            return value_extent(base, dimension, &ix->extent);
+    }
+    return false;
+}
+
+static bool find_extent(Sema *s, const Ast *a, const char *name, Index *ix)
+{
+    if (!a)
+        return false;
+    if (a->kind == AST_SUBSCRIPT && extent_of_subscript(s, a, name, ix))
+        return true;
+    const Ast *parts[] = {a->cond, a->left, a->right};
+    for (int i = 0; i < 3; i++)
+        if (find_extent(s, parts[i], name, ix))
+            return true;
+    const AstList *lists[] = {&a->items, &a->body, &a->orelse};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < lists[i]->count; k++)
+            if (find_extent(s, lists[i]->data[k], name, ix))
+                return true;
+    return false;
+}
+
+static bool count_steps(Sema *s, const Ast *a, Index *ix)
+{
+    if (a->left) {
+        int64_t extent;
+        statement_enter(s, "scan");
+        const bool known = eval_integer(s, a->left, "the number of steps", &extent);
+        statement_leave(s);
+        ix->extent = known ? extent : 0;
+        if (known && extent < 1)
+            diag_error(s->diag, a->left->span, "a scan has at least one step");
+        return known && extent >= 1;
+    }
+    for (int i = 0; i < a->body.count; i++)
+        if (find_extent(s, a->body.data[i], a->name, ix))
+            return true;
+    diag_error(s->diag, a->name_span, "nothing says how far `%s` runs", a->name);
+    diag_help(s->diag, "an index that stands alone in a subscript takes that dimension's extent; otherwise give the "
+                       "number of steps: scan %s: n", a->name);
+    return false;
+}
+
+/* ---- carries ------------------------------------------------------------------------------------------------ */
+
+typedef struct Start {
+    Node *node;     /* or */
+    double number;
+    DType type;
+    int rank;
+    Index **dims; /* fresh */
+} Start;
+
+static bool carry_dimensions(Sema *s, const Ast *a, Start *start)
+{
+    start->rank = a->items.count;
+    start->dims = arena_new(s->arena, Index *, start->rank + 1);
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *item = a->items.data[i];
+        int64_t extent;
+        statement_enter(s, a->name);
+        const bool known = item->kind != AST_ELLIPSIS &&
+                           eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &extent);
+        statement_leave(s);
+        if (known && extent < 1)
+            diag_error(s->diag, item->span, "a dimension must be at least 1");
+        else if (item->kind == AST_ELLIPSIS)
+            diag_error(s->diag, item->span, "a carry needs every dimension");
+        if (!known || extent < 1)
+            return false;
+        const char *name = item->kind == AST_INDEX ? item->name : intern(s->names, arena_format(s->arena, "i%d", i));
+        start->dims[i] = index_new(s->program->pool, name, extent, 0, item->span);
+    }
+    return true;
+}
+
+static bool has_named_indices(const Ast *a)
+{
+    for (int i = 0; i < a->items.count; i++)
+        if (a->items.data[i]->kind != AST_INDEX)
+            return false;
+    return a->items.count > 0;
+}
+
+static bool fits(Sema *s, const Ast *a, const Start *start, const Value *v)
+{
+    bool same = v->rank == start->rank;
+    for (int i = 0; same && i < v->rank; i++)
+        same = value_dimension(v, i)->extent == start->dims[i]->extent && !value_dimension(v, i)->per_example;
+    if (!same)
+        diag_error(s->diag, a->left->span, "the start of `%s` must have its shape, found %s", a->name,
+                   value_describe(s, v));
+    return same;
+}
+
+/* Without brackets a carry has the shape of its start. */
+static bool shape_of_start(Sema *s, const Ast *a, Value *v, Start *start)
+{
+    start->rank = v->kind == VALUE_TENSOR ? v->rank : 0;
+    start->dims = arena_new(s->arena, Index *, start->rank + 1);
+    for (int i = 0; i < start->rank; i++) {
+        if (value_dimension(v, i)->per_example) {
+            diag_error(s->diag, a->left->span, "a carry cannot run over the batch");
+            return false;
+        }
+        start->dims[i] = index_copy(s->program->pool, value_dimension(v, i));
+    }
+    return true;
+}
+
+static bool read_start(Sema *s, const Ast *a, Start *start)
+{
+    Value *v;
+    start->type = s->program->real;
+    if (a->items.count && !carry_dimensions(s, a, start))
+        return false;
+    const char *name = arena_format(s->arena, "%s_start", a->name);
+    if (has_named_indices(a)) {
+        start->node = define_tensor(s, a, name, NULL, 0);
+        v = start->node ? value_node(s, start->node, a->span) : NULL;
+    } else {
+        v = eval_statement(s, a->left, name);
+    }
+    if (!v || (!a->items.count && !shape_of_start(s, a, v, start)))
+        return false;
+    if (v->kind == VALUE_NUMBER) {
+        start->number = v->number;
+        return true;
+    }
+    if (v->kind != VALUE_TENSOR) {
+        value_unexpected(s, v, "a number or a tensor for a carry's start");
+        return false;
+    }
+    if (a->items.count && !fits(s, a, start, v))
+        return false;
+    start->node = value_to_node(s, v, name);
+    start->type = start->node ? start->node->type : start->type;
+    return start->node != NULL;
+}
+
+/* The node of a carry, over example, step and its own dimensions; its value comes at the end. */
+static Node *carry_node(Sema *s, const Scan *scan, const Ast *a, const Start *start)
+{
+    ExprPool *p = s->program->pool;
+    Index **domain = arena_new(s->arena, Index *, start->rank + 3);
+    domain[0] = index_copy(p, s->batch);
+    domain[1] = index_copy(p, scan->index);
+    for (int i = 0; i < start->rank; i++)
+        domain[2 + i] = index_copy(p, start->dims[i]);
+    Node *n = graph_compute(s->graph, arena_format(s->arena, "%s_carried", a->name), start->type, domain,
+                            start->rank + 2, NULL, NULL, 0, expr_const_typed(p, 0, start->type), user_span(s, a->span));
+    n->layer = s->frame->path;
+    n->step = domain[1];
+    n->recurrence = &scan->open;
+    return n;
+}
+
+/* What the carry is before this step's update: the last step's value, or its start. */
+static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const Start *start)
+{
+    ExprPool *p = s->program->pool;
+    const Affine *t = affine_index(p, scan->index), *before = affine_offset(p, t, scan->open.reversed ? 1 : -1);
+    const Affine *inside =
+        scan->open.reversed ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1) : before;
+    Subscript *subs = arena_new(s->arena, Subscript, start->rank + 2);
+    subs[0].affine = affine_index(p, s->batch);
+    subs[1].affine = before;
+    for (int i = 0; i < start->rank; i++)
+        subs[2 + i].affine = affine_index(p, start->dims[i]);
+    const Expr *first = start->node ? access_node(s, start->node, start->dims, start->rank)
+                                    : expr_const_typed(p, start->number, start->type);
+    const Expr *e = expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, inside), expr_access(p, n, subs), first);
+    return value_expr(s, e, start->dims, start->rank, a->name_span);
+}
+
+static bool open_carries(Sema *s, Scan *scan, const Ast *a)
+{
+    Start *starts = arena_new(s->arena, Start, a->items.count + 1);
+    for (int i = 0; i < a->items.count; i++)
+        if (!read_start(s, a->items.data[i], &starts[i]))
+            return false;
+    for (int i = 0; i < a->items.count; i++) {
+        const Ast *c = a->items.data[i];
+        Node *n = carry_node(s, scan, c, &starts[i]);
+        vec_push(s->arena, &scan->carries, ((Carry){c, n, NULL}));
+        frame_bind(s, s->frame, c->name, carried(s, scan, c, n, &starts[i]), c->name_span);
+    }
+    return true;
+}
+
+static Carry *find_carry(Sema *s, const char *name)
+{
+    for (int i = 0; s->scan && s->scan->frame == s->frame && i < s->scan->carries.count; i++)
+        if (s->scan->carries.data[i].ast->name == name)
+            return &s->scan->carries.data[i];
+    return NULL;
+}
+
+static bool same_shape(const Node *n, const Value *v)
+{
+    bool same = v->rank == n->rank - 2;
+    for (int i = 0; same && i < v->rank; i++)
+        same = value_dimension(v, i)->extent == n->domain[i + 2]->extent;
+    return same;
+}
+
+/* A number stands for every element. */
+static Value *spread_number(Sema *s, const Carry *c, Value *v)
+{
+    Index **dims = arena_new(s->arena, Index *, c->node->rank + 1);
+    for (int i = 2; i < c->node->rank; i++)
+        dims[i - 2] = index_copy(s->program->pool, c->node->domain[i]);
+    const Expr *e = value_to_scalar(s, v, "a carry's value");
+    return e ? value_expr(s, e, dims, c->node->rank - 2, v->span) : NULL;
+}
+
+static Node *carry_value(Sema *s, const Ast *a, const Carry *c, const char *name)
+{
+    if (a->flag) {
+        int64_t *shape = arena_new(s->arena, int64_t, c->node->rank + 1);
+        for (int i = 2; i < c->node->rank; i++)
+            shape[i - 2] = c->node->domain[i]->extent;
+        return define_tensor(s, a, name, shape, c->node->rank - 2);
+    }
+    Value *v = eval_statement(s, a->left, name);
+    if (v && (v->kind == VALUE_NUMBER || (v->kind == VALUE_TENSOR && v->rank == 0)))
+        v = spread_number(s, c, v);
+    if (!v)
+        return NULL;
+    if (v->kind != VALUE_TENSOR) {
+        value_unexpected(s, v, "a tensor for a carry");
+        return NULL;
+    }
+    if (!same_shape(c->node, v)) {
+        diag_error(s->diag, a->span, "the new value of `%s` must have its shape, found %s", a->name,
+                   value_describe(s, v));
+        diag_note(s->diag, c->ast->span, "the carry is declared here");
+        return NULL;
+    }
+    v->hint = NULL;
+    return value_to_node(s, v, name);
+}
+
+bool run_carry_update(Sema *s, const Ast *a)
+{
+    Carry *c = find_carry(s, a->name);
+    if (!c)
+        return false;
+    const char *path = s->frame->path;
+    Node *n = carry_value(s, a, c, *path ? arena_format(s->arena, "%s_%s", path, a->name) : a->name);
+    if (!n)
+        return true;
+    if (n->type != c->node->type)
+        diag_error(s->diag, a->span, "`%s` starts as %s, and this is %s", a->name, dtype_name(c->node->type),
+                   dtype_name(n->type));
+    c->value = n;
+    frame_bind(s, s->frame, a->name, value_node(s, n, a->name_span), a->name_span);
+    return true;
+}
+
+/* ---- after the last step -------------------------------------------------------------------------------------- */
+
+static bool close_carries(Sema *s, Scan *scan)
+{
+    for (int i = 0; i < scan->carries.count; i++) {
+        Carry *c = &scan->carries.data[i];
+        if (!c->value) {
+            diag_error(s->diag, c->ast->name_span, "the scan never updates its carry `%s`", c->ast->name);
+            diag_help(s->diag, "write %s <- …, or leave it out", c->ast->name);
+            return false;
+        }
+        ExprPool *p = s->program->pool;
+        const Expr *e = access_node(s, c->value, c->node->domain + 2, c->node->rank - 2);
+        Index *from[] = {s->batch, scan->index};
+        const Affine *to[] = {affine_index(p, c->node->domain[0]), affine_index(p, c->node->domain[1])};
+        c->node->body = expr_substitute(p, e, &(Substitution){2, from, to});
+    }
+    return true;
+}
+
+static bool depends_on_step(Sema *s, const Scan *scan, const Value *v)
+{
+    if (!v || v->kind != VALUE_TENSOR)
+        return false;
+    return v->node ? v->node->recurrence == &scan->open : expr_uses_index(s->program->pool, v->expr, scan->index);
+}
+
+static const Affine *last_step(Sema *s, const Scan *scan)
+{
+    return affine_constant(s->program->pool, scan->open.reversed ? 0 : scan->index->extent - 1);
+}
+
+/* A name that the body gave is its last value; `over` tells the others. */
+static Value *last_value(Sema *s, const Scan *scan, const Value *v)
+{
+    ExprPool *p = s->program->pool;
+    Node *n = v->node;
+    const int batched = node_is_batched(n);
+    Subscript *subs = arena_new(s->arena, Subscript, n->rank);
+    Index **dims = arena_new(s->arena, Index *, n->rank);
+    if (batched)
+        subs[0].affine = affine_index(p, s->batch);
+    subs[batched].affine = last_step(s, scan);
+    for (int i = batched + 1; i < n->rank; i++) {
+        dims[i - batched - 1] = index_copy(p, n->domain[i]);
+        subs[i].affine = affine_index(p, dims[i - batched - 1]);
+    }
+    Value *last = value_expr(s, expr_access(p, n, subs), dims, n->rank - batched - 1, v->span);
+    last->steps = n;
+    last->step_name = scan->ast->name;
+    return last;
+}
+
+static void close_scan(Sema *s, Scan *scan)
+{
+    bool *stepped = arena_new(s->arena, bool, s->frame->bindings.count + 1);
+    for (int i = 0; i < s->frame->bindings.count; i++) {
+        Binding *b = &s->frame->bindings.data[i];
+        stepped[i] = depends_on_step(s, scan, b->value);
+        if (stepped[i])
+            value_to_node(s, b->value, b->name);
+    }
+    s->scan = NULL;
+    for (int i = 0; i < s->graph->nodes.count; i++)
+        if (s->graph->nodes.data[i]->recurrence == &scan->open)
+            s->graph->nodes.data[i]->recurrence = NULL;
+    for (int i = 0; i < s->frame->bindings.count; i++)
+        if (stepped[i])
+            s->frame->bindings.data[i].value = last_value(s, scan, s->frame->bindings.data[i].value);
+    graph_sort(s->graph);
+}
+
+Value *eval_over(Sema *s, const Ast *a)
+{
+    Value *v = eval(s, a->left);
+    if (!v)
+        return NULL;
+    if (v->kind == VALUE_TENSOR && v->steps && v->step_name == a->name)
+        return value_node(s, v->steps, a->span);
+    diag_error(s->diag, a->span, "there is no scan over `%s` that this is a value of", a->name);
+    diag_help(s->diag, "`h over t` stands after `scan t … { … }`, for a name that its body gives a value at each step");
+    return NULL;
+}
+
+/* ---- the statement ------------------------------------------------------------------------------------------------ */
+
+static bool is_reversed(Sema *s, const Ast *a, bool *reversed)
+{
+    *reversed = false;
+    if (!a->cond)
+        return true;
+    statement_enter(s, "scan");
+    const bool known = eval_truth(s, a->cond, "whether a scan is reversed", reversed);
+    statement_leave(s);
+    return known;
+}
+
+void run_scan(Sema *s, const Ast *a)
+{
+    if (s->scan) {
+        diag_error(s->diag, a->span, "a scan cannot stand in another scan");
+        diag_note(s->diag, s->scan->ast->name_span, "this one is around it");
+        return;
+    }
+    Scan *scan = arena_new(s->arena, Scan, 1);
+    scan->ast = a;
+    scan->frame = s->frame;
+    scan->index = index_new(s->program->pool, a->name, 0, 0, a->name_span);
+    if (!count_steps(s, a, scan->index) || !is_reversed(s, a, &scan->open.reversed))
+        return;
+    scan->open.open = true;
+    scan->open.steps = scan->index->extent;
+    scan->scope = (IndexScope){.name = a->name, .index = scan->index, .origin_span = a->name_span, .given = a->left};
+    if (!open_carries(s, scan, a))
+        return;
+    s->scan = scan;
+    const int errors = diag_error_count(s->diag);
+    run_body(s, &a->body);
+    if (diag_error_count(s->diag) == errors && close_carries(s, scan))
+        close_scan(s, scan);
+    s->scan = NULL;
+}
