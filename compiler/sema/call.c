@@ -210,11 +210,10 @@ static bool bind_parameter(Sema *s, const Ast *param, Value *v)
         if (!v)
             return false;
     }
-    /* Words choose among what a parameter offers, and such a one has a default. */
-    if (v->kind == VALUE_SYMBOL && v->unknown && !param->left) {
+    /* A word close to a variable's name, where no default says that words are meant. */
+    if (v->kind == VALUE_SYMBOL && v->unknown && v->near && !param->left) {
         diag_error(s->diag, v->span, "there is no value named `%s` here", v->text);
-        if (v->near)
-            diag_help(s->diag, "did you mean `%s`?", v->near);
+        diag_help(s->diag, "did you mean `%s`?", v->near);
         return false;
     }
     const FrameKind kind = s->frame->kind;
