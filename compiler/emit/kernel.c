@@ -286,6 +286,9 @@ static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, L
 {
     EmitUnit *u = kb->u;
     LLVMBuilderRef b = u->builder;
+    /* A block beyond the examples of this call begins after the end: it has no iteration, not -n. */
+    LLVMValueRef none = LLVMBuildICmp(b, LLVMIntSLT, end, begin, "");
+    end = LLVMBuildSelect(b, none, begin, end, "");
     LLVMValueRef count = LLVMBuildSub(b, end, begin, "");
     LLVMValueRef rest = LLVMBuildAnd(b, count, unit_i64(u, kb->width - 1), "");
     LLVMValueRef middle = LLVMBuildSub(b, end, rest, "");

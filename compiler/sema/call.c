@@ -210,6 +210,13 @@ static bool bind_parameter(Sema *s, const Ast *param, Value *v)
         if (!v)
             return false;
     }
+    /* Words choose among what a parameter offers, and such a one has a default. */
+    if (v->kind == VALUE_SYMBOL && v->unknown && !param->left) {
+        diag_error(s->diag, v->span, "there is no value named `%s` here", v->text);
+        if (v->near)
+            diag_help(s->diag, "did you mean `%s`?", v->near);
+        return false;
+    }
     const FrameKind kind = s->frame->kind;
     if (v->kind == VALUE_NUMBER && (kind == FRAME_OPTIMIZER || kind == FRAME_SCHEDULE))
         v = name_hyper(s, param->name, v);

@@ -64,6 +64,7 @@ static Value *word(Sema *s, const Ast *a)
     for (int i = 0; i < count; i++)
         names[i] = s->frame->bindings.data[i].name;
     v->near = diag_nearest(a->name, names, count);
+    v->unknown = true;
     return v;
 }
 
@@ -87,6 +88,7 @@ static Value *eval_name(Sema *s, const Ast *a)
     if (v) {
         Value *here = arena_new(s->arena, Value, 1);
         *here = *v;
+        here->unknown = false;
         if (v->kind == VALUE_TENSOR && !v->node)
             return v; /* once stored, stored for every user */
         if (v->kind != VALUE_SYMBOL && v->kind != VALUE_STRING)
@@ -404,7 +406,10 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
             free_indices(s, body, bound.indices, bound.count, &dims, &rank);
         if (bound.count == 0 && !r->position) { /* `...` that stands for nothing */
             v = value_expr(s, body, NULL, 0, a->span);
-        } else if (m->batch && s->in_metric && rank == 0) {
+        } else if (m->batch && s->in_metric && rank) {
+            diag_error(s->diag, a->span, "in a metric, a reduction over the batch gives one number");
+            diag_help(s->diag, "name an entry, sum[batch] x[0], or reduce over all indices");
+        } else if (m->batch && s->in_metric) {
             v = set_reduction(s, a, r, &bound, body);
         } else {
             const Reduction *kept = r->mean ? &reduce_sum : r;

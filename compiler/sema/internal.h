@@ -40,6 +40,7 @@ struct Value {
     bool is_integer;
     const char *hyper; /* NUMBER: the hyper-parameter it is the declared value of, or NULL */
     const char *text;
+    bool unknown; /* SYMBOL: a name that nothing here has, so perhaps a misspelt one */
     VEC(Value *) items;
     /* TENSOR: without the batch index, which `expr` uses as Sema.batch */
     Node *node;

@@ -257,6 +257,39 @@ static void see_access(void *context, const Expr *e)
     *(bool *)context = *(bool *)context || e->kind == EXPR_ACCESS;
 }
 
+typedef struct BatchSearch {
+    Sema *sema;
+    bool *seen;        /* per node id */
+    const Node *found; /* it sums over the examples of one call */
+} BatchSearch;
+
+static void look_for_batch(void *context, const Expr *e)
+{
+    BatchSearch *search = context;
+    if (e->kind != EXPR_ACCESS || search->seen[e->node->id] || search->found)
+        return;
+    const Node *n = e->node;
+    search->seen[n->id] = true;
+    for (int i = 0; i < n->bound_count; i++)
+        if (n->bound[i]->per_example)
+            search->found = n;
+    if (n->kind == NODE_COMPUTE)
+        expr_visit(search->sema->program->pool, n->body, look_for_batch, search);
+}
+
+/* A metric is exact over the evaluated set, so it may not rest on what one batch adds up to. */
+static bool rests_on_batch(Sema *s, const Ast *a, const Expr *e)
+{
+    BatchSearch search = {s, arena_new(s->arena, bool, s->graph->nodes.count + 1), NULL};
+    expr_visit(s->program->pool, e, look_for_batch, &search);
+    if (!search.found)
+        return false;
+    diag_error(s->diag, a->span, "this metric depends on the examples that happen to be in one batch");
+    diag_note(s->diag, search.found->span, "`%s` reduces over the batch here", search.found->name);
+    diag_help(s->diag, "put the reduction into the metric: there it runs over the whole evaluated set");
+    return true;
+}
+
 void run_metric(Sema *s, const Ast *a)
 {
     const char *name = measure_name(a, NULL);
@@ -282,6 +315,8 @@ void run_metric(Sema *s, const Ast *a)
         diag_help(s->diag, "put everything under mean[batch] or sum[batch]");
         return;
     }
+    if (!whole_set && rests_on_batch(s, a, e))
+        return;
     vec_push(s->arena, &s->program->metrics, name);
     vec_push(s->arena, &s->metric_values, whole_set ? e : sum_over_set(s, e, name, a->span));
 }
