@@ -307,7 +307,7 @@ static void write_scan(Formatter *f, const Ast *n)
     }
     if (n->cond)
         text_append(f->w.out, " reversed");
-    if (n->cond && n->cond->kind != AST_TRUTH) {
+    if (n->cond && (n->cond->kind != AST_TRUTH || !n->cond->number)) {
         text_append(f->w.out, " if ");
         write_expr(&f->w, n->cond, BIND_PIPE);
     }

@@ -271,7 +271,7 @@ static void write_base(Writer *w, const Ast *parent)
 {
     const Ast *base = parent->left;
     bool number = parent->kind == AST_MEMBER && base->kind == AST_NUMBER;
-    bool reduces = parent->kind == AST_CALL && base->kind == AST_SUBSCRIPT;
+    bool reduces = (parent->kind == AST_CALL && base->kind == AST_SUBSCRIPT) || base->kind == AST_OVER;
     write_expr(w, base, number || reduces ? (Binding)(BIND_PRIMARY + 1) : BIND_POSTFIX);
 }
 
