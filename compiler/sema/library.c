@@ -35,10 +35,28 @@ static void print_summary(Text *out, const char *name, const char *doc)
     }
 }
 
+/* From the name to the body's brace, on one line however it is laid out. */
+static void print_signature(Text *out, const char *text)
+{
+    const size_t length = strcspn(text, "{");
+    bool blank = false;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == ' ' || text[i] == '\n') {
+            blank = true;
+            continue;
+        }
+        if (blank && text[i] != ')' && out->data[out->length - 1] != '(')
+            text_append(out, " ");
+        text_append_n(out, text + i, 1);
+        blank = false;
+    }
+}
+
 static void print_line(Text *out, const Ast *a, const Source *src)
 {
-    const char *name = src->text + a->name_span.begin, *brace = strchr(name, '{');
-    text_printf(out, "%s %.*s\n    ", kind_word(a->kind), (int)(brace - name - 1), name);
+    text_printf(out, "%s ", kind_word(a->kind));
+    print_signature(out, src->text + a->name_span.begin);
+    text_append(out, "\n    ");
     print_summary(out, a->name, a->doc);
     text_append(out, "\n");
 }
