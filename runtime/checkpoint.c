@@ -109,7 +109,8 @@ static bool write_aside(const char *aside, const void *header, size_t header_siz
     int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return false;
-    bool ok = write_all(fd, header, header_size) && write_all(fd, data, data_size) && fsync(fd) == 0;
+    bool ok =
+        write_all(fd, header, header_size) && write_all(fd, data, data_size) && fsync(fd) == 0;
     int kept = errno;
     if (close(fd) != 0 && ok) {
         ok = false;
@@ -173,8 +174,8 @@ static bool is_wanted(const char *name, CheckpointPart part)
     return part == CHECKPOINT_ALL || strncmp(name, OPTIMIZER, sizeof OPTIMIZER - 1) != 0;
 }
 
-static bool compare(const Checkpoint *c, const Safetensors *s, CheckpointPart part, const char *path,
-                    Error *e)
+static bool compare(const Checkpoint *c, const Safetensors *s, CheckpointPart part,
+                    const char *path, Error *e)
 {
     Error differences = {0};
     for (int i = 0; i < c->count; i++)

@@ -28,8 +28,10 @@ bool cli_data(Dataset *d, const gradc_model *model, const gradc_source *source, 
     else if (o->data.count)
         ok = source_guess(&used, NULL, &o->data, model->inputs, model->input_count, e);
     else
-        return error_set(e, "%s names no data\nhelp: add a line such as data csv(\"file.csv\", target "
-                         "= last) to its train block, or give --data FILE", model->source);
+        return error_set(e,
+                         "%s names no data\nhelp: add a line such as data csv(\"file.csv\", target "
+                         "= last) to its train block, or give --data FILE",
+                         model->source);
     if (!ok)
         return false;
     const Request r = {&used, model->inputs, model->input_count, o->data_dir, known, false};
@@ -53,8 +55,10 @@ char *cli_load(Instance *in, const Options *o, Position *p, Encoding *c, Error *
     Checkpoint layout;
     char *path = existing_checkpoint(in->model, o);
     if (access(path, F_OK) != 0) {
-        error_set(e, "there is no trained model %s\nhelp: train first (%s train), or name one with "
-                  "--model FILE", path, program_invocation_short_name);
+        error_set(e,
+                  "there is no trained model %s\nhelp: train first (%s train), or name one with "
+                  "--model FILE",
+                  path, program_invocation_short_name);
         free(path);
         return NULL;
     }
@@ -71,8 +75,10 @@ static bool check_abi(const gradc_model *model)
 {
     if (model->abi == GRADC_ABI && model->train)
         return true;
-    fprintf(stderr, "%s: the model was compiled for another runtime (ABI %u, this one has %u); "
-            "compile and link it anew\n", program_invocation_short_name, model->abi, GRADC_ABI);
+    fprintf(stderr,
+            "%s: the model was compiled for another runtime (ABI %u, this one has %u); "
+            "compile and link it anew\n",
+            program_invocation_short_name, model->abi, GRADC_ABI);
     return false;
 }
 

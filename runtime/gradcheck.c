@@ -111,7 +111,8 @@ static int count_role(const gradc_model *m, gradc_role role, bool frozen_too, in
 static const gradc_tensor *gradient_of(const gradc_model *m, int parameter)
 {
     int all = m->tensor_count;
-    bool frozen_too = count_role(m, GRADC_GRADIENT, true, all) == count_role(m, GRADC_PARAM, true, all);
+    bool frozen_too =
+        count_role(m, GRADC_GRADIENT, true, all) == count_role(m, GRADC_PARAM, true, all);
     int place = count_role(m, GRADC_PARAM, frozen_too, parameter);
     if (m->tensors[parameter].frozen && !frozen_too)
         return NULL;
@@ -164,14 +165,15 @@ static int check_all(Check *c)
     Result total = {0};
     const char *worst = "";
     double loss = m->gradient(c->instance.self, c->batch.inputs, c->n, 1, 1);
-    printf("%zu example%s, loss %.9g\n%-*s  %13s  %9s  %12s  %12s\n", c->n, c->n == 1 ? "" : "s", loss,
-           width, "parameter", "checked", "error", "exact", "numeric");
+    printf("%zu example%s, loss %.9g\n%-*s  %13s  %9s  %12s  %12s\n", c->n, c->n == 1 ? "" : "s",
+           loss, width, "parameter", "checked", "error", "exact", "numeric");
     for (int i = 0; i < m->tensor_count; i++) {
         const gradc_tensor *t = &m->tensors[i], *g;
         if (t->role != GRADC_PARAM)
             continue;
         if (!(g = gradient_of(m, i))) {
-            printf("%-*s  has no gradient (%s)\n", width, t->name, t->frozen ? "frozen" : "skipped");
+            printf("%-*s  has no gradient (%s)\n", width, t->name,
+                   t->frozen ? "frozen" : "skipped");
             continue;
         }
         Result r = {0};
@@ -252,7 +254,7 @@ int gradcheck_command(const gradc_model *model, const gradc_model *checked, cons
     }
     if (!checked || checked->real != GRADC_F64) {
         error_set(&c.error, "this trainer was built without its f64 model\nhelp: compile it again "
-                  "with gradc, without an option that leaves it out");
+                            "with gradc, without an option that leaves it out");
         return cli_fail(&c.error);
     }
     instance_create(&c.instance, checked, seed, 1);

@@ -98,9 +98,9 @@ typedef struct gradc_train {
 
 /* One row of `info`: a layer instance or a named statement. */
 typedef struct gradc_layer {
-    const char *name;  /* conv2d_1                   */
-    const char *kind;  /* conv2d, or "" for a statement */
-    int rank;          /* of its result, per example */
+    const char *name; /* conv2d_1                   */
+    const char *kind; /* conv2d, or "" for a statement */
+    int rank;         /* of its result, per example */
     const int64_t *shape;
     uint64_t parameters;
     uint64_t flops; /* forward, one example        */
@@ -138,7 +138,7 @@ typedef struct gradc_model {
     uint64_t instance_bytes; /* header, tensors and workspace                        */
     uint64_t scratch_bytes;  /* per thread, on top                                   */
     uint64_t persistent_bytes, workspace_bytes; /* what instance_bytes is made of     */
-    int accumulator_count;   /* doubles that evaluate() adds to                       */
+    int accumulator_count; /* doubles that evaluate() adds to                       */
 
     /* NULL where the model has no use for it: no loss, no optimizer, nothing to evaluate, no output. */
     size_t (*bytes)(size_t threads);
@@ -150,7 +150,8 @@ typedef struct gradc_model {
     double (*step)(void *instance, const void *const *inputs, size_t n);
     /* Forward and backward: stores (first = 1) or adds (first = 0) scale times the gradient of
      * the mean loss to the gradient tensors.  Returns the mean loss; not finite: nothing changed. */
-    double (*gradient)(void *instance, const void *const *inputs, size_t n, double scale, int first);
+    double (*gradient)(void *instance, const void *const *inputs, size_t n, double scale,
+                       int first);
     /* One update of the parameters from the gradient tensors; counts as a step. */
     void (*update)(void *instance);
     /* Mean loss of n examples, as in training (dropout and batch statistics included, nothing

@@ -46,11 +46,13 @@ static void print_layers(const gradc_model *m)
     for (int i = 0; i < m->layer_count; i++)
         if ((int)strlen(m->layers[i].name) > width)
             width = (int)strlen(m->layers[i].name);
-    printf("\n%-*s  %-16s  %-18s  %12s  %14s\n", width, "layer", "kind", "output", "parameters", "flops");
+    printf("\n%-*s  %-16s  %-18s  %12s  %14s\n", width, "layer", "kind", "output", "parameters",
+           "flops");
     for (int i = 0; i < m->layer_count; i++) {
         const gradc_layer *l = &m->layers[i];
         printf("%-*s  %-16s  %-18s  %12s  %14s\n", width, l->name, l->kind,
-               shape_write(shape, l->rank, l->shape), grouped(a, l->parameters), grouped(b, l->flops));
+               shape_write(shape, l->rank, l->shape), grouped(a, l->parameters),
+               grouped(b, l->flops));
         flops += l->flops;
     }
     for (int i = 0; i < m->tensor_count; i++)
@@ -120,8 +122,8 @@ static void print_values(const gradc_model *m)
 
 int info_command(const gradc_model *m, const Options *o)
 {
-    printf("model %s of %s, in %s, ABI %u\n\n", m->name, m->source, m->real == GRADC_F64 ? "f64" : "f32",
-           m->abi);
+    printf("model %s of %s, in %s, ABI %u\n\n", m->name, m->source,
+           m->real == GRADC_F64 ? "f64" : "f32", m->abi);
     print_ports("input", m->inputs, m->input_count, 0);
     print_ports("target", m->inputs, m->input_count, 1);
     print_ports("output", m->outputs, m->output_count, 0);

@@ -154,13 +154,13 @@ void encoding_destroy(Encoding *c);
 /* Where training stands: with the tensors, all that a resume needs to give the same bits. */
 typedef struct Position {
     uint64_t seed;
-    uint64_t examples;   /* trained on; a resume on other data would be no resume */
-    uint64_t epoch;      /* epochs completed                                      */
-    uint64_t cursor;     /* examples of this epoch done                           */
-    uint64_t step;       /* updates done                                          */
-    double loss_sum;     /* over loss_count examples since the last report        */
+    uint64_t examples; /* trained on; a resume on other data would be no resume */
+    uint64_t epoch;    /* epochs completed                                      */
+    uint64_t cursor;   /* examples of this epoch done                           */
+    uint64_t step;     /* updates done                                          */
+    double loss_sum;   /* over loss_count examples since the last report        */
     uint64_t loss_count;
-    uint64_t evaluated;  /* the step of the last evaluation                       */
+    uint64_t evaluated; /* the step of the last evaluation                       */
     bool has_best;
     double best;
     uint64_t best_step;
@@ -220,8 +220,8 @@ typedef struct Batch {
     const gradc_port *ports;
     int port_count;
     size_t capacity;
-    uint8_t **rows;       /* for each port, capacity examples */
-    const void **inputs;  /* the same, as the model takes them */
+    uint8_t **rows;      /* for each port, capacity examples */
+    const void **inputs; /* the same, as the model takes them */
 } Batch;
 
 void batch_create(Batch *b, const gradc_port *ports, int port_count, size_t capacity);
@@ -342,7 +342,7 @@ typedef struct Loop {
     uint64_t every;
     bool every_epochs, evaluates, shuffles;
     double last_loss;
-    size_t gathered; /* examples in the batch */
+    size_t gathered;       /* examples in the batch */
     double *sums, *values; /* evaluation: accumulators and results */
     Value *report;
     int best_index; /* of a metric in values; -1: the sum of the losses */

@@ -178,7 +178,7 @@ static int stop_not_finite(Loop *l)
     else
         fprintf(stderr, "  nothing had been saved by this run\n");
     fprintf(stderr, "help: lower the learning rate (--lr), clip the gradient, or look for extreme "
-            "values in the data\n");
+                    "values in the data\n");
     return 1;
 }
 

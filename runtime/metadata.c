@@ -46,9 +46,9 @@ static const struct {
     size_t offset;
     char kind;
 } fields[] = {
-    COUNT(seed),       COUNT(examples),  COUNT(epoch),   COUNT(cursor), COUNT(step),
-    REAL(loss_sum),    COUNT(loss_count), COUNT(evaluated), FLAG(has_best), REAL(best),
-    COUNT(best_step),  COUNT(stale),
+    COUNT(seed),    COUNT(examples), COUNT(epoch),      COUNT(cursor),
+    COUNT(step),    REAL(loss_sum),  COUNT(loss_count), COUNT(evaluated),
+    FLAG(has_best), REAL(best),      COUNT(best_step),  COUNT(stale),
 };
 
 #define FIELD_COUNT ((int)(sizeof fields / sizeof *fields))
@@ -121,7 +121,8 @@ static bool read_names(const gradc_model *model, Encoding *c, const char *text)
         json_t *list = json_object_get(all, model->inputs[i].name), *item;
         size_t j;
         c->names[i].items = memory_get(json_array_size(list), sizeof(char *));
-        json_array_foreach(list, j, item) {
+        json_array_foreach(list, j, item)
+        {
             ok &= json_is_string(item);
             if (ok)
                 c->names[i].items[c->names[i].count++] =
@@ -138,7 +139,8 @@ static bool read_fills(Encoding *c, const char *text)
     const char *key;
     bool ok = json_is_object(all);
     c->fills = memory_get(json_object_size(all), sizeof *c->fills);
-    json_object_foreach(all, key, value) {
+    json_object_foreach(all, key, value)
+    {
         ok &= json_is_number(value);
         c->fills[c->fill_count++] = (Fill){text_copy(key, strlen(key)), json_number_value(value)};
     }

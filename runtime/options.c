@@ -25,10 +25,31 @@ static const struct {
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
 typedef enum OptionId {
-    OPT_EPOCHS = 256, OPT_STEPS, OPT_BATCH, OPT_LR, OPT_SET, OPT_SEED, OPT_RESUME, OPT_SAVE,
-    OPT_SAVE_EVERY, OPT_EVALUATE_EVERY, OPT_PATIENCE, OPT_DATA, OPT_INPUT, OPT_OUTPUT, OPT_ONLY,
-    OPT_MODEL, OPT_DATA_DIR, OPT_THREADS, OPT_LOG, OPT_QUIET, OPT_ALL, OPT_SAMPLES, OPT_TOLERANCE,
-    OPT_HELP, OPT_VERSION
+    OPT_EPOCHS = 256,
+    OPT_STEPS,
+    OPT_BATCH,
+    OPT_LR,
+    OPT_SET,
+    OPT_SEED,
+    OPT_RESUME,
+    OPT_SAVE,
+    OPT_SAVE_EVERY,
+    OPT_EVALUATE_EVERY,
+    OPT_PATIENCE,
+    OPT_DATA,
+    OPT_INPUT,
+    OPT_OUTPUT,
+    OPT_ONLY,
+    OPT_MODEL,
+    OPT_DATA_DIR,
+    OPT_THREADS,
+    OPT_LOG,
+    OPT_QUIET,
+    OPT_ALL,
+    OPT_SAMPLES,
+    OPT_TOLERANCE,
+    OPT_HELP,
+    OPT_VERSION
 } OptionId;
 
 typedef struct OptionRow {
@@ -41,25 +62,32 @@ typedef struct OptionRow {
 static const OptionRow rows[] = {
     {OPT_EPOCHS, "epochs", "N", IN_TRAIN, "passes over the training data"},
     {OPT_STEPS, "steps", "N", IN_TRAIN, "updates in all, instead of epochs"},
-    {OPT_BATCH, "batch", "N", IN_TRAIN | IN_GRADCHECK, "examples a step, at most what was compiled"},
+    {OPT_BATCH, "batch", "N", IN_TRAIN | IN_GRADCHECK,
+     "examples a step, at most what was compiled"},
     {OPT_LR, "lr", "RATE", IN_TRAIN, "the hyper-parameter lr"},
-    {OPT_SET, "set", "NAME=NUMBER", IN_TRAIN | IN_GRADCHECK, "any hyper-parameter; may be repeated"},
+    {OPT_SET, "set", "NAME=NUMBER", IN_TRAIN | IN_GRADCHECK,
+     "any hyper-parameter; may be repeated"},
     {OPT_SEED, "seed", "N", IN_TRAIN | IN_GRADCHECK, "of starting values, order, holdout, dropout"},
     {OPT_RESUME, "resume", "[=FILE]", IN_TRAIN, "go on from the last checkpoint, to the same bits"},
-    {OPT_SAVE, "save", "FILE", IN_TRAIN, "the last checkpoint (MODEL.safetensors); the best\n"
+    {OPT_SAVE, "save", "FILE", IN_TRAIN,
+     "the last checkpoint (MODEL.safetensors); the best\n"
      "goes to FILE with .best before its ending"},
-    {OPT_SAVE_EVERY, "save-every", "N[steps]", IN_TRAIN, "save this often, in seconds (30) or steps,\n"
+    {OPT_SAVE_EVERY, "save-every", "N[steps]", IN_TRAIN,
+     "save this often, in seconds (30) or steps,\n"
      "besides after evaluations"},
     {OPT_EVALUATE_EVERY, "evaluate-every", "N[epochs|steps]", IN_TRAIN, "evaluate this often"},
     {OPT_PATIENCE, "patience", "N", IN_TRAIN, "stop after N evaluations without improvement"},
-    {OPT_MODEL, "model", "FILE", IN_EVALUATE | IN_PREDICT, "the checkpoint (the best, else the last)"},
-    {OPT_INPUT, "input", "[NAME=]FILE", IN_PREDICT, "inputs: .csv, .npy, .npz, .idx, each also .gz"},
+    {OPT_MODEL, "model", "FILE", IN_EVALUATE | IN_PREDICT,
+     "the checkpoint (the best, else the last)"},
+    {OPT_INPUT, "input", "[NAME=]FILE", IN_PREDICT,
+     "inputs: .csv, .npy, .npz, .idx, each also .gz"},
     {OPT_OUTPUT, "output", "FILE", IN_PREDICT, ".csv or .npy; without it CSV on standard output"},
     {OPT_ONLY, "only", "NAME", IN_PREDICT, "write this output only"},
     {OPT_DATA, "data", "[NAME=]FILE", IN_TRAIN | IN_EVALUATE | IN_GRADCHECK,
      "other data in the same format; may be repeated"},
     {OPT_DATA_DIR, "data-dir", "FOLDER", IN_DATA, "where data files are looked for, after here"},
-    {OPT_THREADS, "threads", "N", IN_TRAIN | IN_EVALUATE | IN_PREDICT | IN_INFO, "threads (all cores); changes no bit"},
+    {OPT_THREADS, "threads", "N", IN_TRAIN | IN_EVALUATE | IN_PREDICT | IN_INFO,
+     "threads (all cores); changes no bit"},
     {OPT_LOG, "log", "FILE", IN_TRAIN, "a row per report, as .jsonl or .csv"},
     {OPT_QUIET, "quiet", NULL, IN_TRAIN, "print errors only"},
     {OPT_ALL, "all", NULL, IN_GRADCHECK, "check every element of every parameter"},
@@ -280,7 +308,8 @@ static int check(const Options *o, const gradc_model *model, const char *program
     if (o->epochs && o->steps)
         snprintf(text, sizeof text, "--epochs and --steps exclude each other");
     if (o->batch > model->train->batch)
-        snprintf(text, sizeof text, "--batch is at most the compiled batch of %llu; "
+        snprintf(text, sizeof text,
+                 "--batch is at most the compiled batch of %llu; "
                  "change it in %.60s and compile again",
                  (unsigned long long)model->train->batch, model->source);
     if (strcmp(o->command, "predict") == 0 && o->inputs.count == 0)
@@ -334,8 +363,9 @@ int options_read(Options *o, int argc, char **argv, const gradc_model *model)
     int command = find_command(name);
     if (command < 0) {
         char text[160];
-        snprintf(text, sizeof text, *name ? "there is no command '%.80s'"
-                                          : "say what to do: train, evaluate, predict, gradcheck or info%s",
+        snprintf(text, sizeof text,
+                 *name ? "there is no command '%.80s'"
+                       : "say what to do: train, evaluate, predict, gradcheck or info%s",
                  name);
         return usage_error(program, NULL, text);
     }

@@ -74,8 +74,7 @@ static void put_npy_header(Writer *w, uint64_t examples)
     const gradc_port *p = &w->model->outputs[w->first];
     char *shape = text_format("(%llu,", (unsigned long long)examples);
     for (int i = 0; i < p->rank; i++) {
-        char *more = text_format("%s%s%lld%s", shape, i ? ", " : " ", (long long)p->shape[i],
-                                 "");
+        char *more = text_format("%s%s%lld%s", shape, i ? ", " : " ", (long long)p->shape[i], "");
         free(shape);
         shape = more;
     }
@@ -103,8 +102,10 @@ static bool choose_outputs(Writer *w, const char *only, Error *e)
     if (only)
         return error_set(e, "the model has no output named %s", only);
     if (w->npy && w->last - w->first != 1)
-        return error_set(e, "an .npy file holds one output, the model has %d\nhelp: choose one with "
-                         "--only NAME, or write .csv", m->output_count);
+        return error_set(e,
+                         "an .npy file holds one output, the model has %d\nhelp: choose one with "
+                         "--only NAME, or write .csv",
+                         m->output_count);
     return true;
 }
 

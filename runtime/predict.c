@@ -59,7 +59,7 @@ static bool predict_into(Prediction *p, const Options *o)
     const gradc_model *m = p->instance.model;
     if (m->output_count == 0)
         return error_set(&p->error, "the model has no output\nhelp: add one, as in output probs = "
-                         "softmax(logits), and compile again");
+                                    "softmax(logits), and compile again");
     char *path = cli_load(&p->instance, o, &p->at, &p->encoding, &p->error);
     free(path);
     if (!path || !open_inputs(p, o))

@@ -29,7 +29,10 @@ double clock_coarse(void)
 const char *rate_text(char *buffer, size_t size, double rate)
 {
     const char *unit = rate >= 1e9 ? "G" : rate >= 1e6 ? "M" : rate >= 1e3 ? "k" : "";
-    double scaled = rate >= 1e9 ? rate / 1e9 : rate >= 1e6 ? rate / 1e6 : rate >= 1e3 ? rate / 1e3 : rate;
+    double scaled = rate >= 1e9   ? rate / 1e9
+                    : rate >= 1e6 ? rate / 1e6
+                    : rate >= 1e3 ? rate / 1e3
+                                  : rate;
     snprintf(buffer, size, "%.*f%s%s", scaled < 99.95 ? 1 : 0, scaled, *unit ? " " : "", unit);
     return buffer;
 }
@@ -103,8 +106,8 @@ void progress_tick(Progress *p, const Position *at, double loss)
     fprintf(p->out, "  loss %s", number_text(number, sizeof number, loss));
     if (spent > 0 && steps > 0) {
         time_text(left, sizeof left, spent * (double)(p->last_step - at->step) / (double)steps);
-        fprintf(p->out, "  %s/s  %s left",
-                rate_text(rate, sizeof rate, (double)p->done / spent), left);
+        fprintf(p->out, "  %s/s  %s left", rate_text(rate, sizeof rate, (double)p->done / spent),
+                left);
     }
     fflush(p->out);
     p->shown = true;
@@ -125,11 +128,12 @@ void progress_line(Progress *p, const Position *at, const Value *values, int cou
     progress_clear(p);
     print_place(p, at, at->epoch);
     for (int i = 0; i < count; i++)
-        fprintf(p->out, "  %s%s%s %6s", values[i].group, *values[i].group ? " " : "", values[i].name,
-                number_text(number, sizeof number, values[i].number));
+        fprintf(p->out, "  %s%s%s %6s", values[i].group, *values[i].group ? " " : "",
+                values[i].name, number_text(number, sizeof number, values[i].number));
     if (now > p->rate_time)
-        fprintf(p->out, "  %8s/s", rate_text(rate, sizeof rate, (double)(p->done - p->rate_done) /
-                                                                    (now - p->rate_time)));
+        fprintf(
+            p->out, "  %8s/s",
+            rate_text(rate, sizeof rate, (double)(p->done - p->rate_done) / (now - p->rate_time)));
     fprintf(p->out, "%s\n", best ? "  best" : "");
     fflush(p->out);
     p->rate_time = now;

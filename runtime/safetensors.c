@@ -11,8 +11,8 @@
 static const struct {
     const char *name;
     unsigned size;
-} types[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"U16", 2}, {"I16", 2},    {"F16", 2},    {"BF16", 2},
-             {"U32", 4},  {"I32", 4}, {"F32", 4}, {"U64", 8}, {"I64", 8},    {"F64", 8}};
+} types[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"U16", 2}, {"I16", 2}, {"F16", 2}, {"BF16", 2},
+             {"U32", 4},  {"I32", 4}, {"F32", 4}, {"U64", 8}, {"I64", 8}, {"F64", 8}};
 
 static unsigned type_size(const char *name)
 {
@@ -73,7 +73,8 @@ static bool read_metadata(Safetensors *s, json_t *object, const char *path, Erro
     if (!json_is_object(object))
         return error_set(e, "%s: the metadata are no object", path);
     s->metadata = memory_get(json_object_size(object), sizeof *s->metadata);
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (!json_is_string(value))
             return error_set(e, "%s: the metadata of %s are no text", path, key);
         Pair *p = &s->metadata[s->pair_count++];
@@ -88,7 +89,8 @@ static bool read_entries(Safetensors *s, json_t *header, const char *path, Error
     const char *key;
     json_t *value;
     s->entries = memory_get(json_object_size(header), sizeof *s->entries);
-    json_object_foreach(header, key, value) {
+    json_object_foreach(header, key, value)
+    {
         bool ok = strcmp(key, "__metadata__") == 0
                       ? read_metadata(s, value, path, e)
                       : read_entry(&s->entries[s->entry_count++], key, value, path, e);
@@ -134,7 +136,8 @@ bool safetensors_parse(Safetensors *s, const uint8_t *bytes, size_t size, const 
     if (size < 8 || length > size - 8 || length > HEADER_LIMIT)
         return error_set(e, "%s: is no safetensors file, or not a complete one", path);
     json_error_t why;
-    json_t *header = json_loadb((const char *)bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &why);
+    json_t *header =
+        json_loadb((const char *)bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &why);
     if (!header)
         return error_set(e, "%s: the header is damaged: %s", path, why.text);
     s->data = bytes + 8 + length;

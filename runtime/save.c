@@ -51,8 +51,8 @@ void saver_destroy(Saver *s)
 bool saver_check(const Saver *s, Error *e)
 {
     const char *slash = strrchr(s->last_path, '/');
-    char *folder = slash ? text_copy(s->last_path, (size_t)(slash - s->last_path) + 1)
-                         : text_copy(".", 1);
+    char *folder =
+        slash ? text_copy(s->last_path, (size_t)(slash - s->last_path) + 1) : text_copy(".", 1);
     bool ok = access(folder, W_OK | X_OK) == 0 ||
               error_set(e, "cannot save in the folder %s: %s\nhelp: give --save another place",
                         folder, strerror(errno));
@@ -72,8 +72,10 @@ static bool write_one(Saver *s, const uint8_t *data, const Position *p, const ch
     Error e = {0};
     if (checkpoint_save(&s->layout, data, p, s->encoding, path, &e))
         return true;
-    fprintf(stderr, "%s: %s\nhelp: what was saved before is whole; free some space, or give --save "
-            "another place\n", program_invocation_short_name, e.text);
+    fprintf(stderr,
+            "%s: %s\nhelp: what was saved before is whole; free some space, or give --save "
+            "another place\n",
+            program_invocation_short_name, e.text);
     error_clear(&e);
     return false;
 }

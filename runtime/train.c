@@ -36,8 +36,10 @@ static bool resume(Training *t, const Options *o)
     char *path = o->resume_path ? text_format("%s", o->resume_path) : save_path_last(model, o);
     bool ok;
     if (access(path, F_OK) != 0) {
-        ok = error_set(&t->error, "there is no checkpoint %s to resume from\nhelp: start without "
-                       "--resume, or name one with --resume=FILE", path);
+        ok = error_set(&t->error,
+                       "there is no checkpoint %s to resume from\nhelp: start without "
+                       "--resume, or name one with --resume=FILE",
+                       path);
     } else {
         checkpoint_create(&layout, model);
         ok = checkpoint_load(&layout, &t->instance, CHECKPOINT_ALL, path, &t->loop.at, &t->resumed,
@@ -46,8 +48,8 @@ static bool resume(Training *t, const Options *o)
         t->has_resumed = ok;
     }
     if (ok && o->has_seed && o->seed != t->loop.at.seed)
-        ok = error_set(&t->error, "%s was trained with seed %" PRIu64 "; a resume cannot change it", path,
-                       t->loop.at.seed);
+        ok = error_set(&t->error, "%s was trained with seed %" PRIu64 "; a resume cannot change it",
+                       path, t->loop.at.seed);
     free(path);
     return ok;
 }
@@ -64,8 +66,7 @@ static bool open_data(Training *t, const Options *o)
         return view_split(&t->data, train->holdout_fraction, l->at.seed, &l->base, &l->holdout,
                           &t->error);
     const Options plain = {.data_dir = o->data_dir};
-    t->has_held =
-        cli_data(&t->held, model, train->holdout, &plain, &t->data.encoding, &t->error);
+    t->has_held = cli_data(&t->held, model, train->holdout, &plain, &t->data.encoding, &t->error);
     return t->has_held && view_whole(&t->data, &l->base, &t->error) &&
            view_whole(&t->held, &l->holdout, &t->error);
 }
@@ -79,10 +80,12 @@ static bool complete_views(Training *t)
         l->holdout_is_train = true;
         view_whole(&t->data, &l->holdout, &t->error);
     }
-    l->train = (View){l->base.data, memory_get(l->base.count, sizeof *l->train.order), l->base.count};
+    l->train =
+        (View){l->base.data, memory_get(l->base.count, sizeof *l->train.order), l->base.count};
     memcpy(l->train.order, l->base.order, l->base.count * sizeof *l->train.order);
     if (l->at.step && l->at.examples != l->base.count)
-        return error_set(&t->error, "the checkpoint was trained on %" PRIu64 " examples, but there are %u"
+        return error_set(&t->error,
+                         "the checkpoint was trained on %" PRIu64 " examples, but there are %u"
                          "\nhelp: a resume needs the same data and holdout; else train anew",
                          l->at.examples, l->base.count);
     l->at.examples = l->base.count;
@@ -97,7 +100,8 @@ static void plan_length(Training *t, const Options *o)
     uint64_t steps = o->steps ? o->steps : o->epochs ? 0 : train->steps;
     uint64_t epochs = o->epochs ? o->epochs : train->epochs ? train->epochs : 1;
     l->accumulate = train->accumulate ? train->accumulate : 1;
-    batch_create(&l->batch, t->instance.model->inputs, t->instance.model->input_count, (size_t)batch);
+    batch_create(&l->batch, t->instance.model->inputs, t->instance.model->input_count,
+                 (size_t)batch);
     l->updates_an_epoch = (l->base.count + batch * l->accumulate - 1) / (batch * l->accumulate);
     l->last_step = steps ? steps : epochs * l->updates_an_epoch;
     l->shuffles = train->shuffle;
@@ -128,7 +132,8 @@ static bool plan_best(Training *t)
             t->loop.best_index = i;
             return true;
         }
-    return error_set(&t->error, "checkpoint best by %s: the model has no such loss or metric", name);
+    return error_set(&t->error, "checkpoint best by %s: the model has no such loss or metric",
+                     name);
 }
 
 /* 1, 2, 5, 10, … epochs from line to line, so that there are about a hundred at most. */
@@ -198,8 +203,10 @@ static int run(Training *t, const Options *o)
 {
     Loop *l = &t->loop;
     if (l->at.step >= l->last_step) {
-        printf("nothing is left to do: %" PRIu64 " of %" PRIu64 " steps are done; give more --epochs or "
-               "--steps\n", l->at.step, l->last_step);
+        printf("nothing is left to do: %" PRIu64 " of %" PRIu64
+               " steps are done; give more --epochs or "
+               "--steps\n",
+               l->at.step, l->last_step);
         return 0;
     }
     announce(t, o);

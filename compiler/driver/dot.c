@@ -19,7 +19,8 @@ static void print_shape(Text *out, const Node *n)
 {
     text_append(out, "[");
     for (int i = node_is_batched(n); i < n->rank; i++)
-        text_printf(out, "%s%lld", i > node_is_batched(n) ? ", " : "", (long long)n->domain[i]->extent);
+        text_printf(out, "%s%lld", i > node_is_batched(n) ? ", " : "",
+                    (long long)n->domain[i]->extent);
     text_append(out, "]");
 }
 

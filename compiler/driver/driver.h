@@ -9,7 +9,13 @@
 
 /* ---- options.c ------------------------------------------------------------------------------------ */
 
-typedef enum { COMMAND_COMPILE, COMMAND_RUN, COMMAND_CHECK, COMMAND_FORMAT, COMMAND_LIBRARY } Command;
+typedef enum {
+    COMMAND_COMPILE,
+    COMMAND_RUN,
+    COMMAND_CHECK,
+    COMMAND_FORMAT,
+    COMMAND_LIBRARY
+} Command;
 
 typedef struct EmitKind EmitKind;
 

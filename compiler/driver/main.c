@@ -28,7 +28,8 @@ static int show_library(Compilation *c)
     text_init(&t, c->arena);
     if (library_print(&t, c->options->library_name, &c->syntax))
         return write_text(c, &t);
-    fprintf(stderr, "gradc: the library has no `%s`; `gradc --std` lists what it has\n", c->options->library_name);
+    fprintf(stderr, "gradc: the library has no `%s`; `gradc --std` lists what it has\n",
+            c->options->library_name);
     return 1;
 }
 

@@ -7,8 +7,18 @@
 #include <string.h>
 
 enum {
-    OPT_EMIT = 256, OPT_TARGET, OPT_PREFIX, OPT_STD, OPT_MEMORY, OPT_MODEL, OPT_DIAGNOSTICS, OPT_COLOUR,
-    OPT_EXPLAIN, OPT_VERSION, OPT_HELP, OPT_ATTR,
+    OPT_EMIT = 256,
+    OPT_TARGET,
+    OPT_PREFIX,
+    OPT_STD,
+    OPT_MEMORY,
+    OPT_MODEL,
+    OPT_DIAGNOSTICS,
+    OPT_COLOUR,
+    OPT_EXPLAIN,
+    OPT_VERSION,
+    OPT_HELP,
+    OPT_ATTR,
 };
 
 static const struct option long_options[] = {

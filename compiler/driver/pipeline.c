@@ -124,8 +124,9 @@ static void note_tensors(Compilation *c, const Program *p)
         below = tensor_bytes(largest);
         for (int i = 0; i < p->tensors.count; i++)
             if (tensor_bytes(p->tensors.data[i]) == below)
-                diag_note(c->syntax.diag, p->tensors.data[i]->span, "`%s` takes %llu bytes throughout",
-                          p->tensors.data[i]->name, (unsigned long long)below);
+                diag_note(c->syntax.diag, p->tensors.data[i]->span,
+                          "`%s` takes %llu bytes throughout", p->tensors.data[i]->name,
+                          (unsigned long long)below);
     }
 }
 
@@ -145,7 +146,8 @@ static void note_peak(Compilation *c, const Schedule *s)
     for (int i = 0; s && i < s->graph->nodes.count; i++) {
         const Place *at = &s->places[i];
         const Node *n = s->graph->nodes.data[i];
-        if (at->kind == PLACE_WORKSPACE && !at->same_as && at->first <= s->peak_kernel && at->last >= s->peak_kernel)
+        if (at->kind == PLACE_WORKSPACE && !at->same_as && at->first <= s->peak_kernel &&
+            at->last >= s->peak_kernel)
             diag_note(c->syntax.diag, n->span, "`%s` takes %llu bytes at the peak of %s", n->name,
                       (unsigned long long)at->bytes, s->graph->name);
     }
@@ -158,12 +160,15 @@ static bool within_memory(Compilation *c, const Compiled *compiled)
     if (!limit || compiled->instance_bytes <= limit)
         return true;
     const Program *p = compiled->program;
-    diag_error(c->syntax.diag, c->file->span, "an instance of `%s` needs %llu bytes, and --max-memory allows %llu",
-               p->name, (unsigned long long)compiled->instance_bytes, (unsigned long long)limit);
+    diag_error(c->syntax.diag, c->file->span,
+               "an instance of `%s` needs %llu bytes, and --max-memory allows %llu", p->name,
+               (unsigned long long)compiled->instance_bytes, (unsigned long long)limit);
     note_tensors(c, p);
     note_peak(c, widest_entry(compiled));
-    diag_help(c->syntax.diag, "%llu bytes are parameters and other tensors that stay, %llu are workspace",
-              (unsigned long long)compiled->persistent_bytes, (unsigned long long)compiled->workspace_bytes);
+    diag_help(c->syntax.diag,
+              "%llu bytes are parameters and other tensors that stay, %llu are workspace",
+              (unsigned long long)compiled->persistent_bytes,
+              (unsigned long long)compiled->workspace_bytes);
     return false;
 }
 

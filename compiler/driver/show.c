@@ -129,7 +129,10 @@ static int show_dot(Compilation *c)
     if (!f)
         return fail("dot", strerror(errno));
     fwrite(t.data, 1, t.length, f);
-    return pclose(f) ? fail("dot", "Graphviz could not draw it; is it installed? write a .dot file instead") : 0;
+    return pclose(f)
+               ? fail("dot",
+                      "Graphviz could not draw it; is it installed? write a .dot file instead")
+               : 0;
 }
 
 static int show_schedules(Compilation *c, void (*print)(Text *, const Schedule *))
@@ -155,8 +158,10 @@ static int show_memory(Compilation *c)
     if (!compiled)
         return 1;
     Text t = new_text(c);
-    text_printf(&t, "instance of %s: %llu bytes\n", compiled->program->name, (unsigned long long)compiled->instance_bytes);
-    text_printf(&t, "  %10llu  header and tensors\n", (unsigned long long)compiled->persistent_bytes);
+    text_printf(&t, "instance of %s: %llu bytes\n", compiled->program->name,
+                (unsigned long long)compiled->instance_bytes);
+    text_printf(&t, "  %10llu  header and tensors\n",
+                (unsigned long long)compiled->persistent_bytes);
     text_printf(&t, "  %10llu  workspace\n\n", (unsigned long long)compiled->workspace_bytes);
     for (int i = 0; i < compiled->program->tensors.count; i++) {
         const Tensor *tensor = compiled->program->tensors.data[i];
@@ -292,7 +297,8 @@ static int write_program(Compilation *c)
     emit_optimize(u);
     const char *objects[2] = {arena_format(c->arena, "%s.%ld.o", path, (long)getpid()),
                               arena_format(c->arena, "%s.%ld.f64.o", path, (long)getpid())};
-    bool done = emit_write_object(u, objects[0], &error) && (!checked || emit_write_object(checked, objects[1], &error)) &&
+    bool done = emit_write_object(u, objects[0], &error) &&
+                (!checked || emit_write_object(checked, objects[1], &error)) &&
                 emit_link(objects, checked ? 2 : 1, path, &error, c->arena);
     emit_dispose(u);
     if (checked)

@@ -26,9 +26,11 @@ void debug_open(EmitUnit *u, const char *source_file)
     u->debug = LLVMCreateDIBuilder(u->module);
     u->debug_file = make_file(u, source_file);
     u->debug_unit = LLVMDIBuilderCreateCompileUnit(
-        u->debug, LLVMDWARFSourceLanguageC99, u->debug_file, producer, strlen(producer), u->options.optimize > 0, "",
-        0, 0, "", 0, LLVMDWARFEmissionFull, 0, true, false, "", 0, "", 0);
-    u->debug_signature = LLVMDIBuilderCreateSubroutineType(u->debug, u->debug_file, NULL, 0, LLVMDIFlagZero);
+        u->debug, LLVMDWARFSourceLanguageC99, u->debug_file, producer, strlen(producer),
+        u->options.optimize > 0, "", 0, 0, "", 0, LLVMDWARFEmissionFull, 0, true, false, "", 0, "",
+        0);
+    u->debug_signature =
+        LLVMDIBuilderCreateSubroutineType(u->debug, u->debug_file, NULL, 0, LLVMDIFlagZero);
     add_flag(u, "Debug Info Version", (int)LLVMDebugMetadataVersion());
     add_flag(u, "Dwarf Version", 4);
 }
@@ -65,8 +67,9 @@ static LLVMMetadataRef subprogram(EmitUnit *u, LLVMValueRef f, const char *name,
     position_of(u, span, &line, &column);
     LLVMMetadataRef file = file_of(u, span);
     LLVMMetadataRef s = LLVMDIBuilderCreateFunction(
-        u->debug, file, name, strlen(name), name, strlen(name), file, (unsigned)line, u->debug_signature,
-        LLVMGetLinkage(f) == LLVMInternalLinkage, true, (unsigned)line, LLVMDIFlagZero, u->options.optimize > 0);
+        u->debug, file, name, strlen(name), name, strlen(name), file, (unsigned)line,
+        u->debug_signature, LLVMGetLinkage(f) == LLVMInternalLinkage, true, (unsigned)line,
+        LLVMDIFlagZero, u->options.optimize > 0);
     LLVMSetSubprogram(f, s);
     return s;
 }
@@ -82,7 +85,8 @@ void debug_entry(EmitUnit *u, LLVMValueRef function, const char *name)
     if (!u->debug)
         return;
     LLVMMetadataRef scope = subprogram(u, function, name, SPAN_NONE);
-    LLVMSetCurrentDebugLocation2(u->builder, LLVMDIBuilderCreateDebugLocation(u->context, 0, 0, scope, NULL));
+    LLVMSetCurrentDebugLocation2(u->builder,
+                                 LLVMDIBuilderCreateDebugLocation(u->context, 0, 0, scope, NULL));
 }
 
 /* A line in another file than the function's: a block of that file in between. */
@@ -102,6 +106,7 @@ void debug_place(KernelBuilder *kb, Span span)
         return;
     position_of(u, span, &line, &column);
     LLVMMetadataRef scope = span.file >= 0 ? scope_for(kb, span) : kb->debug_scope;
-    LLVMSetCurrentDebugLocation2(u->builder, LLVMDIBuilderCreateDebugLocation(u->context, (unsigned)line,
-                                                                              (unsigned)column, scope, NULL));
+    LLVMSetCurrentDebugLocation2(u->builder,
+                                 LLVMDIBuilderCreateDebugLocation(u->context, (unsigned)line,
+                                                                  (unsigned)column, scope, NULL));
 }

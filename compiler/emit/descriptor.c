@@ -185,8 +185,9 @@ static LLVMValueRef layer_table(EmitUnit *u, const Program *p)
 
 static void add_functions(EmitUnit *u, Fields *f, const EntryPoints *e)
 {
-    const LLVMValueRef functions[] = {e->bytes, e->init,     e->threads, e->step,    e->gradient, e->update,  e->loss,
-                                      e->evaluate, e->finish, e->predict, e->diagnose, e->get_step, e->set_step};
+    const LLVMValueRef functions[] = {e->bytes,    e->init,     e->threads,  e->step,   e->gradient,
+                                      e->update,   e->loss,     e->evaluate, e->finish, e->predict,
+                                      e->diagnose, e->get_step, e->set_step};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         add(f, functions[i] ? functions[i] : LLVMConstNull(u->pointer));
 }
@@ -220,7 +221,8 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add_int(u, &f, p->accumulator_count);
     add_functions(u, &f, e);
     LLVMValueRef initial = close_struct(u, &f);
-    u->descriptor = LLVMAddGlobal(u->module, LLVMTypeOf(initial), arena_format(u->arena, "%s_model", u->prefix));
+    u->descriptor = LLVMAddGlobal(u->module, LLVMTypeOf(initial),
+                                  arena_format(u->arena, "%s_model", u->prefix));
     LLVMSetInitializer(u->descriptor, initial);
     LLVMSetGlobalConstant(u->descriptor, true);
 }
@@ -228,7 +230,8 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
 void emit_add_main(EmitUnit *u, const EmitUnit *checked)
 {
     LLVMTypeRef params[] = {u->i32, u->pointer, u->pointer, u->pointer};
-    LLVMValueRef trainer = LLVMAddFunction(u->module, "gradrt_main", LLVMFunctionType(u->i32, params, 4, false));
+    LLVMValueRef trainer =
+        LLVMAddFunction(u->module, "gradrt_main", LLVMFunctionType(u->i32, params, 4, false));
     LLVMValueRef twin = LLVMConstNull(u->pointer);
     if (checked) {
         twin = LLVMAddGlobal(u->module, u->i8, arena_format(u->arena, "%s_model", checked->prefix));

@@ -22,9 +22,9 @@ typedef struct EmitOptions {
 typedef struct Compiled {
     Program *program;
     Schedule *schedules[ENTRY_COUNT]; /* NULL where the program has no such entry */
-    uint64_t persistent_bytes; /* header and tensors: what memory_place_tensors returned */
-    uint64_t workspace_bytes;  /* the most of any entry                                  */
-    uint64_t instance_bytes;   /* emit_layout's: both, each rounded up to 64             */
+    uint64_t persistent_bytes;        /* header and tensors: what memory_place_tensors returned */
+    uint64_t workspace_bytes;         /* the most of any entry                                  */
+    uint64_t instance_bytes;          /* emit_layout's: both, each rounded up to 64             */
 } Compiled;
 
 /* Fills in the totals from program and schedules. */
@@ -36,10 +36,10 @@ typedef struct EmitUnit EmitUnit; /* an LLVM module with all that it needs */
 typedef struct EmitArguments {
     uint64_t examples; /* given to this call */
     uint64_t seed;
-    uint64_t step;  /* updates done before this one                       */
-    uint64_t draws; /* the step that random numbers see                   */
-    double scale;   /* gradient()                                         */
-    uint64_t first; /* gradient()                                         */
+    uint64_t step;            /* updates done before this one                       */
+    uint64_t draws;           /* the step that random numbers see                   */
+    double scale;             /* gradient()                                         */
+    uint64_t first;           /* gradient()                                         */
     uint64_t summed_examples; /* finish()                                 */
     const double *sums;       /* finish()                                 */
     uint64_t time;            /* the step of a recurrence                 */
@@ -55,7 +55,8 @@ bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error,
 EmitUnit *emit_build(const Compiled *c, const EmitOptions *o, const LaneModel *lanes);
 /* A module of bare kernels by name, each a gradc_kernel that takes EmitArguments: for tests. */
 EmitUnit *emit_kernels(LoopKernel *const *kernels, const char *const *names, int count, DType real,
-                       const Sources *sources, const EmitOptions *o, const LaneModel *lanes, Arena *a);
+                       const Sources *sources, const EmitOptions *o, const LaneModel *lanes,
+                       Arena *a);
 void emit_dispose(EmitUnit *u);
 /* Adds the second model of a trainer (its f64 twin for gradcheck) and a main() that calls
  * gradrt_main with both; NULL: none. */
@@ -64,7 +65,7 @@ void emit_add_main(EmitUnit *u, const EmitUnit *checked);
 /* ---- object.c --------------------------------------------------------------------------------------------- */
 void emit_optimize(EmitUnit *u);
 /* Each writes whole files or nothing; false and a message in *error otherwise. */
-bool emit_write_llvm(EmitUnit *u, const char *path, const char **error);     /* "-" : stdout */
+bool emit_write_llvm(EmitUnit *u, const char *path, const char **error); /* "-" : stdout */
 bool emit_write_assembly(EmitUnit *u, const char *path, const char **error);
 bool emit_write_object(EmitUnit *u, const char *path, const char **error);
 
@@ -72,7 +73,8 @@ bool emit_write_object(EmitUnit *u, const char *path, const char **error);
 void emit_header(Text *out, const Compiled *c, const EmitOptions *o);
 
 /* ---- link.c ----------------------------------------------------------------------------------------------- */
-bool emit_link(const char *const *objects, int count, const char *output, const char **error, Arena *a);
+bool emit_link(const char *const *objects, int count, const char *output, const char **error,
+               Arena *a);
 
 /* ---- jit.c ------------------------------------------------------------------------------------------------ */
 typedef struct Jit Jit;

@@ -77,7 +77,8 @@ static void lower_all(Entries *es)
         es->codes[e] = arena_new(es->u->arena, Code, s->kernels.count + 1);
         for (int i = 0; i < s->kernels.count; i++) {
             LoopKernel *loops = lower_kernel(s, s->kernels.data[i], &es->u->lanes);
-            es->codes[e][i] = (Code){loops, kernel_emit_once(es->u, loops, kernel_name(es, s->kernels.data[i]))};
+            es->codes[e][i] =
+                (Code){loops, kernel_emit_once(es->u, loops, kernel_name(es, s->kernels.data[i]))};
             if (es->most_operands < loops->operands.count)
                 es->most_operands = loops->operands.count;
             if (es->scratch_bytes < align_up(loops->scratch_bytes))
@@ -105,7 +106,7 @@ typedef struct Entry {
     Entries *es;
     EmitUnit *u;
     EntryKind kind;
-    const Schedule *s; /* NULL: it runs no kernels */
+    const Schedule *s;                                   /* NULL: it runs no kernels */
     LLVMValueRef function, instance, inputs, outputs, n; /* n: i64 */
     LLVMTypeRef block_type;
     LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
@@ -121,12 +122,14 @@ static LLVMValueRef size_of(EmitUnit *u, uint64_t bytes)
     return LLVMConstInt(u->size, bytes, false);
 }
 
-static Entry open_function(Entries *es, const char *name, LLVMTypeRef result, LLVMTypeRef *params, int count)
+static Entry open_function(Entries *es, const char *name, LLVMTypeRef result, LLVMTypeRef *params,
+                           int count)
 {
     EmitUnit *u = es->u;
     Entry e = {.es = es, .u = u};
     const char *full = arena_format(u->arena, "%s.%s", u->prefix, name);
-    e.function = unit_function(u, full, LLVMFunctionType(result, params, (unsigned)count, false), false);
+    e.function =
+        unit_function(u, full, LLVMFunctionType(result, params, (unsigned)count, false), false);
     LLVMPositionBuilderAtEnd(u->builder, unit_block(u, e.function, "entry"));
     debug_entry(u, e.function, full);
     return e;
@@ -157,7 +160,9 @@ static void header_store(Entry *e, HeaderField field, LLVMValueRef v)
 
 static void store_argument(Entry *e, int field, LLVMValueRef v)
 {
-    LLVMBuildStore(e->u->builder, v, LLVMBuildStructGEP2(e->u->builder, e->block_type, e->block, (unsigned)field, ""));
+    LLVMBuildStore(
+        e->u->builder, v,
+        LLVMBuildStructGEP2(e->u->builder, e->block_type, e->block, (unsigned)field, ""));
 }
 
 /* Fields that an entry point does not set are zero. */
@@ -185,7 +190,8 @@ static void make_block(Entry *e)
 static LLVMValueRef pointer_at(Entry *e, LLVMValueRef array, int slot)
 {
     LLVMValueRef at = unit_i64(e->u, slot);
-    return LLVMBuildLoad2(e->u->builder, e->u->pointer, LLVMBuildGEP2(e->u->builder, e->u->pointer, array, &at, 1, ""), "");
+    return LLVMBuildLoad2(e->u->builder, e->u->pointer,
+                          LLVMBuildGEP2(e->u->builder, e->u->pointer, array, &at, 1, ""), "");
 }
 
 static LLVMValueRef literal_global(EmitUnit *u, const Node *n)
@@ -198,8 +204,9 @@ static LLVMValueRef literal_global(EmitUnit *u, const Node *n)
     LLVMTypeRef type = unit_memory_type(u, n->type);
     LLVMValueRef *values = arena_new(u->arena, LLVMValueRef, count);
     for (int64_t i = 0; i < count; i++)
-        values[i] = dtype_is_real(n->type) ? LLVMConstReal(type, n->literal[i])
-                                           : LLVMConstInt(type, (unsigned long long)(int64_t)n->literal[i], true);
+        values[i] = dtype_is_real(n->type)
+                        ? LLVMConstReal(type, n->literal[i])
+                        : LLVMConstInt(type, (unsigned long long)(int64_t)n->literal[i], true);
     LLVMValueRef g = unit_constant_global(u, name, LLVMConstArray2(type, values, (uint64_t)count));
     LLVMSetAlignment(g, ALIGNMENT);
     return g;
@@ -255,7 +262,8 @@ static void make_run(Entries *es)
     LLVMValueRef count = LLVMGetParam(e.function, 3);
     LLVMValueRef scratch = unit_offset(u, e.instance, u->compiled->instance_bytes);
     LLVMValueRef hook = LLVMBuildLoad2(u->builder, u->pointer, header_at(&e, HEADER_PARALLEL), "");
-    LLVMBasicBlockRef alone = unit_block(u, e.function, "alone"), shared = unit_block(u, e.function, "shared");
+    LLVMBasicBlockRef alone = unit_block(u, e.function, "alone"),
+                      shared = unit_block(u, e.function, "shared");
     LLVMBuildCondBr(u->builder, LLVMBuildIsNull(u->builder, hook, ""), alone, shared);
 
     LLVMPositionBuilderAtEnd(u->builder, alone);
@@ -267,7 +275,8 @@ static void make_run(Entries *es)
     LLVMTypeRef hook_params[] = {u->pointer, u->pointer, u->pointer, u->size, u->pointer, u->size};
     LLVMValueRef pool = LLVMBuildLoad2(u->builder, u->pointer, header_at(&e, HEADER_POOL), "");
     LLVMValueRef split[] = {pool, kernel, arguments, count, scratch, size_of(u, es->scratch_bytes)};
-    LLVMBuildCall2(u->builder, LLVMFunctionType(u->void_type, hook_params, 6, false), hook, split, 6, "");
+    LLVMBuildCall2(u->builder, LLVMFunctionType(u->void_type, hook_params, 6, false), hook, split,
+                   6, "");
     LLVMBuildRetVoid(u->builder);
     finish_function(&e);
 }
@@ -283,7 +292,8 @@ static LLVMValueRef iterations(Entry *e, const LoopKernel *k)
         return size_of(u, (uint64_t)((k->parallel->extent + step - 1) / step));
     LLVMValueRef extent = LLVMBuildMul(u->builder, e->n, unit_i64(u, k->parallel->per_example), "");
     LLVMValueRef rounded = LLVMBuildAdd(u->builder, extent, unit_i64(u, step - 1), "");
-    return LLVMBuildIntCast2(u->builder, LLVMBuildUDiv(u->builder, rounded, unit_i64(u, step), ""), u->size, false, "");
+    return LLVMBuildIntCast2(u->builder, LLVMBuildUDiv(u->builder, rounded, unit_i64(u, step), ""),
+                             u->size, false, "");
 }
 
 static void run_kernel(Entry *e, int number)
@@ -325,7 +335,8 @@ static void run_recurrence(Entry *e, int from, int to)
     KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
     CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, r->steps), 1, "step");
     LLVMValueRef last = unit_i64(u, r->steps - 1);
-    store_argument(e, ARGUMENT_TIME, r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter);
+    store_argument(e, ARGUMENT_TIME,
+                   r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter);
     for (int i = from; i < to; i++)
         run_kernel(e, i);
     loop_close(&shell, &c, false);
@@ -347,12 +358,14 @@ static void run_kernels(Entry *e, int from, int to)
 static LLVMValueRef number_value(Entry *e, const Node *n)
 {
     EmitUnit *u = e->u;
-    LLVMValueRef v = LLVMBuildLoad2(u->builder, unit_memory_type(u, n->type), node_address(e, n), "");
+    LLVMValueRef v =
+        LLVMBuildLoad2(u->builder, unit_memory_type(u, n->type), node_address(e, n), "");
     if (n->type == TYPE_F64)
         return v;
     if (n->type == TYPE_F32)
         return LLVMBuildFPExt(u->builder, v, u->f64, "");
-    return n->type == TYPE_I32 ? LLVMBuildSIToFP(u->builder, v, u->f64, "") : LLVMBuildUIToFP(u->builder, v, u->f64, "");
+    return n->type == TYPE_I32 ? LLVMBuildSIToFP(u->builder, v, u->f64, "")
+                               : LLVMBuildUIToFP(u->builder, v, u->f64, "");
 }
 
 static LLVMValueRef loss_value(Entry *e)
@@ -383,7 +396,8 @@ static void store_numbers(Entry *e, ResultRole role, LLVMValueRef array)
             continue;
         LLVMValueRef v = number_value(e, r->value), at = double_at(e, array, r->slot);
         if (role == RESULT_SUM)
-            v = LLVMBuildFAdd(e->u->builder, LLVMBuildLoad2(e->u->builder, e->u->f64, at, ""), v, "");
+            v = LLVMBuildFAdd(e->u->builder, LLVMBuildLoad2(e->u->builder, e->u->f64, at, ""), v,
+                              "");
         LLVMBuildStore(e->u->builder, v, at);
     }
 }
@@ -399,7 +413,8 @@ static LLVMValueRef no_number(EmitUnit *u)
 static void leave_unless(Entry *e, LLVMValueRef truth, LLVMValueRef result)
 {
     EmitUnit *u = e->u;
-    LLVMBasicBlockRef leave = unit_block(u, e->function, "leave"), stay = unit_block(u, e->function, "stay");
+    LLVMBasicBlockRef leave = unit_block(u, e->function, "leave"),
+                      stay = unit_block(u, e->function, "stay");
     LLVMBuildCondBr(u->builder, truth, stay, leave);
     LLVMPositionBuilderAtEnd(u->builder, leave);
     if (result)
@@ -425,7 +440,8 @@ static void check_examples(Entry *e, LLVMValueRef result)
     leave_unless(e, LLVMBuildICmp(u->builder, LLVMIntULT, before, unit_i64(u, most), ""), result);
 }
 
-static Entry open_entry(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result, LLVMTypeRef *params, int count)
+static Entry open_entry(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result,
+                        LLVMTypeRef *params, int count)
 {
     Entry e = open_function(es, name, result, params, count);
     e.kind = kind;
@@ -448,7 +464,8 @@ static LLVMValueRef first_draw(Entry *e, LLVMValueRef step)
 
 static void count_update(Entry *e)
 {
-    LLVMValueRef step = LLVMBuildAdd(e->u->builder, header_load(e, HEADER_STEP), unit_i64(e->u, 1), "");
+    LLVMValueRef step =
+        LLVMBuildAdd(e->u->builder, header_load(e, HEADER_STEP), unit_i64(e->u, 1), "");
     header_store(e, HEADER_STEP, step);
     header_store(e, HEADER_DRAWS, first_draw(e, step));
 }
@@ -492,9 +509,11 @@ static LLVMValueRef make_gradient(Entries *es)
     e.n = number64(&e, LLVMGetParam(e.function, 2));
     check_examples(&e, no_number(u));
     make_block(&e);
-    LLVMValueRef first = LLVMBuildICmp(u->builder, LLVMIntNE, LLVMGetParam(e.function, 4), unit_i32(u, 0), "");
+    LLVMValueRef first =
+        LLVMBuildICmp(u->builder, LLVMIntNE, LLVMGetParam(e.function, 4), unit_i32(u, 0), "");
     LLVMValueRef next = LLVMBuildAdd(u->builder, header_load(&e, HEADER_DRAWS), unit_i64(u, 1), "");
-    LLVMValueRef draw = LLVMBuildSelect(u->builder, first, first_draw(&e, header_load(&e, HEADER_STEP)), next, "");
+    LLVMValueRef draw =
+        LLVMBuildSelect(u->builder, first, first_draw(&e, header_load(&e, HEADER_STEP)), next, "");
     store_argument(&e, ARGUMENT_SCALE, LLVMGetParam(e.function, 3));
     store_argument(&e, ARGUMENT_FIRST, LLVMBuildZExt(u->builder, first, u->i64, ""));
     store_argument(&e, ARGUMENT_DRAWS, draw);
@@ -577,7 +596,8 @@ static void advance(Entry *e, LLVMValueRef to, LLVMValueRef from, const Port *p,
     EmitUnit *u = e->u;
     int64_t bytes = port_elements(p) * dtype_size(p->type);
     LLVMValueRef offset = LLVMBuildMul(u->builder, done, unit_i64(u, bytes), "");
-    LLVMValueRef moved = LLVMBuildGEP2(u->builder, u->i8, pointer_at(e, from, p->slot), &offset, 1, "");
+    LLVMValueRef moved =
+        LLVMBuildGEP2(u->builder, u->i8, pointer_at(e, from, p->slot), &offset, 1, "");
     LLVMValueRef at = unit_i64(u, p->slot);
     LLVMBuildStore(u->builder, moved, LLVMBuildGEP2(u->builder, u->pointer, to, &at, 1, ""));
 }
@@ -594,7 +614,8 @@ static LLVMValueRef make_predict(Entries *es)
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
     Entry e = open_entry(es, ENTRY_PREDICT, "predict", u->void_type, params, 4);
     LLVMValueRef inputs = LLVMGetParam(e.function, 1), outputs = LLVMGetParam(e.function, 3);
-    LLVMValueRef total = number64(&e, LLVMGetParam(e.function, 2)), batch = unit_i64(u, e.s->graph->batch);
+    LLVMValueRef total = number64(&e, LLVMGetParam(e.function, 2)),
+                 batch = unit_i64(u, e.s->graph->batch);
     e.n = batch;
     make_block(&e);
     e.inputs = pointer_array(&e, es->program->inputs.count);
@@ -632,8 +653,10 @@ static LLVMValueRef finite_function(Entries *es, DType type)
     KernelBuilder shell = {.u = u, .function = e.function};
     CountedLoop c = loop_open(&shell, unit_i64(u, 0), LLVMGetParam(e.function, 1), 1, "i");
     LLVMTypeRef real = unit_memory_type(u, type);
-    LLVMValueRef at = LLVMBuildGEP2(u->builder, real, LLVMGetParam(e.function, 0), &c.counter, 1, "");
-    leave_unless(&e, is_finite(u, LLVMBuildLoad2(u->builder, real, at, "")), LLVMConstInt(u->i1, 0, false));
+    LLVMValueRef at =
+        LLVMBuildGEP2(u->builder, real, LLVMGetParam(e.function, 0), &c.counter, 1, "");
+    leave_unless(&e, is_finite(u, LLVMBuildLoad2(u->builder, real, at, "")),
+                 LLVMConstInt(u->i1, 0, false));
     loop_close(&shell, &c, true);
     LLVMBuildRet(u->builder, LLVMConstInt(u->i1, 1, false));
     *known = finish_function(&e);
@@ -643,7 +666,8 @@ static LLVMValueRef finite_function(Entries *es, DType type)
 }
 
 /* Returns the name unless all numbers are finite. */
-static void check_numbers(Entry *e, DType type, LLVMValueRef at, LLVMValueRef count, const char *name)
+static void check_numbers(Entry *e, DType type, LLVMValueRef at, LLVMValueRef count,
+                          const char *name)
 {
     if (!dtype_is_real(type))
         return;
@@ -657,7 +681,8 @@ static LLVMValueRef count_of(Entry *e, const Node *n)
     LLVMValueRef count = unit_i64(e->u, 1);
     for (int i = 0; i < n->rank; i++) {
         int64_t per = n->domain[i]->per_example;
-        LLVMValueRef extent = per ? LLVMBuildMul(e->u->builder, e->n, unit_i64(e->u, per), "") : unit_i64(e->u, n->domain[i]->extent);
+        LLVMValueRef extent = per ? LLVMBuildMul(e->u->builder, e->n, unit_i64(e->u, per), "")
+                                  : unit_i64(e->u, n->domain[i]->extent);
         count = LLVMBuildMul(e->u->builder, count, extent, "");
     }
     return count;
@@ -670,7 +695,8 @@ static void check_what_is_given(Entry *e)
         const Port *port = p->inputs.data[i];
         if (!reads_port(e->s, port))
             continue;
-        LLVMValueRef count = LLVMBuildMul(e->u->builder, e->n, unit_i64(e->u, port_elements(port)), "");
+        LLVMValueRef count =
+            LLVMBuildMul(e->u->builder, e->n, unit_i64(e->u, port_elements(port)), "");
         check_numbers(e, port->type, pointer_at(e, e->inputs, port->slot), count, port->name);
     }
     for (int i = 0; i < p->tensors.count; i++) {
@@ -712,7 +738,8 @@ static LLVMValueRef make_diagnose(Entries *es, EntryKind kind)
     for (int i = 0; i < e.s->kernels.count; i++) {
         const Kernel *k = e.s->kernels.data[i];
         bool out = must_leave_out(e.s, es->codes[kind][i].loops, missing);
-        const bool again = i > 0 && k->recurrence && e.s->kernels.data[i - 1]->recurrence == k->recurrence;
+        const bool again =
+            i > 0 && k->recurrence && e.s->kernels.data[i - 1]->recurrence == k->recurrence;
         if (!out && !again) /* of a recurrence, all kernels at once: none of them stores a tensor */
             run_kernels(&e, i, past_recurrence(&e, i, e.s->kernels.count));
         for (int j = 0; j < k->nodes.count; j++) {
@@ -737,15 +764,17 @@ static LLVMValueRef make_bytes(Entries *es)
     LLVMValueRef none = LLVMBuildICmp(u->builder, LLVMIntEQ, threads, size_of(u, 0), "");
     threads = LLVMBuildSelect(u->builder, none, size_of(u, 1), threads, "");
     LLVMValueRef scratch = LLVMBuildMul(u->builder, threads, size_of(u, es->scratch_bytes), "");
-    LLVMBuildRet(u->builder, LLVMBuildAdd(u->builder, scratch, size_of(u, u->compiled->instance_bytes), ""));
+    LLVMBuildRet(u->builder,
+                 LLVMBuildAdd(u->builder, scratch, size_of(u, u->compiled->instance_bytes), ""));
     return finish_function(&e);
 }
 
 static void store_hyper(Entry *e, const Tensor *t)
 {
     LLVMTypeRef type = unit_memory_type(e->u, t->type);
-    LLVMValueRef v = dtype_is_real(t->type) ? LLVMConstReal(type, t->initial)
-                                            : LLVMConstInt(type, (unsigned long long)(int64_t)t->initial, true);
+    LLVMValueRef v = dtype_is_real(t->type)
+                         ? LLVMConstReal(type, t->initial)
+                         : LLVMConstInt(type, (unsigned long long)(int64_t)t->initial, true);
     LLVMBuildStore(e->u->builder, v, unit_offset(e->u, e->instance, t->offset));
 }
 
@@ -754,7 +783,8 @@ static LLVMValueRef make_init(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->i64};
     Entry e = open_entry(es, ENTRY_INIT, "init", u->pointer, params, 2);
-    LLVMBuildMemSet(u->builder, e.instance, LLVMConstInt(u->i8, 0, false), unit_i64(u, (int64_t)u->compiled->persistent_bytes), 8);
+    LLVMBuildMemSet(u->builder, e.instance, LLVMConstInt(u->i8, 0, false),
+                    unit_i64(u, (int64_t)u->compiled->persistent_bytes), 8);
     header_store(&e, HEADER_MAGIC, unit_i64(u, (int64_t)magic));
     header_store(&e, HEADER_SEED, LLVMGetParam(e.function, 1));
     for (int i = 0; i < es->program->tensors.count; i++)
@@ -812,8 +842,12 @@ EntryPoints entry_points(EmitUnit *u)
     *es = (Entries){.u = u, .program = u->compiled->program};
     lower_all(es);
     make_run(es);
-    EntryPoints p = {.bytes = make_bytes(es), .init = make_init(es), .threads = make_threads(es),
-                     .get_step = make_get_step(es), .set_step = make_set_step(es), .scratch_bytes = es->scratch_bytes};
+    EntryPoints p = {.bytes = make_bytes(es),
+                     .init = make_init(es),
+                     .threads = make_threads(es),
+                     .get_step = make_get_step(es),
+                     .set_step = make_set_step(es),
+                     .scratch_bytes = es->scratch_bytes};
     p.step = s[ENTRY_STEP] ? make_step(es) : NULL;
     p.gradient = s[ENTRY_GRADIENT] ? make_gradient(es) : NULL;
     p.update = s[ENTRY_UPDATE] ? make_update(es) : NULL;
@@ -829,7 +863,8 @@ EntryPoints entry_points(EmitUnit *u)
 EmitUnit *emit_build(const Compiled *c, const EmitOptions *o, const LaneModel *lanes)
 {
     const Program *p = c->program;
-    EmitUnit *u = unit_create(o, lanes, p->real, p->sources, o->prefix ? o->prefix : p->name, p->arena);
+    EmitUnit *u =
+        unit_create(o, lanes, p->real, p->sources, o->prefix ? o->prefix : p->name, p->arena);
     u->compiled = c;
     debug_open(u, p->source_file);
     EntryPoints e = entry_points(u);

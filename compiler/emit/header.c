@@ -17,7 +17,8 @@ typedef struct Header {
 
 static const char *c_type(DType t)
 {
-    static const char *const names[] = {"uint8_t", "uint8_t", "uint16_t", "int32_t", "float", "double"};
+    static const char *const names[] = {"uint8_t", "uint8_t", "uint16_t",
+                                        "int32_t", "float",   "double"};
     return names[t];
 }
 
@@ -85,7 +86,8 @@ static void put_inputs(Header *h, bool targets)
     for (int i = 0; i < h->p->inputs.count; i++) {
         const Port *p = h->p->inputs.data[i];
         if (targets || p->for_predict)
-            text_printf(h->out, ", const %s *%s", c_type(p->type), c_parameter(h->p->arena, p->name));
+            text_printf(h->out, ", const %s *%s", c_type(p->type),
+                        c_parameter(h->p->arena, p->name));
     }
 }
 
@@ -98,16 +100,25 @@ static void put_call(Header *h, const char *result, const char *name, const char
 
 static void put_opening(Header *h)
 {
-    text_printf(h->out, "/* %s.h: the model `%s` of %s, compiled by gradc.  Do not edit: it is made anew with the object.\n",
+    text_printf(h->out,
+                "/* %s.h: the model `%s` of %s, compiled by gradc.  Do not edit: it is made anew "
+                "with the object.\n",
                 h->prefix, h->p->name, h->p->source_file);
-    text_printf(h->out, " *\n * %lld parameters.  An instance is one block of memory that you bring, aligned to 64 bytes:\n",
+    text_printf(h->out,
+                " *\n * %lld parameters.  An instance is one block of memory that you bring, "
+                "aligned to 64 bytes:\n",
                 (long long)count_parameters(h->p));
-    text_printf(h->out, " * %llu bytes of tensors, %llu of workspace, and %llu of scratch for each thread.\n",
-                (unsigned long long)h->c->persistent_bytes, (unsigned long long)h->c->workspace_bytes,
-                (unsigned long long)h->scratch_bytes);
-    text_append(h->out, " * Nothing is allocated, no input or output is done, and no global state is kept: instances are\n"
+    text_printf(
+        h->out,
+        " * %llu bytes of tensors, %llu of workspace, and %llu of scratch for each thread.\n",
+        (unsigned long long)h->c->persistent_bytes, (unsigned long long)h->c->workspace_bytes,
+        (unsigned long long)h->scratch_bytes);
+    text_append(h->out, " * Nothing is allocated, no input or output is done, and no global state "
+                        "is kept: instances are\n"
                         " * independent, and one may be used by one thread at a time. */\n");
-    text_printf(h->out, "#ifndef GRADC_MODEL_%s_H\n#define GRADC_MODEL_%s_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n",
+    text_printf(h->out,
+                "#ifndef GRADC_MODEL_%s_H\n#define GRADC_MODEL_%s_H\n\n#include "
+                "<stddef.h>\n#include <stdint.h>\n\n",
                 h->upper, h->upper);
     text_append(h->out, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
 }
@@ -115,13 +126,22 @@ static void put_opening(Header *h)
 static void put_instance(Header *h)
 {
     unsigned long long bytes = h->c->instance_bytes + h->scratch_bytes;
-    text_printf(h->out, "/* An instance; it is the block itself. */\ntypedef struct %s %s;\n\n", h->prefix, h->prefix);
-    text_printf(h->out, "/* Examples in one call, at most. */\n#define %s_BATCH %lld\n\n", h->upper, (long long)h->p->train.batch);
-    text_printf(h->out, "/* What %s_bytes() returns: memory for an instance that runs on one thread. */\n", h->prefix);
-    text_printf(h->out, "#define %s_BYTES %llu\nsize_t %s_bytes(void);\n", h->upper, bytes, h->prefix);
-    text_printf(h->out, "/* The same for `threads` threads. */\nsize_t %s_bytes_for(size_t threads);\n\n", h->prefix);
-    text_append(h->out, "/* Makes an instance of the block: parameters at their declared starting values, drawn by `seed`\n"
-                        " * where they are random.  The same seed gives the same bits, here and in every later call. */\n");
+    text_printf(h->out, "/* An instance; it is the block itself. */\ntypedef struct %s %s;\n\n",
+                h->prefix, h->prefix);
+    text_printf(h->out, "/* Examples in one call, at most. */\n#define %s_BATCH %lld\n\n", h->upper,
+                (long long)h->p->train.batch);
+    text_printf(h->out,
+                "/* What %s_bytes() returns: memory for an instance that runs on one thread. */\n",
+                h->prefix);
+    text_printf(h->out, "#define %s_BYTES %llu\nsize_t %s_bytes(void);\n", h->upper, bytes,
+                h->prefix);
+    text_printf(h->out,
+                "/* The same for `threads` threads. */\nsize_t %s_bytes_for(size_t threads);\n\n",
+                h->prefix);
+    text_append(h->out, "/* Makes an instance of the block: parameters at their declared starting "
+                        "values, drawn by `seed`\n"
+                        " * where they are random.  The same seed gives the same bits, here and in "
+                        "every later call. */\n");
     text_printf(h->out, "%s *%s_init(void *memory, uint64_t seed);\n\n", h->prefix, h->prefix);
 }
 
@@ -129,20 +149,27 @@ static void put_training(Header *h)
 {
     Schedule *const *s = h->c->schedules;
     if (s[ENTRY_STEP]) {
-        text_append(h->out, "/* One step of training on n examples: forward, backward, update.  Returns their mean loss; when\n"
-                            " * that is no finite number, nothing has been changed.  n is 1 to the batch; otherwise nothing\n"
+        text_append(h->out, "/* One step of training on n examples: forward, backward, update.  "
+                            "Returns their mean loss; when\n"
+                            " * that is no finite number, nothing has been changed.  n is 1 to the "
+                            "batch; otherwise nothing\n"
                             " * is done, and the result is NaN.\n");
         describe_inputs(h, true);
         text_append(h->out, " */\n");
         put_call(h, arena_format(h->p->arena, "%s ", h->real), "step", "");
     }
     if (s[ENTRY_GRADIENT]) {
-        text_append(h->out, "/* Forward and backward: stores (first = 1) or adds (first = 0) `scale` times the gradient of the\n"
-                            " * mean loss in the gradient tensors.  Returns the mean loss, as a step does. */\n");
-        put_call(h, arena_format(h->p->arena, "%s ", h->real), "gradient", ", double scale, int first");
+        text_append(
+            h->out,
+            "/* Forward and backward: stores (first = 1) or adds (first = 0) `scale` times the "
+            "gradient of the\n"
+            " * mean loss in the gradient tensors.  Returns the mean loss, as a step does. */\n");
+        put_call(h, arena_format(h->p->arena, "%s ", h->real), "gradient",
+                 ", double scale, int first");
     }
     if (s[ENTRY_UPDATE]) {
-        text_append(h->out, "/* Updates the parameters from the gradient tensors; counts as a step. */\n");
+        text_append(h->out,
+                    "/* Updates the parameters from the gradient tensors; counts as a step. */\n");
         text_printf(h->out, "void %s_update(%s *m);\n\n", h->prefix, h->prefix);
     }
     if (s[ENTRY_LOSS]) {
@@ -154,7 +181,9 @@ static void put_training(Header *h)
 static void put_evaluation(Header *h)
 {
     if (h->c->schedules[ENTRY_EVALUATE]) {
-        text_printf(h->out, "/* As in use, not in training: adds the n examples' sums to sums[0 … %d], which begin at 0. */\n",
+        text_printf(h->out,
+                    "/* As in use, not in training: adds the n examples' sums to sums[0 … %d], "
+                    "which begin at 0. */\n",
                     h->p->accumulator_count - 1);
         put_call(h, "void ", "evaluate", ", double *sums");
     }
@@ -165,8 +194,10 @@ static void put_evaluation(Header *h)
     if (h->p->metrics.count)
         text_append(h->out, h->p->losses.count ? ", " : "");
     list_names(h->out, h->p->metrics.data, h->p->metrics.count);
-    text_printf(h->out, ". */\nvoid %s_finish(%s *m, const double *sums, uint64_t examples, double *values);\n\n", h->prefix,
-                h->prefix);
+    text_printf(
+        h->out,
+        ". */\nvoid %s_finish(%s *m, const double *sums, uint64_t examples, double *values);\n\n",
+        h->prefix, h->prefix);
 }
 
 static void put_prediction(Header *h)
@@ -192,14 +223,19 @@ static void put_prediction(Header *h)
 static void put_tables(Header *h)
 {
     text_append(h->out, "#ifdef __cplusplus\n}\n#endif\n\n"
-                        "/* ---- tables: what the object says of itself; the same in every model's header ---- */\n\n");
+                        "/* ---- tables: what the object says of itself; the same in every model's "
+                        "header ---- */\n\n");
     text_append(h->out, emit_gradrt_text);
     text_append(h->out, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
-    text_append(h->out, "/* Every tensor: name, type, shape, offset into the instance, role; and every entry point. */\n");
+    text_append(h->out, "/* Every tensor: name, type, shape, offset into the instance, role; and "
+                        "every entry point. */\n");
     text_printf(h->out, "extern const gradc_model %s_model;\n\n", h->prefix);
-    text_append(h->out, "/* Hands the instance `threads` workers, for whom its memory has room; NULL: back to the caller's\n"
+    text_append(h->out, "/* Hands the instance `threads` workers, for whom its memory has room; "
+                        "NULL: back to the caller's\n"
                         " * thread.  The results are the same to the bit. */\n");
-    text_printf(h->out, "void %s_threads(%s *m, gradc_parallel_for *run, void *pool, size_t threads);\n\n", h->prefix, h->prefix);
+    text_printf(h->out,
+                "void %s_threads(%s *m, gradc_parallel_for *run, void *pool, size_t threads);\n\n",
+                h->prefix, h->prefix);
     text_append(h->out, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }
 
@@ -211,7 +247,13 @@ void emit_header(Text *out, const Compiled *c, const EmitOptions *o)
     if (!emit_lane_model(o, &lanes, &error, p->arena))
         die("%s", error);
     const char *prefix = o->prefix ? o->prefix : p->name;
-    Header h = {out, c, p, prefix, upper_case(p->arena, prefix), c_type(p->real), entry_scratch_bytes(c, &lanes)};
+    Header h = {out,
+                c,
+                p,
+                prefix,
+                upper_case(p->arena, prefix),
+                c_type(p->real),
+                entry_scratch_bytes(c, &lanes)};
     put_opening(&h);
     put_instance(&h);
     put_training(&h);

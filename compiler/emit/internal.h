@@ -69,8 +69,8 @@ struct EmitUnit {
     bool optimized;
 };
 
-EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real, const Sources *sources,
-                      const char *name, Arena *a);
+EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real,
+                      const Sources *sources, const char *name, Arena *a);
 /* Dies with LLVM's message when the module is not well formed: our own fault. */
 void unit_verify(EmitUnit *u);
 LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool exported);
@@ -82,8 +82,8 @@ LLVMValueRef unit_i32(EmitUnit *u, int value);
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes); /* base + constant */
 LLVMValueRef unit_string(EmitUnit *u, const char *text);
 LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef initial);
-LLVMTypeRef unit_memory_type(EmitUnit *u, DType t); /* in memory: bool is a byte          */
-LLVMTypeRef unit_lane_type(EmitUnit *u, DType t);   /* in registers: i1, i32, f32 or f64  */
+LLVMTypeRef unit_memory_type(EmitUnit *u, DType t);  /* in memory: bool is a byte          */
+LLVMTypeRef unit_lane_type(EmitUnit *u, DType t);    /* in registers: i1, i32, f32 or f64  */
 LLVMTypeRef unit_widen(LLVMTypeRef lane, int width); /* a vector, or the lane itself for 1 */
 LLVMValueRef unit_call(EmitUnit *u, LLVMValueRef function, LLVMValueRef *args, int count);
 
@@ -129,15 +129,26 @@ typedef struct IndexBinding {
 enum { BINDINGS = 64 };
 
 /* The fields of EmitArguments. */
-enum { ARGUMENT_EXAMPLES, ARGUMENT_SEED, ARGUMENT_STEP, ARGUMENT_DRAWS, ARGUMENT_SCALE, ARGUMENT_FIRST,
-       ARGUMENT_SUMMED, ARGUMENT_SUMS, ARGUMENT_TIME, ARGUMENT_FIELDS, ARGUMENT_OPERANDS = ARGUMENT_FIELDS };
+enum {
+    ARGUMENT_EXAMPLES,
+    ARGUMENT_SEED,
+    ARGUMENT_STEP,
+    ARGUMENT_DRAWS,
+    ARGUMENT_SCALE,
+    ARGUMENT_FIRST,
+    ARGUMENT_SUMMED,
+    ARGUMENT_SUMS,
+    ARGUMENT_TIME,
+    ARGUMENT_FIELDS,
+    ARGUMENT_OPERANDS = ARGUMENT_FIELDS
+};
 
 typedef struct KernelBuilder {
     EmitUnit *u;
     const LoopKernel *kernel;
     LLVMValueRef function, arguments, begin, end, scratch;
     LLVMBasicBlockRef entry;
-    LLVMValueRef examples;  /* n */
+    LLVMValueRef examples; /* n */
     LLVMValueRef fields[ARGUMENT_FIELDS];
     LLVMValueRef *operands; /* pointers, by slot */
     Register *registers;
@@ -171,7 +182,8 @@ typedef struct CountedLoop {
     LLVMBasicBlockRef header, body, exit;
     LLVMValueRef counter, step;
 } CountedLoop;
-CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, int64_t step, const char *name);
+CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, int64_t step,
+                      const char *name);
 void loop_close(KernelBuilder *kb, CountedLoop *l, bool unrollable);
 
 /* ---- lanes.c: vector loops: what varies in them, and whether lanes may be taken together -------------- */
@@ -185,7 +197,7 @@ int vector_width(const KernelBuilder *kb, const Loop *loop);
 
 /* base + stride*lane + lanes[lane] */
 typedef struct Offset {
-    LLVMValueRef base;  /* i64 */
+    LLVMValueRef base; /* i64 */
     int64_t stride;
     LLVMValueRef lanes; /* vector of i32, or NULL */
 } Offset;
@@ -193,8 +205,10 @@ typedef struct Offset {
 Offset offset_affine(KernelBuilder *kb, const Affine *a);
 LLVMValueRef offset_scalar(KernelBuilder *kb, const Affine *a); /* i64 of what does not vary */
 bool offset_varies(const Offset *o);
-LLVMValueRef offset_lanes(KernelBuilder *kb, const Offset *o, bool wide); /* without base; i32 or i64 lanes */
-LLVMValueRef offset_value(KernelBuilder *kb, const Affine *a);  /* as an i32 number, or lanes of it */
+LLVMValueRef offset_lanes(KernelBuilder *kb, const Offset *o,
+                          bool wide); /* without base; i32 or i64 lanes */
+LLVMValueRef offset_value(KernelBuilder *kb,
+                          const Affine *a); /* as an i32 number, or lanes of it */
 LLVMValueRef offset_test(KernelBuilder *kb, TestKind test, const Affine *a);
 LLVMValueRef extent_value(KernelBuilder *kb, const Index *ix); /* i64, at run time */
 
@@ -209,11 +223,14 @@ LLVMValueRef buffer_pointer(KernelBuilder *kb, const Buffer *b);
 
 void value_begin_statement(KernelBuilder *kb);
 LLVMValueRef value_of(KernelBuilder *kb, const Expr *e, const Guard *g);
-LLVMValueRef value_convert(KernelBuilder *kb, LLVMValueRef v, DType to); /* to the lanes of a type */
+LLVMValueRef value_convert(KernelBuilder *kb, LLVMValueRef v,
+                           DType to); /* to the lanes of a type */
 /* combine(old, value), the product in `value` fused into a sum. */
-LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef old, const Expr *value);
+LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef old,
+                           const Expr *value);
 LLVMValueRef value_fold(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef lanes);
-LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef x, LLVMValueRef y);
+LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef x,
+                         LLVMValueRef y);
 LLVMValueRef value_identity(KernelBuilder *kb, const Reduction *r, DType type);
 LLVMValueRef local_read(KernelBuilder *kb, int local);
 void local_write(KernelBuilder *kb, int local, LLVMValueRef v);

@@ -26,7 +26,9 @@ static bool offer_process(Jit *j, const char **error)
 {
     LLVMOrcDefinitionGeneratorRef generator;
     char prefix = LLVMOrcLLJITGetGlobalPrefix(j->lljit);
-    if (failed(j->arena, LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&generator, prefix, NULL, NULL), error))
+    if (failed(j->arena,
+               LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&generator, prefix, NULL, NULL),
+               error))
         return false;
     LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(j->lljit), generator);
     return true;
@@ -42,7 +44,9 @@ Jit *jit_create(EmitUnit *const *units, int count, const char **error)
     bool good = offer_process(j, error);
     for (int i = 0; good && i < count; i++) {
         LLVMMemoryBufferRef object = object_buffer(units[i], error);
-        good = object && !failed(a, LLVMOrcLLJITAddObjectFile(j->lljit, LLVMOrcLLJITGetMainJITDylib(j->lljit), object),
+        good = object && !failed(a,
+                                 LLVMOrcLLJITAddObjectFile(
+                                     j->lljit, LLVMOrcLLJITGetMainJITDylib(j->lljit), object),
                                  error);
     }
     if (!good) {

@@ -60,7 +60,8 @@ LLVMValueRef local_read(KernelBuilder *kb, int local)
 {
     LLVMTypeRef lane = local_lane(kb, local);
     if (local_varies(kb, local))
-        return LLVMBuildLoad2(kb->u->builder, unit_widen(lane, kb->width), local_lanes(kb, local), "");
+        return LLVMBuildLoad2(kb->u->builder, unit_widen(lane, kb->width), local_lanes(kb, local),
+                              "");
     return LLVMBuildLoad2(kb->u->builder, lane, local_scalar(kb, local), "");
 }
 
@@ -75,7 +76,8 @@ void local_write(KernelBuilder *kb, int local, LLVMValueRef v)
 
 /* ---- loops ---------------------------------------------------------------------------------------------------- */
 
-CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, int64_t step, const char *name)
+CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, int64_t step,
+                      const char *name)
 {
     EmitUnit *u = kb->u;
     CountedLoop l = {.step = unit_i64(u, step)};
@@ -87,7 +89,8 @@ CountedLoop loop_open(KernelBuilder *kb, LLVMValueRef begin, LLVMValueRef end, i
     LLVMPositionBuilderAtEnd(u->builder, l.header);
     l.counter = LLVMBuildPhi(u->builder, u->i64, name);
     LLVMAddIncoming(l.counter, &begin, &before, 1);
-    LLVMBuildCondBr(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, l.counter, end, ""), l.body, l.exit);
+    LLVMBuildCondBr(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, l.counter, end, ""), l.body,
+                    l.exit);
     LLVMPositionBuilderAtEnd(u->builder, l.body);
     return l;
 }
@@ -139,7 +142,8 @@ int64_t kernel_latest(const KernelBuilder *kb, const Affine *begin)
 /* Is begin + length always within the extent? */
 static bool ends_inside(const KernelBuilder *kb, const Loop *l)
 {
-    return l->length && !l->index->per_example && kernel_latest(kb, l->begin) + l->length <= l->index->extent;
+    return l->length && !l->index->per_example &&
+           kernel_latest(kb, l->begin) + l->length <= l->index->extent;
 }
 
 /* min(extent at run time, begin + length), settled now where it can be. */
@@ -199,7 +203,8 @@ static void emit_parallel(KernelBuilder *kb, const Loop *l)
 {
     LLVMBuilderRef b = kb->u->builder;
     CountedLoop c = loop_open(kb, kb->begin, kb->end, 1, l->index->name);
-    kernel_bind(kb, l->index, LLVMBuildMul(b, c.counter, unit_i64(kb->u, l->step ? l->step : 1), ""), l->step);
+    kernel_bind(kb, l->index,
+                LLVMBuildMul(b, c.counter, unit_i64(kb->u, l->step ? l->step : 1), ""), l->step);
     kernel_statements(kb, &l->body);
     kb->binding_count--;
     loop_close(kb, &c, true);
@@ -226,7 +231,8 @@ static void start_folds(KernelBuilder *kb, const Loop *l)
     for (int i = 0; i < kb->kernel->locals.count; i++)
         if (kb->locals[i] == LOCAL_FOLDED) {
             LLVMValueRef start = value_identity(kb, reduction_of(&l->body, i), local_type(kb, i));
-            LLVMBuildStore(kb->u->builder, value_splat(kb->u, start, kb->width), local_lanes(kb, i));
+            LLVMBuildStore(kb->u->builder, value_splat(kb->u, start, kb->width),
+                           local_lanes(kb, i));
         }
 }
 
@@ -239,7 +245,8 @@ static void finish_folds(KernelBuilder *kb, const Loop *l)
         const Reduction *r = reduction_of(&l->body, i);
         DType type = local_type(kb, i);
         LLVMTypeRef lanes = unit_widen(local_lane(kb, i), kb->width);
-        LLVMValueRef folded = value_fold(kb, r, type, LLVMBuildLoad2(b, lanes, local_lanes(kb, i), ""));
+        LLVMValueRef folded =
+            value_fold(kb, r, type, LLVMBuildLoad2(b, lanes, local_lanes(kb, i), ""));
         LLVMValueRef outer = LLVMBuildLoad2(b, local_lane(kb, i), local_scalar(kb, i), "");
         LLVMBuildStore(b, value_merge(kb, r, type, outer, folded), local_scalar(kb, i));
     }
@@ -296,7 +303,8 @@ static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, L
     emit_lanes(kb, l, c.counter, NULL);
     loop_close(kb, &c, false);
 
-    LLVMBasicBlockRef tail = unit_block(u, kb->function, "tail"), done = unit_block(u, kb->function, "done");
+    LLVMBasicBlockRef tail = unit_block(u, kb->function, "tail"),
+                      done = unit_block(u, kb->function, "done");
     LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSLT, middle, end, ""), tail, done);
     LLVMPositionBuilderAtEnd(b, tail);
     emit_lanes(kb, l, middle, first_lanes(kb, rest));
@@ -411,8 +419,9 @@ static LLVMValueRef load_field(KernelBuilder *kb, int field)
 {
     EmitUnit *u = kb->u;
     LLVMTypeRef type = LLVMStructGetTypeAtIndex(u->arguments_type, (unsigned)field);
-    return LLVMBuildLoad2(u->builder, type,
-                          LLVMBuildStructGEP2(u->builder, u->arguments_type, kb->arguments, (unsigned)field, ""), "");
+    return LLVMBuildLoad2(
+        u->builder, type,
+        LLVMBuildStructGEP2(u->builder, u->arguments_type, kb->arguments, (unsigned)field, ""), "");
 }
 
 static void load_arguments(KernelBuilder *kb)
@@ -423,16 +432,19 @@ static void load_arguments(KernelBuilder *kb)
     kb->examples = kb->fields[ARGUMENT_EXAMPLES];
     for (int i = 0; i < kb->kernel->operands.count; i++) {
         LLVMValueRef at[] = {unit_i32(u, 0), unit_i32(u, ARGUMENT_OPERANDS), unit_i64(u, i)};
-        LLVMValueRef slot = LLVMBuildInBoundsGEP2(u->builder, u->arguments_type, kb->arguments, at, 3, "");
-        kb->operands[i] = LLVMBuildLoad2(u->builder, u->pointer, slot, arena_format(u->arena, "operand%d", i));
+        LLVMValueRef slot =
+            LLVMBuildInBoundsGEP2(u->builder, u->arguments_type, kb->arguments, at, 3, "");
+        kb->operands[i] =
+            LLVMBuildLoad2(u->builder, u->pointer, slot, arena_format(u->arena, "operand%d", i));
     }
 }
 
 /* A call costs nothing against a kernel's work; inlined, the entry points would take long to compile. */
 static void keep_apart(EmitUnit *u, LLVMValueRef f)
 {
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
-                            LLVMCreateEnumAttribute(u->context, LLVMGetEnumAttributeKindForName("noinline", 8), 0));
+    LLVMAddAttributeAtIndex(
+        f, LLVMAttributeFunctionIndex,
+        LLVMCreateEnumAttribute(u->context, LLVMGetEnumAttributeKindForName("noinline", 8), 0));
 }
 
 LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, bool exported)
@@ -476,7 +488,8 @@ LLVMValueRef kernel_emit_once(EmitUnit *u, const LoopKernel *k, const char *name
 }
 
 EmitUnit *emit_kernels(LoopKernel *const *kernels, const char *const *names, int count, DType real,
-                       const Sources *sources, const EmitOptions *o, const LaneModel *lanes, Arena *a)
+                       const Sources *sources, const EmitOptions *o, const LaneModel *lanes,
+                       Arena *a)
 {
     EmitUnit *u = unit_create(o, lanes, real, sources, "kernels", a);
     debug_open(u, "kernels.nn");

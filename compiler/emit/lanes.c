@@ -14,9 +14,9 @@ bool affine_varies(const KernelBuilder *kb, const Affine *a)
 typedef struct Walk {
     KernelBuilder *kb;
     PointerMap seen;
-    bool varies;   /* some subexpression does */
-    bool doubles;  /* one is f64 */
-    bool *read;    /* registers read, or NULL */
+    bool varies;  /* some subexpression does */
+    bool doubles; /* one is f64 */
+    bool *read;   /* registers read, or NULL */
 } Walk;
 
 static void walk_expr(Walk *w, const Expr *e)
@@ -82,10 +82,10 @@ int vector_width(const KernelBuilder *kb, const Loop *loop)
 
 /* What happens to each register in the loop's body, in the order of the text. */
 typedef struct Usage {
-    bool set;        /* SET somewhere                       */
-    bool combined;   /* COMBINEd somewhere                  */
-    bool read;       /* read somewhere                      */
-    bool carried;    /* read or COMBINEd before any SET     */
+    bool set;      /* SET somewhere                       */
+    bool combined; /* COMBINEd somewhere                  */
+    bool read;     /* read somewhere                      */
+    bool carried;  /* read or COMBINEd before any SET     */
 } Usage;
 
 static void note_read(KernelBuilder *kb, Usage *usage, const Loop *s)
@@ -130,7 +130,8 @@ static bool spread(KernelBuilder *kb, const LoopList *list)
     bool changed = false;
     for (int i = 0; i < list->count; i++) {
         const Loop *s = list->data[i];
-        if ((s->kind == LOOP_SET || s->kind == LOOP_COMBINE) && kb->locals[s->local] == LOCAL_UNIFORM) {
+        if ((s->kind == LOOP_SET || s->kind == LOOP_COMBINE) &&
+            kb->locals[s->local] == LOCAL_UNIFORM) {
             Walk w = {.kb = kb};
             map_init(&w.seen, kb->u->arena);
             walk_expr(&w, s->value);

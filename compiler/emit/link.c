@@ -40,7 +40,8 @@ static const char *find_runtime(Arena *a)
     const char *chosen = getenv("GRADC_RUNTIME");
     if (chosen && *chosen)
         return library_in(a, chosen);
-    const char *beside = library_in(a, arena_format(a, "%s/../%s", program_folder(a), GRADC_LIBDIR));
+    const char *beside =
+        library_in(a, arena_format(a, "%s/../%s", program_folder(a), GRADC_LIBDIR));
     return beside ? beside : library_in(a, GRADC_RUNTIME_DIR);
 }
 
@@ -51,7 +52,10 @@ static const char *linker_name(Arena *a, const char *library)
 {
     static const struct {
         const char *target, *flag;
-    } known[] = {{"ZLIB::ZLIB", "-lz"}, {"PNG::PNG", "-lpng"}, {"JPEG::JPEG", "-ljpeg"}, {"Threads::Threads", "-pthread"}};
+    } known[] = {{"ZLIB::ZLIB", "-lz"},
+                 {"PNG::PNG", "-lpng"},
+                 {"JPEG::JPEG", "-ljpeg"},
+                 {"Threads::Threads", "-pthread"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(library, known[i].target))
             return known[i].flag;
@@ -73,7 +77,8 @@ static void add_libraries(Arena *a, Words *words)
 static bool run_command(const Words *words, const char **error, Arena *a)
 {
     pid_t child;
-    int status, failure = posix_spawnp(&child, words->data[0], NULL, NULL, (char *const *)words->data, environ);
+    int status, failure = posix_spawnp(&child, words->data[0], NULL, NULL,
+                                       (char *const *)words->data, environ);
     if (failure) {
         *error = arena_format(a, "cannot run %s: %s", words->data[0], strerror(failure));
         return false;
@@ -93,7 +98,9 @@ static bool on_path(const char *program)
     char folder[PATH_MAX];
     for (; path && *path; path += strcspn(path, ":"), path += *path == ':') {
         int length = (int)strcspn(path, ":");
-        if (snprintf(folder, sizeof folder, "%.*s/%s", length, path, program) < (int)sizeof folder && !access(folder, X_OK))
+        if (snprintf(folder, sizeof folder, "%.*s/%s", length, path, program) <
+                (int)sizeof folder &&
+            !access(folder, X_OK))
             return true;
     }
     return false;
@@ -111,7 +118,8 @@ static const char *compiler_driver(void)
     return NULL;
 }
 
-bool emit_link(const char *const *objects, int count, const char *output, const char **error, Arena *a)
+bool emit_link(const char *const *objects, int count, const char *output, const char **error,
+               Arena *a)
 {
     Words words = {0};
     const char *driver = compiler_driver(), *runtime = find_runtime(a);

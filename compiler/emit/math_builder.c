@@ -26,7 +26,8 @@ LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width)
         return LLVMConstVector(copies, (unsigned)width);
     }
     LLVMTypeRef type = LLVMVectorType(LLVMTypeOf(v), (unsigned)width);
-    LLVMValueRef one = LLVMBuildInsertElement(u->builder, LLVMGetPoison(type), v, unit_i32(u, 0), "");
+    LLVMValueRef one =
+        LLVMBuildInsertElement(u->builder, LLVMGetPoison(type), v, unit_i32(u, 0), "");
     return LLVMBuildShuffleVector(u->builder, one, LLVMGetPoison(type),
                                   LLVMConstNull(LLVMVectorType(u->i32, (unsigned)width)), "");
 }
@@ -94,7 +95,8 @@ static LLVMValueRef intrinsic(EmitUnit *u, const char *name, LLVMValueRef *args,
 
 static MathValue constant(MathBuilder *b, double value)
 {
-    return M(value_splat(UNIT(b), LLVMConstReal(real_lane(b), value), ((MathContext *)b->context)->width));
+    return M(value_splat(UNIT(b), LLVMConstReal(real_lane(b), value),
+                         ((MathContext *)b->context)->width));
 }
 
 static MathValue integer(MathBuilder *b, int64_t value)
@@ -103,10 +105,10 @@ static MathValue integer(MathBuilder *b, int64_t value)
     return M(value_splat(UNIT(b), v, ((MathContext *)b->context)->width));
 }
 
-#define BINARY(NAME, BUILD)                                                  \
-    static MathValue NAME(MathBuilder *b, MathValue x, MathValue y)          \
-    {                                                                        \
-        return M(BUILD(BUILDER(b), V(x), V(y), ""));                         \
+#define BINARY(NAME, BUILD)                                                                        \
+    static MathValue NAME(MathBuilder *b, MathValue x, MathValue y)                                \
+    {                                                                                              \
+        return M(BUILD(BUILDER(b), V(x), V(y), ""));                                               \
     }
 
 BINARY(add, LLVMBuildFAdd)
@@ -138,7 +140,8 @@ static LLVMValueRef fma_in_double(EmitUnit *u, LLVMValueRef x, LLVMValueRef y, L
     LLVMTypeRef wide = like(x, u->f64);
     LLVMValueRef product = LLVMBuildFMul(u->builder, LLVMBuildFPExt(u->builder, x, wide, ""),
                                          LLVMBuildFPExt(u->builder, y, wide, ""), "");
-    LLVMValueRef sum = LLVMBuildFAdd(u->builder, product, LLVMBuildFPExt(u->builder, z, wide, ""), "");
+    LLVMValueRef sum =
+        LLVMBuildFAdd(u->builder, product, LLVMBuildFPExt(u->builder, z, wide, ""), "");
     return LLVMBuildFPTrunc(u->builder, sum, LLVMTypeOf(x), "");
 }
 
@@ -211,7 +214,8 @@ static LLVMValueRef round_down(MathBuilder *b, LLVMValueRef x)
 static MathValue round_floor(MathBuilder *b, MathValue x)
 {
     LLVMValueRef args[] = {V(x)};
-    return UNIT(b)->facts->rounding ? M(intrinsic(UNIT(b), "llvm.floor", args, 1)) : M(round_down(b, V(x)));
+    return UNIT(b)->facts->rounding ? M(intrinsic(UNIT(b), "llvm.floor", args, 1))
+                                    : M(round_down(b, V(x)));
 }
 
 static MathValue round_ceil(MathBuilder *b, MathValue x)
@@ -230,20 +234,23 @@ static MathValue choose(MathBuilder *b, MathValue truth, MathValue yes, MathValu
 }
 
 /* max as hardware has it, `x > y ? x : y`, gives y when either is NaN; left to repair is NaN in x. */
-static LLVMValueRef extreme(MathBuilder *b, LLVMRealPredicate better, const char *name, LLVMValueRef x, LLVMValueRef y)
+static LLVMValueRef extreme(MathBuilder *b, LLVMRealPredicate better, const char *name,
+                            LLVMValueRef x, LLVMValueRef y)
 {
     EmitUnit *u = UNIT(b);
     LLVMValueRef args[] = {x, y};
     if (u->facts->ordered_maximum)
         return intrinsic(u, name, args, 2);
-    bool constant_x = LLVMIsConstant(x) && !LLVMIsUndef(x), constant_y = LLVMIsConstant(y) && !LLVMIsUndef(y);
+    bool constant_x = LLVMIsConstant(x) && !LLVMIsUndef(x),
+         constant_y = LLVMIsConstant(y) && !LLVMIsUndef(y);
     if (constant_y && !constant_x) { /* max(x, 0): the constant, which is no NaN, goes first */
         LLVMValueRef swap = x;
         x = y;
         y = swap;
         constant_x = true;
     }
-    LLVMValueRef best = LLVMBuildSelect(u->builder, LLVMBuildFCmp(u->builder, better, x, y, ""), x, y, "");
+    LLVMValueRef best =
+        LLVMBuildSelect(u->builder, LLVMBuildFCmp(u->builder, better, x, y, ""), x, y, "");
     if (constant_x)
         return best;
     LLVMValueRef nan = LLVMBuildFCmp(u->builder, LLVMRealUNO, x, x, "");
@@ -340,8 +347,9 @@ static LLVMValueRef safe_divisor(MathBuilder *b, LLVMValueRef x, LLVMValueRef y)
     LLVMValueRef one = integer_constant(y, 1);
     LLVMValueRef zero = LLVMBuildICmp(lb, LLVMIntEQ, y, integer_constant(y, 0), "");
     LLVMValueRef lowest = integer_constant(x, lane_of(x) == UNIT(b)->i64 ? INT64_MIN : INT32_MIN);
-    LLVMValueRef overflow = LLVMBuildAnd(lb, LLVMBuildICmp(lb, LLVMIntEQ, y, integer_constant(y, -1), ""),
-                                         LLVMBuildICmp(lb, LLVMIntEQ, x, lowest, ""), "");
+    LLVMValueRef overflow =
+        LLVMBuildAnd(lb, LLVMBuildICmp(lb, LLVMIntEQ, y, integer_constant(y, -1), ""),
+                     LLVMBuildICmp(lb, LLVMIntEQ, x, lowest, ""), "");
     return LLVMBuildSelect(lb, LLVMBuildOr(lb, zero, overflow, ""), one, y, "");
 }
 
@@ -365,7 +373,8 @@ static MathValue imod(MathBuilder *b, MathValue xv, MathValue yv)
     LLVMValueRef rest = LLVMBuildSRem(lb, x, y, "");
     LLVMValueRef inexact = LLVMBuildICmp(lb, LLVMIntNE, rest, zero, "");
     LLVMValueRef opposite = LLVMBuildICmp(lb, LLVMIntSLT, LLVMBuildXor(lb, rest, y, ""), zero, "");
-    return M(LLVMBuildSelect(lb, LLVMBuildAnd(lb, inexact, opposite, ""), LLVMBuildAdd(lb, rest, y, ""), rest, ""));
+    return M(LLVMBuildSelect(lb, LLVMBuildAnd(lb, inexact, opposite, ""),
+                             LLVMBuildAdd(lb, rest, y, ""), rest, ""));
 }
 
 static MathValue shift_left(MathBuilder *b, MathValue x, int count)
@@ -387,8 +396,10 @@ static MathValue multiply_high(MathBuilder *b, MathValue x, MathValue y)
 {
     LLVMBuilderRef lb = BUILDER(b);
     LLVMTypeRef wide = like(V(x), UNIT(b)->i64);
-    LLVMValueRef product = LLVMBuildMul(lb, LLVMBuildZExt(lb, V(x), wide, ""), LLVMBuildZExt(lb, V(y), wide, ""), "");
-    return M(LLVMBuildTrunc(lb, LLVMBuildLShr(lb, product, integer_constant(product, 32), ""), LLVMTypeOf(V(x)), ""));
+    LLVMValueRef product =
+        LLVMBuildMul(lb, LLVMBuildZExt(lb, V(x), wide, ""), LLVMBuildZExt(lb, V(y), wide, ""), "");
+    return M(LLVMBuildTrunc(lb, LLVMBuildLShr(lb, product, integer_constant(product, 32), ""),
+                            LLVMTypeOf(V(x)), ""));
 }
 
 /* ---- the C library -------------------------------------------------------------------------------------------- */
@@ -397,10 +408,13 @@ static LLVMValueRef library_function(EmitUnit *u, const char *name, int arity)
 {
     LLVMValueRef f = LLVMGetNamedFunction(u->module, name);
     LLVMTypeRef params[] = {u->f64, u->f64, u->f64};
-    return f ? f : LLVMAddFunction(u->module, name, LLVMFunctionType(u->f64, params, (unsigned)arity, false));
+    return f ? f
+             : LLVMAddFunction(u->module, name,
+                               LLVMFunctionType(u->f64, params, (unsigned)arity, false));
 }
 
-static LLVMValueRef call_per_lane(MathBuilder *b, const char *name, MathValue const *args, int count)
+static LLVMValueRef call_per_lane(MathBuilder *b, const char *name, MathValue const *args,
+                                  int count)
 {
     EmitUnit *u = UNIT(b);
     int width = width_of(V(args[0]));
@@ -411,14 +425,16 @@ static LLVMValueRef call_per_lane(MathBuilder *b, const char *name, MathValue co
     for (int lane = 0; lane < width; lane++) {
         for (int i = 0; i < count; i++)
             scalars[i] = LLVMBuildExtractElement(u->builder, V(args[i]), unit_i32(u, lane), "");
-        result = LLVMBuildInsertElement(u->builder, result, unit_call(u, f, scalars, count), unit_i32(u, lane), "");
+        result = LLVMBuildInsertElement(u->builder, result, unit_call(u, f, scalars, count),
+                                        unit_i32(u, lane), "");
     }
     return result;
 }
 
 /* f64 in the object of an f32 model, which may not call the C library (the few numbers of finish()):
  * f32's precision. */
-static LLVMValueRef lower_in_single(MathBuilder *b, const char *name, MathValue const *args, int count)
+static LLVMValueRef lower_in_single(MathBuilder *b, const char *name, MathValue const *args,
+                                    int count)
 {
     EmitUnit *u = UNIT(b);
     const ScalarFunction *f = scalar_find(name);
@@ -444,7 +460,8 @@ static MathValue library(MathBuilder *b, const char *name, MathValue const *args
 
 /* A branch around code that hardly any input needs. */
 static MathValue rarely(MathBuilder *b, MathValue truth, MathValue common,
-                        MathValue (*rare)(MathBuilder *b, MathValue const *args), MathValue const *args, int count)
+                        MathValue (*rare)(MathBuilder *b, MathValue const *args),
+                        MathValue const *args, int count)
 {
     EmitUnit *u = UNIT(b);
     LLVMValueRef any = V(truth);
@@ -453,7 +470,8 @@ static MathValue rarely(MathBuilder *b, MathValue truth, MathValue common,
         any = unit_intrinsic(u, "llvm.vector.reduce.or", &type, 1, &any, 1);
     LLVMBasicBlockRef before = LLVMGetInsertBlock(u->builder);
     LLVMValueRef function = LLVMGetBasicBlockParent(before);
-    LLVMBasicBlockRef inside = unit_block(u, function, "rare"), after = unit_block(u, function, "common");
+    LLVMBasicBlockRef inside = unit_block(u, function, "rare"),
+                      after = unit_block(u, function, "common");
     LLVMBuildCondBr(u->builder, any, inside, after);
     LLVMPositionBuilderAtEnd(u->builder, inside);
     LLVMValueRef chosen = LLVMBuildSelect(u->builder, V(truth), V(rare(b, args)), V(common), "");
@@ -470,14 +488,47 @@ static MathValue rarely(MathBuilder *b, MathValue truth, MathValue common,
 void math_builder_init(MathBuilder *b, MathContext *c, bool real64)
 {
     *b = (MathBuilder){
-        .context = c, .real64 = real64, .constant = constant, .integer = integer, .add = add, .sub = sub,
-        .mul = mul, .div = divide, .neg = negate, .fma = fused, .sqrt = square_root, .abs = magnitude,
-        .copysign = copy_sign, .round_even = round_even, .floor = round_floor, .ceil = round_ceil,
-        .minimum = minimum, .maximum = maximum, .compare = compare, .icompare = icompare, .select = choose,
-        .both = both, .either = either, .invert = invert, .to_integer = to_integer, .to_real = to_real,
-        .bits = bits, .from_bits = from_bits, .iadd = iadd, .isub = isub, .imul = imul, .idiv = idiv,
-        .imod = imod, .iand = iand, .ior = ior, .ixor = ixor, .shift_left = shift_left,
-        .shift_right = shift_right, .shift_right_signed = shift_right_signed,
-        .multiply_high = multiply_high, .library = library, .rarely = rarely,
+        .context = c,
+        .real64 = real64,
+        .constant = constant,
+        .integer = integer,
+        .add = add,
+        .sub = sub,
+        .mul = mul,
+        .div = divide,
+        .neg = negate,
+        .fma = fused,
+        .sqrt = square_root,
+        .abs = magnitude,
+        .copysign = copy_sign,
+        .round_even = round_even,
+        .floor = round_floor,
+        .ceil = round_ceil,
+        .minimum = minimum,
+        .maximum = maximum,
+        .compare = compare,
+        .icompare = icompare,
+        .select = choose,
+        .both = both,
+        .either = either,
+        .invert = invert,
+        .to_integer = to_integer,
+        .to_real = to_real,
+        .bits = bits,
+        .from_bits = from_bits,
+        .iadd = iadd,
+        .isub = isub,
+        .imul = imul,
+        .idiv = idiv,
+        .imod = imod,
+        .iand = iand,
+        .ior = ior,
+        .ixor = ixor,
+        .shift_left = shift_left,
+        .shift_right = shift_right,
+        .shift_right_signed = shift_right_signed,
+        .multiply_high = multiply_high,
+        .library = library,
+        .rarely = rarely,
     };
 }

@@ -10,7 +10,8 @@ LLVMValueRef buffer_pointer(KernelBuilder *kb, const Buffer *b)
     return kb->operands[b->slot];
 }
 
-static LLVMValueRef element(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef offset)
+static LLVMValueRef element(KernelBuilder *kb, const Buffer *b, LLVMValueRef base,
+                            LLVMValueRef offset)
 {
     return LLVMBuildGEP2(kb->u->builder, unit_memory_type(kb->u, b->type), base, &offset, 1, "");
 }
@@ -22,19 +23,22 @@ static bool is_wide(const Buffer *b)
 }
 
 /* offset + the sum of the data terms */
-static Offset place_of(KernelBuilder *kb, const Affine *offset, const DataTerm *data, int count, const Guard *g)
+static Offset place_of(KernelBuilder *kb, const Affine *offset, const DataTerm *data, int count,
+                       const Guard *g)
 {
     LLVMBuilderRef b = kb->u->builder;
     Offset o = offset_affine(kb, offset);
     for (int i = 0; i < count; i++) {
         LLVMValueRef v = value_convert(kb, value_of(kb, data[i].value, g), TYPE_I32);
         if (value_is_vector(v)) {
-            LLVMValueRef stride = value_splat(kb->u, unit_i32(kb->u, (int)data[i].stride), kb->width);
+            LLVMValueRef stride =
+                value_splat(kb->u, unit_i32(kb->u, (int)data[i].stride), kb->width);
             LLVMValueRef term = data[i].stride == 1 ? v : LLVMBuildMul(b, v, stride, "");
             o.lanes = o.lanes ? LLVMBuildAdd(b, o.lanes, term, "") : term;
         } else {
             LLVMValueRef wide = LLVMBuildSExt(b, v, kb->u->i64, "");
-            o.base = LLVMBuildAdd(b, o.base, LLVMBuildMul(b, wide, unit_i64(kb->u, data[i].stride), ""), "");
+            o.base = LLVMBuildAdd(b, o.base,
+                                  LLVMBuildMul(b, wide, unit_i64(kb->u, data[i].stride), ""), "");
         }
     }
     return o;
@@ -93,14 +97,15 @@ static LLVMValueRef any_lane(KernelBuilder *kb, const Guard *g)
     if (!g || !g->lanes)
         return any;
     LLVMTypeRef type = LLVMTypeOf(g->lanes);
-    LLVMValueRef mask = g->lanes, some = unit_intrinsic(kb->u, "llvm.vector.reduce.or", &type, 1, &mask, 1);
+    LLVMValueRef mask = g->lanes,
+                 some = unit_intrinsic(kb->u, "llvm.vector.reduce.or", &type, 1, &mask, 1);
     return any ? LLVMBuildAnd(kb->u->builder, any, some, "") : some;
 }
 
 /* A masked intrinsic.  LLVM before 22 takes the alignment as an argument, later ones as an
  * attribute of the pointer. */
-static LLVMValueRef masked(KernelBuilder *kb, const char *name, LLVMTypeRef *types, LLVMValueRef *args, int count,
-                           int pointer_at, int align)
+static LLVMValueRef masked(KernelBuilder *kb, const char *name, LLVMTypeRef *types,
+                           LLVMValueRef *args, int count, int pointer_at, int align)
 {
     EmitUnit *u = kb->u;
     unsigned id = LLVMLookupIntrinsicID(name, __builtin_strlen(name));
@@ -121,7 +126,8 @@ static LLVMValueRef masked(KernelBuilder *kb, const char *name, LLVMTypeRef *typ
 /* ---- loads ---------------------------------------------------------------------------------------------------- */
 
 /* Where nothing runs, the buffer's first element stands in for an address that may lie outside. */
-static LLVMValueRef load_one(KernelBuilder *kb, const Buffer *b, LLVMValueRef offset, const Guard *g)
+static LLVMValueRef load_one(KernelBuilder *kb, const Buffer *b, LLVMValueRef offset,
+                             const Guard *g)
 {
     EmitUnit *u = kb->u;
     LLVMValueRef any = any_lane(kb, g);
@@ -147,12 +153,14 @@ static LLVMValueRef load_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at
     return v;
 }
 
-static LLVMValueRef gather(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef lanes, LLVMValueRef mask)
+static LLVMValueRef gather(KernelBuilder *kb, const Buffer *b, LLVMValueRef base,
+                           LLVMValueRef lanes, LLVMValueRef mask)
 {
     EmitUnit *u = kb->u;
     LLVMTypeRef row = unit_widen(unit_memory_type(u, b->type), kb->width);
     LLVMTypeRef types[] = {row, unit_widen(u->pointer, kb->width)};
-    LLVMValueRef args[] = {element(kb, b, base, lanes), mask ? mask : every_lane(kb), LLVMConstNull(row)};
+    LLVMValueRef args[] = {element(kb, b, base, lanes), mask ? mask : every_lane(kb),
+                           LLVMConstNull(row)};
     return masked(kb, "llvm.masked.gather", types, args, 3, 0, dtype_size(b->type));
 }
 
@@ -166,7 +174,8 @@ LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g)
     } else {
         LLVMValueRef at = element(kb, b, buffer_pointer(kb, b), o.base), mask = active_lanes(kb, g);
         bool row = o.stride == 1 && !o.lanes;
-        v = row ? load_row(kb, b, at, mask) : gather(kb, b, at, offset_lanes(kb, &o, is_wide(b)), mask);
+        v = row ? load_row(kb, b, at, mask)
+                : gather(kb, b, at, offset_lanes(kb, &o, is_wide(b)), mask);
     }
     return from_memory(kb, v, b->type);
 }
@@ -185,7 +194,8 @@ static void store_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMV
     LLVMSetAlignment(LLVMBuildStore(u->builder, v, at), (unsigned)dtype_size(b->type));
 }
 
-static void scatter(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef lanes, LLVMValueRef v)
+static void scatter(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef lanes,
+                    LLVMValueRef v)
 {
     EmitUnit *u = kb->u;
     LLVMTypeRef types[] = {LLVMTypeOf(v), unit_widen(u->pointer, kb->width)};
@@ -201,7 +211,8 @@ void memory_store(KernelBuilder *kb, const Loop *s)
     Offset o = place_of(kb, s->offset, s->data, s->data_count, NULL);
     LLVMValueRef at = element(kb, b, buffer_pointer(kb, b), o.base);
     if (!offset_varies(&o) && !value_is_vector(v)) {
-        LLVMSetAlignment(LLVMBuildStore(u->builder, to_memory(kb, v, b->type), at), (unsigned)dtype_size(b->type));
+        LLVMSetAlignment(LLVMBuildStore(u->builder, to_memory(kb, v, b->type), at),
+                         (unsigned)dtype_size(b->type));
         return;
     }
     LLVMValueRef lanes = to_memory(kb, value_splat(u, v, kb->width), b->type);
@@ -229,7 +240,8 @@ static void add_one(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMVal
 }
 
 /* Lanes may meet in one element, so they go one after another. */
-static void add_each(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef offsets, LLVMValueRef v)
+static void add_each(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef offsets,
+                     LLVMValueRef v)
 {
     EmitUnit *u = kb->u;
     for (int lane = 0; lane < kb->width; lane++) {
@@ -238,7 +250,8 @@ static void add_each(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVM
         if (kb->mask) {
             LLVMBasicBlockRef here = unit_block(u, kb->function, "lane");
             next = unit_block(u, kb->function, "next");
-            LLVMBuildCondBr(u->builder, LLVMBuildExtractElement(u->builder, kb->mask, n, ""), here, next);
+            LLVMBuildCondBr(u->builder, LLVMBuildExtractElement(u->builder, kb->mask, n, ""), here,
+                            next);
             LLVMPositionBuilderAtEnd(u->builder, here);
         }
         LLVMValueRef offset = LLVMBuildExtractElement(u->builder, offsets, n, "");

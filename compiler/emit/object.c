@@ -15,7 +15,8 @@ void emit_optimize(EmitUnit *u)
     if (u->optimized)
         return;
     u->optimized = true;
-    static const char *const pipelines[] = {"default<O0>", "default<O1>", "default<O2>", "default<O3>"};
+    static const char *const pipelines[] = {"default<O0>", "default<O1>", "default<O2>",
+                                            "default<O3>"};
     int level = u->options.optimize < 0 ? 0 : u->options.optimize > 3 ? 3 : u->options.optimize;
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
     LLVMPassBuilderOptionsSetLoopVectorization(options, false);
@@ -87,7 +88,8 @@ static bool write_aside(Arena *a, const char *path, const char *data, size_t len
 }
 
 /* What is there and no plain file (/dev/null, a pipe) is written as it stands. */
-static bool write_file(Arena *a, const char *path, const char *data, size_t length, const char **error)
+static bool write_file(Arena *a, const char *path, const char *data, size_t length,
+                       const char **error)
 {
     struct stat there;
     bool good;
@@ -117,7 +119,8 @@ static bool write_code(EmitUnit *u, LLVMCodeGenFileType type, const char *path, 
     LLVMMemoryBufferRef buffer = code_buffer(u, type, error);
     if (!buffer)
         return false;
-    bool written = write_file(u->arena, path, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer), error);
+    bool written =
+        write_file(u->arena, path, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer), error);
     LLVMDisposeMemoryBuffer(buffer);
     return written;
 }

@@ -38,7 +38,8 @@ static LLVMValueRef splat_integer(LLVMTypeRef type, int64_t value)
 }
 
 /* Rounded down, and never negative; `x` is a scalar or lanes. */
-static LLVMValueRef divide(KernelBuilder *kb, TermKind kind, LLVMValueRef x, int64_t by, bool not_negative)
+static LLVMValueRef divide(KernelBuilder *kb, TermKind kind, LLVMValueRef x, int64_t by,
+                           bool not_negative)
 {
     LLVMBuilderRef b = kb->u->builder;
     LLVMTypeRef type = LLVMTypeOf(x);
@@ -51,7 +52,8 @@ static LLVMValueRef divide(KernelBuilder *kb, TermKind kind, LLVMValueRef x, int
     if (!quotient)
         return LLVMBuildSelect(b, below, LLVMBuildAdd(b, rest, d, ""), rest, "");
     LLVMValueRef towards_zero = LLVMBuildSDiv(b, x, d, "");
-    return LLVMBuildSelect(b, below, LLVMBuildSub(b, towards_zero, splat_integer(type, 1), ""), towards_zero, "");
+    return LLVMBuildSelect(b, below, LLVMBuildSub(b, towards_zero, splat_integer(type, 1), ""),
+                           towards_zero, "");
 }
 
 /* A quotient or remainder that no lane varies; in 32 bits where they suffice, which divides faster. */
@@ -63,7 +65,8 @@ static LLVMValueRef scalar_division(KernelBuilder *kb, const Term *t)
     if (!fits(range, INT32_MIN, INT32_MAX) || t->divisor > INT32_MAX)
         return divide(kb, t->kind, x, t->divisor, range.low >= 0);
     LLVMValueRef narrow = LLVMBuildTrunc(u->builder, x, u->i32, "");
-    return LLVMBuildSExt(u->builder, divide(kb, t->kind, narrow, t->divisor, range.low >= 0), u->i64, "");
+    return LLVMBuildSExt(u->builder, divide(kb, t->kind, narrow, t->divisor, range.low >= 0),
+                         u->i64, "");
 }
 
 /* All of an offset by lane, base included. */
@@ -80,14 +83,18 @@ static LLVMValueRef lane_division(KernelBuilder *kb, const Term *t)
     Interval range = affine_interval(t->inner);
     bool wide = !fits(range, INT32_MIN, INT32_MAX) || t->divisor > INT32_MAX;
     Offset inner = offset_affine(kb, t->inner);
-    LLVMValueRef result = divide(kb, t->kind, whole_lanes(kb, &inner, wide), t->divisor, range.low >= 0);
-    return wide ? LLVMBuildTrunc(u->builder, result, LLVMVectorType(u->i32, (unsigned)kb->width), "") : result;
+    LLVMValueRef result =
+        divide(kb, t->kind, whole_lanes(kb, &inner, wide), t->divisor, range.low >= 0);
+    return wide
+               ? LLVMBuildTrunc(u->builder, result, LLVMVectorType(u->i32, (unsigned)kb->width), "")
+               : result;
 }
 
 static LLVMValueRef add_scaled(KernelBuilder *kb, LLVMValueRef sum, LLVMValueRef x, int64_t factor)
 {
     LLVMBuilderRef b = kb->u->builder;
-    LLVMValueRef term = factor == 1 ? x : LLVMBuildMul(b, x, splat_integer(LLVMTypeOf(x), factor), "");
+    LLVMValueRef term =
+        factor == 1 ? x : LLVMBuildMul(b, x, splat_integer(LLVMTypeOf(x), factor), "");
     return sum ? LLVMBuildAdd(b, sum, term, "") : term;
 }
 

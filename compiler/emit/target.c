@@ -36,7 +36,8 @@ static const char *take_message(Arena *a, char *message)
 static LLVMCodeGenOptLevel level(int optimize)
 {
     static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
-                                                 LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+                                                 LLVMCodeGenLevelDefault,
+                                                 LLVMCodeGenLevelAggressive};
     return levels[optimize < 0 ? 0 : optimize > 3 ? 3 : optimize];
 }
 
@@ -67,9 +68,11 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
     }
     const char *cpu, *features;
     choose_cpu(o, &cpu, &features, a);
-    bool fixed = !strncmp(triple, "wasm", 4) || strstr(triple, "-none-"); /* nothing there moves code */
-    LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, triple, cpu, features, level(o->optimize),
-                                                     fixed ? LLVMRelocStatic : LLVMRelocPIC, LLVMCodeModelDefault);
+    bool fixed =
+        !strncmp(triple, "wasm", 4) || strstr(triple, "-none-"); /* nothing there moves code */
+    LLVMTargetMachineRef m =
+        LLVMCreateTargetMachine(target, triple, cpu, features, level(o->optimize),
+                                fixed ? LLVMRelocStatic : LLVMRelocPIC, LLVMCodeModelDefault);
     if (!m)
         *error = arena_format(a, "LLVM makes no code for '%s'", triple);
     return m;
@@ -78,7 +81,8 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
 /* ---- asking the code generator --------------------------------------------------------------------- */
 
 /* The assembly of `lane f(lane, lane, lane)`, whose result is an addition or an intrinsic's. */
-static const char *probe(LLVMTargetMachineRef machine, const char *intrinsic, int arity, int lanes, Arena *a)
+static const char *probe(LLVMTargetMachineRef machine, const char *intrinsic, int arity, int lanes,
+                         Arena *a)
 {
     LLVMContextRef context = LLVMContextCreate();
     LLVMModuleRef module = LLVMModuleCreateWithNameInContext("probe", context);
@@ -95,15 +99,17 @@ static const char *probe(LLVMTargetMachineRef machine, const char *intrinsic, in
     LLVMValueRef f = LLVMAddFunction(module, "probe", signature);
     const char *const keys[] = {"prefer-vector-width", "min-legal-vector-width"};
     for (int i = 0; i < 2; i++)
-        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
-                                LLVMCreateStringAttribute(context, keys[i], (unsigned)strlen(keys[i]), "512", 3));
+        LLVMAddAttributeAtIndex(
+            f, LLVMAttributeFunctionIndex,
+            LLVMCreateStringAttribute(context, keys[i], (unsigned)strlen(keys[i]), "512", 3));
     LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, f, ""));
     LLVMValueRef x = LLVMBuildLoad2(b, type, LLVMGetParam(f, 0), ""), result;
     if (intrinsic) {
         LLVMValueRef args[3] = {x, x, x};
         unsigned id = LLVMLookupIntrinsicID(intrinsic, strlen(intrinsic));
         LLVMValueRef callee = LLVMGetIntrinsicDeclaration(module, id, &type, 1);
-        result = LLVMBuildCall2(b, LLVMIntrinsicGetType(context, id, &type, 1), callee, args, (unsigned)arity, "");
+        result = LLVMBuildCall2(b, LLVMIntrinsicGetType(context, id, &type, 1), callee, args,
+                                (unsigned)arity, "");
     } else {
         result = LLVMBuildFAdd(b, x, x, "");
     }
@@ -132,12 +138,23 @@ static const struct {
     const char *arch, *instruction;
     int bytes, registers;
 } vectors[] = {
-    {"x86_64", "%zmm", 64, 32},    {"x86_64", "%ymm", 32, 16},      {"x86_64", "%xmm", 16, 16},
-    {"i", "%zmm", 64, 8},          {"i", "%ymm", 32, 8},            {"i", "%xmm", 16, 8},
-    {"aarch64", "fadd\tv", 16, 32}, {"arm64", "fadd", 16, 32},      {"arm", "vadd.f32\tq", 16, 16},
-    {"thumb", "vadd.f32\tq", 16, 8}, {"wasm", "f32x4.add", 16, 16}, {"riscv", "vfadd.vv", 16, 32},
-    {"powerpc", "xvaddsp", 16, 64}, {"powerpc", "vaddfp", 16, 32},  {"s390x", "vfasb", 16, 32},
-    {"loongarch", "xvfadd.s", 32, 32}, {"loongarch", "vfadd.s", 16, 32},
+    {"x86_64", "%zmm", 64, 32},
+    {"x86_64", "%ymm", 32, 16},
+    {"x86_64", "%xmm", 16, 16},
+    {"i", "%zmm", 64, 8},
+    {"i", "%ymm", 32, 8},
+    {"i", "%xmm", 16, 8},
+    {"aarch64", "fadd\tv", 16, 32},
+    {"arm64", "fadd", 16, 32},
+    {"arm", "vadd.f32\tq", 16, 16},
+    {"thumb", "vadd.f32\tq", 16, 8},
+    {"wasm", "f32x4.add", 16, 16},
+    {"riscv", "vfadd.vv", 16, 32},
+    {"powerpc", "xvaddsp", 16, 64},
+    {"powerpc", "vaddfp", 16, 32},
+    {"s390x", "vfasb", 16, 32},
+    {"loongarch", "xvfadd.s", 32, 32},
+    {"loongarch", "vfadd.s", 16, 32},
 };
 
 static void find_vectors(TargetFacts *f, const char *triple, const char *assembly)
@@ -145,7 +162,8 @@ static void find_vectors(TargetFacts *f, const char *triple, const char *assembl
     f->vector_bytes = 4;
     f->vector_registers = 16;
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-        if (strncmp(triple, vectors[i].arch, strlen(vectors[i].arch)) || !strstr(assembly, vectors[i].instruction))
+        if (strncmp(triple, vectors[i].arch, strlen(vectors[i].arch)) ||
+            !strstr(assembly, vectors[i].instruction))
             continue;
         f->vector_bytes = vectors[i].bytes;
         f->vector_registers = vectors[i].registers;
@@ -159,7 +177,8 @@ const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a)
     char *triple = LLVMGetTargetMachineTriple(machine);
     f->fma = !strstr(probe(machine, "llvm.fma", 3, 1, a), "fmaf");
     f->rounding = !strstr(probe(machine, "llvm.floor", 1, 1, a), "floorf");
-    f->ordered_maximum = !strncmp(triple, "aarch64", 7) || !strncmp(triple, "arm64", 5) || !strncmp(triple, "wasm", 4);
+    f->ordered_maximum = !strncmp(triple, "aarch64", 7) || !strncmp(triple, "arm64", 5) ||
+                         !strncmp(triple, "wasm", 4);
     find_vectors(f, triple, probe(machine, NULL, 2, 16, a));
     LLVMDisposeMessage(triple);
     return f;
@@ -187,7 +206,9 @@ bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error,
         l2 = _SC_LEVEL2_CACHE_SIZE;
     }
 #endif
-    *lanes = (LaneModel){.vector_bytes = f->vector_bytes, .vector_registers = f->vector_registers,
-                         .l1_bytes = cache_bytes(l1, 32 << 10), .l2_bytes = cache_bytes(l2, 512 << 10)};
+    *lanes = (LaneModel){.vector_bytes = f->vector_bytes,
+                         .vector_registers = f->vector_registers,
+                         .l1_bytes = cache_bytes(l1, 32 << 10),
+                         .l2_bytes = cache_bytes(l2, 512 << 10)};
     return true;
 }

@@ -17,8 +17,8 @@ typedef struct Tile {
     LLVMTypeRef real;
     int bytes; /* of an element */
     Parts parts;
-    LLVMValueRef a, b, c;   /* where each begins */
-    LLVMValueRef *sums;     /* rows x parts */
+    LLVMValueRef a, b, c; /* where each begins */
+    LLVMValueRef *sums;   /* rows x parts */
 } Tile;
 
 static void split_columns(Tile *t)
@@ -54,7 +54,8 @@ static LLVMValueRef start_of(Tile *t, const Buffer *b, const Affine *offset)
 static LLVMValueRef load_part(Tile *t, LLVMValueRef row, int part)
 {
     LLVMTypeRef type = unit_widen(t->real, t->parts.width[part]);
-    LLVMValueRef v = LLVMBuildLoad2(t->kb->u->builder, type, at_constant(t, row, t->parts.begin[part]), "");
+    LLVMValueRef v =
+        LLVMBuildLoad2(t->kb->u->builder, type, at_constant(t, row, t->parts.begin[part]), "");
     LLVMSetAlignment(v, (unsigned)t->bytes);
     return v;
 }
@@ -64,7 +65,8 @@ static void step(Tile *t, LLVMValueRef k, int ahead, LLVMValueRef *sums)
 {
     EmitUnit *u = t->kb->u;
     const Loop *l = t->loop;
-    LLVMValueRef a = at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->a_depth_stride), ""));
+    LLVMValueRef a =
+        at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->a_depth_stride), ""));
     LLVMValueRef b = at_element(t, t->b, LLVMBuildMul(u->builder, k, unit_i64(u, l->columns), ""));
     LLVMValueRef row[MOST_PARTS];
     for (int p = 0; p < t->parts.count; p++)
@@ -85,7 +87,8 @@ static void run_depth(Tile *t, LLVMValueRef begin, LLVMValueRef end, int unroll)
 {
     EmitUnit *u = t->kb->u;
     int count = t->loop->rows * t->parts.count;
-    LLVMValueRef *phis = arena_new(u->arena, LLVMValueRef, count), *sums = arena_new(u->arena, LLVMValueRef, count);
+    LLVMValueRef *phis = arena_new(u->arena, LLVMValueRef, count),
+                 *sums = arena_new(u->arena, LLVMValueRef, count);
     LLVMBasicBlockRef before = LLVMGetInsertBlock(u->builder);
     CountedLoop c = loop_open(t->kb, begin, end, unroll, "depth");
     LLVMPositionBuilderBefore(u->builder, LLVMGetNextInstruction(c.counter));
@@ -117,13 +120,15 @@ static LLVMValueRef depth_of(Tile *t)
     const Loop *l = t->loop;
     LLVMValueRef begin = l->depth_begin ? offset_scalar(t->kb, l->depth_begin) : unit_i64(u, 0);
     int64_t latest = kernel_latest(t->kb, l->depth_begin);
-    if (l->depth_length && !l->depth_index->per_example && latest + l->depth_length <= l->depth_index->extent)
+    if (l->depth_length && !l->depth_index->per_example &&
+        latest + l->depth_length <= l->depth_index->extent)
         return unit_i64(u, l->depth_length);
     LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(t->kb, l->depth_index), begin, "");
     if (!l->depth_length)
         return left;
     LLVMValueRef most = unit_i64(u, l->depth_length);
-    return LLVMBuildSelect(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, left, most, ""), left, most, "");
+    return LLVMBuildSelect(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, left, most, ""), left,
+                           most, "");
 }
 
 static void accumulate_depth(Tile *t)
@@ -156,12 +161,14 @@ void tile_emit(KernelBuilder *kb, const Loop *l)
     t->sums = arena_new(u->arena, LLVMValueRef, l->rows * t->parts.count);
     for (int i = 0; i < l->rows; i++)
         for (int p = 0; p < t->parts.count; p++)
-            t->sums[i * t->parts.count + p] = l->accumulate ? load_part(t, row_of_c(t, i), p)
-                                                            : LLVMConstNull(unit_widen(t->real, t->parts.width[p]));
+            t->sums[i * t->parts.count + p] =
+                l->accumulate ? load_part(t, row_of_c(t, i), p)
+                              : LLVMConstNull(unit_widen(t->real, t->parts.width[p]));
     accumulate_depth(t);
     for (int i = 0; i < l->rows; i++)
         for (int p = 0; p < t->parts.count; p++) {
             LLVMValueRef at = at_constant(t, row_of_c(t, i), t->parts.begin[p]);
-            LLVMSetAlignment(LLVMBuildStore(u->builder, t->sums[i * t->parts.count + p], at), (unsigned)t->bytes);
+            LLVMSetAlignment(LLVMBuildStore(u->builder, t->sums[i * t->parts.count + p], at),
+                             (unsigned)t->bytes);
         }
 }

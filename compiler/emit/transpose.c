@@ -24,21 +24,24 @@ static bool is_turn(KernelBuilder *kb, const Loop *outer, Turn *t)
     if (kb->width > 1 || outer->how != FOR_SERIAL || outer->step > 1 || outer->body.count != 1)
         return false;
     const Loop *inner = outer->body.data[0];
-    if (inner->kind != LOOP_FOR || inner->how != FOR_VECTOR || inner->step > 1 || inner->body.count != 1)
+    if (inner->kind != LOOP_FOR || inner->how != FOR_VECTOR || inner->step > 1 ||
+        inner->body.count != 1)
         return false;
     const Loop *store = inner->body.data[0];
-    if (store->kind != LOOP_STORE || store->data_count || (inner->begin && affine_uses(inner->begin, outer->index)))
+    if (store->kind != LOOP_STORE || store->data_count ||
+        (inner->begin && affine_uses(inner->begin, outer->index)))
         return false;
     const Expr *load = store->value;
-    if (load->kind != EXPR_LOAD || load->count || !dtype_is_real(load->type) || store->buffer->type != load->type
-        || load->buffer->type != load->type)
+    if (load->kind != EXPR_LOAD || load->count || !dtype_is_real(load->type) ||
+        store->buffer->type != load->type || load->buffer->type != load->type)
         return false;
     *t = (Turn){.kb = kb, .outer = outer, .inner = inner, .store = store};
     t->width = kb->u->lanes.vector_bytes / dtype_size(load->type);
     t->from_stride = plain_factor(load->affine, inner->index);
     t->to_stride = plain_factor(store->offset, outer->index);
-    return t->width > 1 && t->from_stride > 1 && t->to_stride && plain_factor(load->affine, outer->index) == 1
-           && plain_factor(store->offset, inner->index) == 1;
+    return t->width > 1 && t->from_stride > 1 && t->to_stride &&
+           plain_factor(load->affine, outer->index) == 1 &&
+           plain_factor(store->offset, inner->index) == 1;
 }
 
 /* Exchanges, for each pair of rows `apart`, the parts of a square that lie across its diagonal. */
@@ -52,8 +55,10 @@ static void exchange(EmitUnit *u, LLVMValueRef *rows, int width, int apart)
             low[e] = unit_i32(u, e & apart ? width + e - apart : e);
             high[e] = unit_i32(u, e & apart ? width + e : e + apart);
         }
-        rows[i] = LLVMBuildShuffleVector(u->builder, x, y, LLVMConstVector(low, (unsigned)width), "");
-        rows[i + apart] = LLVMBuildShuffleVector(u->builder, x, y, LLVMConstVector(high, (unsigned)width), "");
+        rows[i] =
+            LLVMBuildShuffleVector(u->builder, x, y, LLVMConstVector(low, (unsigned)width), "");
+        rows[i + apart] =
+            LLVMBuildShuffleVector(u->builder, x, y, LLVMConstVector(high, (unsigned)width), "");
     }
 }
 
@@ -67,7 +72,8 @@ static LLVMValueRef address(Turn *t, LLVMValueRef base, int64_t element)
 static LLVMValueRef corner(Turn *t, const Buffer *b, const Affine *offset)
 {
     LLVMValueRef at = offset_scalar(t->kb, offset);
-    return LLVMBuildGEP2(t->kb->u->builder, unit_memory_type(t->kb->u, b->type), buffer_pointer(t->kb, b), &at, 1, "");
+    return LLVMBuildGEP2(t->kb->u->builder, unit_memory_type(t->kb->u, b->type),
+                         buffer_pointer(t->kb, b), &at, 1, "");
 }
 
 /* The square whose corner the two indices are at. */
@@ -76,7 +82,8 @@ static void turn_square(Turn *t)
     EmitUnit *u = t->kb->u;
     const Expr *load = t->store->value;
     LLVMTypeRef row = unit_widen(unit_memory_type(u, load->type), t->width);
-    LLVMValueRef from = corner(t, load->buffer, load->affine), to = corner(t, t->store->buffer, t->store->offset);
+    LLVMValueRef from = corner(t, load->buffer, load->affine),
+                 to = corner(t, t->store->buffer, t->store->offset);
     LLVMValueRef rows[64];
     for (int j = 0; j < t->width; j++) {
         rows[j] = LLVMBuildLoad2(u->builder, row, address(t, from, j * t->from_stride), "");
@@ -96,11 +103,13 @@ static LLVMValueRef whole(Turn *t, LLVMValueRef begin, LLVMValueRef end)
     LLVMValueRef count = LLVMBuildSub(u->builder, end, begin, "");
     LLVMValueRef none = LLVMBuildICmp(u->builder, LLVMIntSLT, count, unit_i64(u, 0), "");
     LLVMValueRef full = LLVMBuildAnd(u->builder, count, unit_i64(u, -(int64_t)t->width), "");
-    return LLVMBuildAdd(u->builder, begin, LLVMBuildSelect(u->builder, none, unit_i64(u, 0), full, ""), "");
+    return LLVMBuildAdd(u->builder, begin,
+                        LLVMBuildSelect(u->builder, none, unit_i64(u, 0), full, ""), "");
 }
 
 /* What is left of the loops: k from `k` to `k_end`, lanes from `j` to `j_end`. */
-static void copy_rest(Turn *t, LLVMValueRef k, LLVMValueRef k_end, LLVMValueRef j, LLVMValueRef j_end)
+static void copy_rest(Turn *t, LLVMValueRef k, LLVMValueRef k_end, LLVMValueRef j,
+                      LLVMValueRef j_end)
 {
     CountedLoop c = loop_open(t->kb, k, k_end, 1, t->outer->index->name);
     kernel_bind(t->kb, t->outer->index, c.counter, 0);

@@ -17,17 +17,24 @@ static void make_types(EmitUnit *u)
     u->f32 = LLVMFloatTypeInContext(c);
     u->f64 = LLVMDoubleTypeInContext(c);
     u->pointer = LLVMPointerTypeInContext(c, 0);
-    u->kernel_type = LLVMFunctionType(u->void_type, (LLVMTypeRef[]){u->pointer, u->size, u->size, u->pointer}, 4, false);
-    LLVMTypeRef fields[] = {u->i64, u->i64, u->i64, u->i64, u->f64, u->i64, u->i64, u->pointer, u->i64,
-                            LLVMArrayType2(u->pointer, 0)}; /* EmitArguments */
+    u->kernel_type = LLVMFunctionType(
+        u->void_type, (LLVMTypeRef[]){u->pointer, u->size, u->size, u->pointer}, 4, false);
+    LLVMTypeRef fields[] = {
+        u->i64, u->i64, u->i64,     u->i64, u->f64,
+        u->i64, u->i64, u->pointer, u->i64, LLVMArrayType2(u->pointer, 0)}; /* EmitArguments */
     u->arguments_type = LLVMStructTypeInContext(c, fields, sizeof fields / sizeof *fields, false);
 }
 
-EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real, const Sources *sources,
-                      const char *name, Arena *a)
+EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real,
+                      const Sources *sources, const char *name, Arena *a)
 {
     EmitUnit *u = arena_new(a, EmitUnit, 1);
-    *u = (EmitUnit){.arena = a, .options = *o, .lanes = *lanes, .real = real, .sources = sources, .prefix = name};
+    *u = (EmitUnit){.arena = a,
+                    .options = *o,
+                    .lanes = *lanes,
+                    .real = real,
+                    .sources = sources,
+                    .prefix = name};
     const char *error = NULL;
     u->machine = target_machine(o, &error, a);
     if (!u->machine)
@@ -73,21 +80,23 @@ static void add_text_attribute(EmitUnit *u, LLVMValueRef f, const char *key, con
 {
     if (*value)
         LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
-                                LLVMCreateStringAttribute(u->context, key, (unsigned)strlen(key), value,
-                                                          (unsigned)strlen(value)));
+                                LLVMCreateStringAttribute(u->context, key, (unsigned)strlen(key),
+                                                          value, (unsigned)strlen(value)));
 }
 
 static void add_attribute(EmitUnit *u, LLVMValueRef f, const char *name, uint64_t value)
 {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(u->context, kind, value));
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(u->context, kind, value));
 }
 
 LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool exported)
 {
     LLVMValueRef f = LLVMAddFunction(u->module, name, type);
     LLVMSetLinkage(f, exported ? LLVMExternalLinkage : LLVMInternalLinkage);
-    char *cpu = LLVMGetTargetMachineCPU(u->machine), *features = LLVMGetTargetMachineFeatureString(u->machine);
+    char *cpu = LLVMGetTargetMachineCPU(u->machine),
+         *features = LLVMGetTargetMachineFeatureString(u->machine);
     add_text_attribute(u, f, "target-cpu", cpu);
     add_text_attribute(u, f, "target-features", features);
     LLVMDisposeMessage(cpu);
@@ -111,7 +120,8 @@ LLVMBasicBlockRef unit_block(EmitUnit *u, LLVMValueRef function, const char *nam
 
 LLVMValueRef unit_call(EmitUnit *u, LLVMValueRef function, LLVMValueRef *args, int count)
 {
-    return LLVMBuildCall2(u->builder, LLVMGlobalGetValueType(function), function, args, (unsigned)count, "");
+    return LLVMBuildCall2(u->builder, LLVMGlobalGetValueType(function), function, args,
+                          (unsigned)count, "");
 }
 
 LLVMValueRef unit_intrinsic(EmitUnit *u, const char *name, LLVMTypeRef *types, int type_count,

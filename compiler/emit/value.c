@@ -39,7 +39,8 @@ LLVMValueRef value_convert(KernelBuilder *kb, LLVMValueRef v, DType to)
 {
     EmitUnit *u = kb->u;
     LLVMBuilderRef b = u->builder;
-    LLVMTypeRef from = lane_of(v), lane = unit_lane_type(u, to), type = unit_widen(lane, width_of(v));
+    LLVMTypeRef from = lane_of(v), lane = unit_lane_type(u, to),
+                type = unit_widen(lane, width_of(v));
     if (from == lane)
         return v;
     if (to == TYPE_BOOL)
@@ -76,7 +77,8 @@ static LLVMValueRef both(KernelBuilder *kb, LLVMValueRef x, LLVMValueRef y)
 }
 
 /* `outer` and that `truth` is as `holds` says.  Asked twice, the same guard comes back. */
-static const Guard *guard_under(KernelBuilder *kb, const Guard *outer, LLVMValueRef truth, bool holds)
+static const Guard *guard_under(KernelBuilder *kb, const Guard *outer, LLVMValueRef truth,
+                                bool holds)
 {
     for (int i = 0; i < kb->guards.count; i++) {
         const Guard *g = kb->guards.data[i];
@@ -98,7 +100,8 @@ static const Guard *guard_under(KernelBuilder *kb, const Guard *outer, LLVMValue
 }
 
 /* Only what reads memory needs to know whether it may. */
-static LLVMValueRef value_under(KernelBuilder *kb, const Expr *e, const Guard *g, LLVMValueRef truth, bool holds)
+static LLVMValueRef value_under(KernelBuilder *kb, const Expr *e, const Guard *g,
+                                LLVMValueRef truth, bool holds)
 {
     return value_of(kb, e, reads_memory(kb, e) ? guard_under(kb, g, truth, holds) : g);
 }
@@ -137,8 +140,8 @@ static int unify(KernelBuilder *kb, LLVMValueRef *values, int count)
     return width;
 }
 
-static LLVMValueRef multiply_add(KernelBuilder *kb, const Expr *product, bool negative, LLVMValueRef addend,
-                                 DType type, const Guard *g)
+static LLVMValueRef multiply_add(KernelBuilder *kb, const Expr *product, bool negative,
+                                 LLVMValueRef addend, DType type, const Guard *g)
 {
     LLVMValueRef values[] = {value_convert(kb, value_of(kb, product->args[0], g), type),
                              value_convert(kb, value_of(kb, product->args[1], g), type), addend};
@@ -156,7 +159,8 @@ static LLVMValueRef fused_sum(KernelBuilder *kb, const Expr *e, const Guard *g)
         return NULL;
     if (is_product(e->args[0])) {
         LLVMValueRef z = value_convert(kb, value_of(kb, e->args[1], g), e->type);
-        return multiply_add(kb, e->args[0], false, minus ? LLVMBuildFNeg(kb->u->builder, z, "") : z, e->type, g);
+        return multiply_add(kb, e->args[0], false, minus ? LLVMBuildFNeg(kb->u->builder, z, "") : z,
+                            e->type, g);
     }
     if (!is_product(e->args[1]))
         return NULL;
@@ -173,7 +177,8 @@ static bool is_double(const Expr *e)
     return wide;
 }
 
-static LLVMValueRef lower_call(KernelBuilder *kb, const ScalarFunction *f, LLVMValueRef *args, bool integer, bool real64)
+static LLVMValueRef lower_call(KernelBuilder *kb, const ScalarFunction *f, LLVMValueRef *args,
+                               bool integer, bool real64)
 {
     MathContext context = {kb->u, unify(kb, args, f->arity)};
     MathBuilder builder;
@@ -191,8 +196,10 @@ static LLVMValueRef call_value(KernelBuilder *kb, const Expr *e, const Guard *g)
         return fused;
     bool real64 = is_double(e), integer = !dtype_is_real(e->args[0]->type);
     for (int i = 0; i < f->arity; i++) {
-        bool guarded = f == &scalar_and && i == 1; /* what the first conjunct rules out is not read */
-        args[i] = guarded ? value_under(kb, e->args[1], g, args[0], true) : value_of(kb, e->args[i], g);
+        bool guarded =
+            f == &scalar_and && i == 1; /* what the first conjunct rules out is not read */
+        args[i] =
+            guarded ? value_under(kb, e->args[1], g, args[0], true) : value_of(kb, e->args[i], g);
         if (dtype_is_real(e->args[i]->type))
             args[i] = value_convert(kb, args[i], real64 ? TYPE_F64 : TYPE_F32);
     }
@@ -217,15 +224,17 @@ static LLVMValueRef constant_value(KernelBuilder *kb, DType type, double value)
 static LLVMValueRef word(KernelBuilder *kb, LLVMValueRef v, bool high)
 {
     LLVMBuilderRef b = kb->u->builder;
-    return LLVMBuildTrunc(b, high ? LLVMBuildLShr(b, v, unit_i64(kb->u, 32), "") : v, kb->u->i32, "");
+    return LLVMBuildTrunc(b, high ? LLVMBuildLShr(b, v, unit_i64(kb->u, 32), "") : v, kb->u->i32,
+                          "");
 }
 
 /* Always with 32-bit lanes: the words are, and 24 of their bits make the number. */
 static LLVMValueRef random_draw(KernelBuilder *kb, const Expr *e)
 {
     LLVMValueRef seed = kb->fields[ARGUMENT_SEED], step = kb->fields[ARGUMENT_DRAWS];
-    LLVMValueRef words[6] = {word(kb, seed, false), word(kb, seed, true), offset_value(kb, e->affine),
-                             unit_i32(kb->u, e->site), word(kb, step, false), word(kb, step, true)};
+    LLVMValueRef words[6] = {word(kb, seed, false),       word(kb, seed, true),
+                             offset_value(kb, e->affine), unit_i32(kb->u, e->site),
+                             word(kb, step, false),       word(kb, step, true)};
     MathContext context = {kb->u, unify(kb, words, 6)};
     MathBuilder builder;
     math_builder_init(&builder, &context, false);
@@ -247,7 +256,8 @@ static LLVMValueRef scalar_value(KernelBuilder *kb, const Expr *e)
         v = unsigned_to_double(kb, kb->fields[ARGUMENT_EXAMPLES]);
         break;
     case SCALAR_STEP:
-        v = unsigned_to_double(kb, LLVMBuildAdd(u->builder, kb->fields[ARGUMENT_STEP], unit_i64(u, 1), ""));
+        v = unsigned_to_double(
+            kb, LLVMBuildAdd(u->builder, kb->fields[ARGUMENT_STEP], unit_i64(u, 1), ""));
         break;
     case SCALAR_SCALE:
         v = kb->fields[ARGUMENT_SCALE];
@@ -313,7 +323,8 @@ LLVMValueRef value_identity(KernelBuilder *kb, const Reduction *r, DType type)
     return constant_value(kb, type, start);
 }
 
-LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef x, LLVMValueRef y)
+LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef x,
+                         LLVMValueRef y)
 {
     if (!r->combine)
         bug("%s is no COMBINE", r->name);
@@ -321,9 +332,11 @@ LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVM
     return lower_call(kb, r->combine, args, !dtype_is_real(type), type == TYPE_F64);
 }
 
-LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef old, const Expr *value)
+LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef old,
+                           const Expr *value)
 {
-    if (r->combine == &scalar_add && dtype_is_real(type) && is_product(value) && value->type == type)
+    if (r->combine == &scalar_add && dtype_is_real(type) && is_product(value) &&
+        value->type == type)
         return multiply_add(kb, value, false, old, type, NULL);
     return value_merge(kb, r, type, old, value_of(kb, value, NULL));
 }
@@ -344,8 +357,10 @@ LLVMValueRef value_fold(KernelBuilder *kb, const Reduction *r, DType type, LLVMV
             x = LLVMBuildExtractElement(u->builder, lanes, low[0], "");
             y = LLVMBuildExtractElement(u->builder, lanes, high[0], "");
         } else {
-            x = LLVMBuildShuffleVector(u->builder, lanes, none, LLVMConstVector(low, (unsigned)half), "");
-            y = LLVMBuildShuffleVector(u->builder, lanes, none, LLVMConstVector(high, (unsigned)half), "");
+            x = LLVMBuildShuffleVector(u->builder, lanes, none,
+                                       LLVMConstVector(low, (unsigned)half), "");
+            y = LLVMBuildShuffleVector(u->builder, lanes, none,
+                                       LLVMConstVector(high, (unsigned)half), "");
         }
         lanes = value_merge(kb, r, type, x, y);
     }

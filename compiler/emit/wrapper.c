@@ -7,13 +7,17 @@
 static bool is_taken(const char *name)
 {
     static const char *const words[] = {
-        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
-        "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
-        "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm",
-        "bool", "catch", "class", "delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new",
-        "operator", "private", "protected", "public", "template", "this", "throw", "true", "try", "typeid",
-        "typename", "using", "virtual", "and", "or", "not", "xor", "nullptr", "constexpr", "requires", "concept",
-        "m", "n", "memory", "seed", "scale", "first", "sums", "values", "examples"};
+        "auto",     "break",     "case",      "char",    "const",    "continue", "default",
+        "do",       "double",    "else",      "enum",    "extern",   "float",    "for",
+        "goto",     "if",        "inline",    "int",     "long",     "register", "restrict",
+        "return",   "short",     "signed",    "sizeof",  "static",   "struct",   "switch",
+        "typedef",  "union",     "unsigned",  "void",    "volatile", "while",    "asm",
+        "bool",     "catch",     "class",     "delete",  "explicit", "export",   "false",
+        "friend",   "mutable",   "namespace", "new",     "operator", "private",  "protected",
+        "public",   "template",  "this",      "throw",   "true",     "try",      "typeid",
+        "typename", "using",     "virtual",   "and",     "or",       "not",      "xor",
+        "nullptr",  "constexpr", "requires",  "concept", "m",        "n",        "memory",
+        "seed",     "scale",     "first",     "sums",    "values",   "examples"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(name, words[i]))
             return true;
@@ -22,7 +26,8 @@ static bool is_taken(const char *name)
 
 const char *c_parameter(Arena *a, const char *name)
 {
-    char *copy = arena_format(a, is_taken(name) || isdigit((unsigned char)*name) ? "%s_" : "%s", name);
+    char *copy =
+        arena_format(a, is_taken(name) || isdigit((unsigned char)*name) ? "%s_" : "%s", name);
     for (char *c = copy; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             *c = '_';
@@ -36,7 +41,8 @@ typedef struct Wrapper {
     int next; /* the parameter to be passed on next */
 } Wrapper;
 
-static LLVMValueRef exported(EmitUnit *u, const char *name, LLVMTypeRef result, LLVMTypeRef *params, int count)
+static LLVMValueRef exported(EmitUnit *u, const char *name, LLVMTypeRef result, LLVMTypeRef *params,
+                             int count)
 {
     LLVMTypeRef type = LLVMFunctionType(result, params, (unsigned)count, false);
     LLVMValueRef f = unit_function(u, arena_format(u->arena, "%s_%s", u->prefix, name), type, true);
@@ -63,10 +69,12 @@ static LLVMValueRef gather_inputs(Wrapper *w, bool targets)
 {
     EmitUnit *u = w->u;
     const Program *p = u->compiled->program;
-    LLVMValueRef array = LLVMBuildAlloca(u->builder, LLVMArrayType2(u->pointer, (uint64_t)p->inputs.count + 1), "");
+    LLVMValueRef array =
+        LLVMBuildAlloca(u->builder, LLVMArrayType2(u->pointer, (uint64_t)p->inputs.count + 1), "");
     for (int i = 0; i < p->inputs.count; i++) {
         bool given = targets || p->inputs.data[i]->for_predict;
-        LLVMValueRef v = given ? LLVMGetParam(w->function, (unsigned)w->next++) : LLVMConstNull(u->pointer);
+        LLVMValueRef v =
+            given ? LLVMGetParam(w->function, (unsigned)w->next++) : LLVMConstNull(u->pointer);
         LLVMValueRef at = unit_i64(u, i);
         LLVMBuildStore(u->builder, v, LLVMBuildGEP2(u->builder, u->pointer, array, &at, 1, ""));
     }
@@ -77,7 +85,8 @@ static LLVMValueRef gather_outputs(Wrapper *w)
 {
     EmitUnit *u = w->u;
     int count = u->compiled->program->outputs.count;
-    LLVMValueRef array = LLVMBuildAlloca(u->builder, LLVMArrayType2(u->pointer, (uint64_t)count + 1), "");
+    LLVMValueRef array =
+        LLVMBuildAlloca(u->builder, LLVMArrayType2(u->pointer, (uint64_t)count + 1), "");
     for (int i = 0; i < count; i++) {
         LLVMValueRef at = unit_i64(u, i), v = LLVMGetParam(w->function, (unsigned)w->next++);
         LLVMBuildStore(u->builder, v, LLVMBuildGEP2(u->builder, u->pointer, array, &at, 1, ""));
@@ -88,7 +97,8 @@ static LLVMValueRef gather_outputs(Wrapper *w)
 enum { MOST_EXTRA = 4 };
 
 /* real P_name(P *m, ports…, size_t n, extra…) over `entry`; a void one returns nothing. */
-static void wrap_call(EmitUnit *u, const char *name, LLVMValueRef entry, LLVMTypeRef *extra, int extra_count)
+static void wrap_call(EmitUnit *u, const char *name, LLVMValueRef entry, LLVMTypeRef *extra,
+                      int extra_count)
 {
     if (!entry)
         return;
@@ -109,7 +119,8 @@ static void wrap_call(EmitUnit *u, const char *name, LLVMValueRef entry, LLVMTyp
     if (!number)
         LLVMBuildRetVoid(u->builder);
     else
-        LLVMBuildRet(u->builder, u->real == TYPE_F64 ? v : LLVMBuildFPTrunc(u->builder, v, u->f32, ""));
+        LLVMBuildRet(u->builder,
+                     u->real == TYPE_F64 ? v : LLVMBuildFPTrunc(u->builder, v, u->f32, ""));
     LLVMSetCurrentDebugLocation2(u->builder, NULL);
 }
 

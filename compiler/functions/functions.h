@@ -15,14 +15,15 @@ typedef struct MathBuilder MathBuilder;
 struct MathBuilder {
     void *context;
     bool real64;
-    MathValue (*constant)(MathBuilder *b, double value);    /* real */
-    MathValue (*integer)(MathBuilder *b, int64_t value);    /* integer of the real's width */
+    MathValue (*constant)(MathBuilder *b, double value); /* real */
+    MathValue (*integer)(MathBuilder *b, int64_t value); /* integer of the real's width */
     MathValue (*add)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*sub)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*mul)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*div)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*neg)(MathBuilder *b, MathValue x);
-    MathValue (*fma)(MathBuilder *b, MathValue x, MathValue y, MathValue z); /* x*y + z, one rounding */
+    MathValue (*fma)(MathBuilder *b, MathValue x, MathValue y,
+                     MathValue z); /* x*y + z, one rounding */
     MathValue (*sqrt)(MathBuilder *b, MathValue x);
     MathValue (*abs)(MathBuilder *b, MathValue x);
     MathValue (*copysign)(MathBuilder *b, MathValue magnitude, MathValue sign);
@@ -33,14 +34,15 @@ struct MathBuilder {
     MathValue (*maximum)(MathBuilder *b, MathValue x, MathValue y);
     /* compare gives a truth per lane: op is one of < <= > >= = ! (ordered but for !) */
     MathValue (*compare)(MathBuilder *b, char op, bool or_equal, MathValue x, MathValue y);
-    MathValue (*icompare)(MathBuilder *b, char op, bool or_equal, MathValue x, MathValue y); /* signed */
+    MathValue (*icompare)(MathBuilder *b, char op, bool or_equal, MathValue x,
+                          MathValue y); /* signed */
     MathValue (*select)(MathBuilder *b, MathValue truth, MathValue yes, MathValue no);
     MathValue (*both)(MathBuilder *b, MathValue x, MathValue y);   /* truths: and */
     MathValue (*either)(MathBuilder *b, MathValue x, MathValue y); /* truths: or  */
     MathValue (*invert)(MathBuilder *b, MathValue x);              /* truths: not */
     MathValue (*to_integer)(MathBuilder *b, MathValue x);          /* towards zero, saturating */
-    MathValue (*to_real)(MathBuilder *b, MathValue x);             /* from integer; a truth gives 0 or 1 */
-    MathValue (*bits)(MathBuilder *b, MathValue real);             /* real to its bits */
+    MathValue (*to_real)(MathBuilder *b, MathValue x); /* from integer; a truth gives 0 or 1 */
+    MathValue (*bits)(MathBuilder *b, MathValue real); /* real to its bits */
     MathValue (*from_bits)(MathBuilder *b, MathValue integer);
     MathValue (*iadd)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*isub)(MathBuilder *b, MathValue x, MathValue y);
@@ -51,16 +53,18 @@ struct MathBuilder {
     MathValue (*ior)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*ixor)(MathBuilder *b, MathValue x, MathValue y);
     MathValue (*shift_left)(MathBuilder *b, MathValue x, int count);
-    MathValue (*shift_right)(MathBuilder *b, MathValue x, int count);            /* logical    */
-    MathValue (*shift_right_signed)(MathBuilder *b, MathValue x, int count);     /* arithmetic */
-    MathValue (*multiply_high)(MathBuilder *b, MathValue x, MathValue y);        /* unsigned, u32 lanes only */
+    MathValue (*shift_right)(MathBuilder *b, MathValue x, int count);        /* logical    */
+    MathValue (*shift_right_signed)(MathBuilder *b, MathValue x, int count); /* arithmetic */
+    MathValue (*multiply_high)(MathBuilder *b, MathValue x,
+                               MathValue y); /* unsigned, u32 lanes only */
     /* A call of the C library's function, for real64 only. */
     MathValue (*library)(MathBuilder *b, const char *name, MathValue const *args, int count);
     /* Lanes where `truth` holds get rare(b, args), the others `common`.  For code so long and so
      * seldom needed that emit/ should branch around it when no lane needs it.  May be NULL: then
      * both are computed. */
     MathValue (*rarely)(MathBuilder *b, MathValue truth, MathValue common,
-                        MathValue (*rare)(MathBuilder *b, MathValue const *args), MathValue const *args, int count);
+                        MathValue (*rare)(MathBuilder *b, MathValue const *args),
+                        MathValue const *args, int count);
 };
 
 /* ---- scalar.c ------------------------------------------------------------------------------------------ */
@@ -77,7 +81,8 @@ typedef enum {
 } Signature;
 
 struct ScalarFunction {
-    const char *name; /* as called in .nn; operators: add sub mul div mod neg pow lt le gt ge eq ne and or not select */
+    const char *
+        name; /* as called in .nn; operators: add sub mul div mod neg pow lt le gt ge eq ne and or not select */
     const char *infix; /* "+" for add, …; NULL for f(x) */
     int arity;
     Signature signature;
@@ -95,9 +100,10 @@ struct ScalarFunction {
 
 /* The functions that passes name directly. */
 extern const ScalarFunction scalar_add, scalar_sub, scalar_mul, scalar_div, scalar_neg, scalar_pow,
-    scalar_mod, scalar_lt, scalar_le, scalar_gt, scalar_ge, scalar_eq, scalar_ne, scalar_and, scalar_or,
-    scalar_not, scalar_select, scalar_to_real, scalar_to_integer, scalar_max, scalar_min, scalar_exp,
-    scalar_log, scalar_sqrt, scalar_rsqrt, scalar_abs, scalar_sign, scalar_stop_gradient;
+    scalar_mod, scalar_lt, scalar_le, scalar_gt, scalar_ge, scalar_eq, scalar_ne, scalar_and,
+    scalar_or, scalar_not, scalar_select, scalar_to_real, scalar_to_integer, scalar_max, scalar_min,
+    scalar_exp, scalar_log, scalar_sqrt, scalar_rsqrt, scalar_abs, scalar_sign,
+    scalar_stop_gradient;
 
 /* By the name used in .nn; internal ones are not found.  NULL when there is none. */
 const ScalarFunction *scalar_find(const char *name);
@@ -121,8 +127,8 @@ struct Reduction {
     bool mean;                     /* only in the language: becomes sum times 1/count */
 };
 
-extern const Reduction reduce_sum, reduce_prod, reduce_max, reduce_min, reduce_argmax, reduce_argmin,
-    reduce_any, reduce_all, reduce_mean;
+extern const Reduction reduce_sum, reduce_prod, reduce_max, reduce_min, reduce_argmax,
+    reduce_argmin, reduce_any, reduce_all, reduce_mean;
 
 const Reduction *reduction_find(const char *name);
 int reduction_count(void);
@@ -136,6 +142,7 @@ void random_words(uint64_t seed, uint64_t step, uint32_t site, uint32_t element,
 double random_value(RandomKind kind, uint64_t seed, uint64_t step, uint32_t site, uint32_t element);
 /* The same as code; key and counter words are integers of the lanes' shape (in 64-bit lanes, the low
  * half of each counts). */
-MathValue random_lower(MathBuilder *b, RandomKind kind, MathValue const key[2], MathValue const counter[4]);
+MathValue random_lower(MathBuilder *b, RandomKind kind, MathValue const key[2],
+                       MathValue const counter[4]);
 
 #endif

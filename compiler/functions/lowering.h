@@ -29,14 +29,15 @@ MathValue math_if_small(MathBuilder *b, MathValue x, double bound, MathValue y);
 
 /* b->rarely, or both sides computed. */
 typedef MathValue MathRare(MathBuilder *b, MathValue const *args);
-MathValue math_rarely(MathBuilder *b, MathValue truth, MathValue common, MathRare *rare, MathValue arg);
+MathValue math_rarely(MathBuilder *b, MathValue truth, MathValue common, MathRare *rare,
+                      MathValue arg);
 
 /* A sum of two reals that stands for one of higher precision. */
 typedef struct Pair {
     MathValue high, low;
 } Pair;
 
-Pair math_two_sum(MathBuilder *b, MathValue x, MathValue y); /* exact where |x| >= |y| */
+Pair math_two_sum(MathBuilder *b, MathValue x, MathValue y);     /* exact where |x| >= |y| */
 Pair math_two_product(MathBuilder *b, MathValue x, MathValue y); /* exact */
 
 /* ---- math_exp.c ------------------------------------------------------------------------------------- */

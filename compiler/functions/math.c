@@ -51,7 +51,8 @@ MathValue math_scale(MathBuilder *b, MathValue value, Rounded n)
 {
     MathValue one = b->integer(b, (int64_t)EXPONENT_BIAS << MANTISSA_BITS);
     MathValue whole = b->shift_left(b, n.bits, MANTISSA_BITS);
-    MathValue half = b->shift_left(b, b->shift_right_signed(b, whole, MANTISSA_BITS + 1), MANTISSA_BITS);
+    MathValue half =
+        b->shift_left(b, b->shift_right_signed(b, whole, MANTISSA_BITS + 1), MANTISSA_BITS);
     MathValue rest = b->isub(b, whole, half);
     value = b->mul(b, value, b->from_bits(b, b->iadd(b, half, one)));
     return b->mul(b, value, b->from_bits(b, b->iadd(b, rest, one)));
@@ -72,7 +73,8 @@ MathValue math_if_small(MathBuilder *b, MathValue x, double bound, MathValue y)
     return b->select(b, b->compare(b, '<', false, b->abs(b, x), b->constant(b, bound)), x, y);
 }
 
-MathValue math_rarely(MathBuilder *b, MathValue truth, MathValue common, MathRare *rare, MathValue arg)
+MathValue math_rarely(MathBuilder *b, MathValue truth, MathValue common, MathRare *rare,
+                      MathValue arg)
 {
     if (b->rarely)
         return b->rarely(b, truth, common, rare, &arg, 1);

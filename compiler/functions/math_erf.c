@@ -3,8 +3,8 @@
 
 /* erf x = x + x p(x^2) on |x| <= 0.9, degree 6, relative error 2^-30. */
 static const double erf_small[] = {
-    0.128379166, -0.376126289, 0.112836242, -0.02685556, 0.00519175315,
-    -0.000803975272, 7.94310035e-05,
+    0.128379166,   -0.376126289,    0.112836242,    -0.02685556,
+    0.00519175315, -0.000803975272, 7.94310035e-05,
 };
 /* log erfc t = -t + t p(t) on 0.9 … 4, degree 5, error of erf relative 2^-28.3. */
 static const double erfc_log[] = {
@@ -13,8 +13,8 @@ static const double erfc_log[] = {
 /* e^(x^2) erfc x = w p(w), w = 1 / (x + 1.25), on 0.5 … 10.2, degree 9, relative error 2^-26.8. */
 static const double erfc_first = 0.564206243;
 static const double erfc_others[] = {
-    0.704457641, 0.61500752, -0.129816413, 0.353247434, -6.3621974,
-    14.6445198, -15.4114189, 8.06422997, -1.67101038,
+    0.704457641, 0.61500752,  -0.129816413, 0.353247434, -6.3621974,
+    14.6445198,  -15.4114189, 8.06422997,   -1.67101038,
 };
 
 /* Above 0.9: 1 - e^(log erfc); from 4 on it is 1 in f32. */

@@ -15,8 +15,7 @@ static const double expm1_narrow[] = {
 };
 /* e^r = 1 + r q(r) on |r| <= ln2 / 2, degree 5, relative error 2^-28.2. */
 static const double exp_narrow[] = {
-    1, 0.49999994, 0.166665211, 0.0416682772, 0.0083686877,
-    0.00138198107,
+    1, 0.49999994, 0.166665211, 0.0416682772, 0.0083686877, 0.00138198107,
 };
 /* tanh x = x + x^3 t(x^2) on |x| <= 0.6, degree 4, relative error 2^-28.4. */
 static const double tanh_small[] = {
@@ -96,7 +95,8 @@ MathValue math_tanh(MathBuilder *b, MathValue const *args, bool integer)
     MathValue e = b->fma(b, r, MATH_POLYNOMIAL(b, r, exp_narrow), one);
     MathValue divisor = b->fma(b, e, math_power_of_two(b, n, 0), one);
     MathValue far = b->sub(b, one, b->div(b, b->constant(b, 2), divisor));
-    return b->select(b, b->compare(b, '<', false, a, b->constant(b, 0.6)), near, b->copysign(b, far, x));
+    return b->select(b, b->compare(b, '<', false, a, b->constant(b, 0.6)), near,
+                     b->copysign(b, far, x));
 }
 
 /* Half of sinh a or cosh a for a = n ln2 + r >= 0, as (A + B r) + (A (cosh r - 1) + B (sinh r - r)), where
@@ -107,7 +107,8 @@ static MathValue half_hyperbolic(MathBuilder *b, MathValue a, bool cosine)
     Pair r = reduce(b, (Pair){a, NULL}, n.real);
     MathValue sum = b->add(b, r.high, r.low);
     MathValue square = b->mul(b, sum, sum);
-    MathValue sine = b->fma(b, b->mul(b, square, sum), MATH_POLYNOMIAL(b, square, sinh_narrow), r.low);
+    MathValue sine =
+        b->fma(b, b->mul(b, square, sum), MATH_POLYNOMIAL(b, square, sinh_narrow), r.low);
     MathValue cosine_less_1 = b->mul(b, square, MATH_POLYNOMIAL(b, square, cosh_narrow));
     MathValue up = math_power_of_two(b, n, -2);
     MathValue down_bits = b->isub(b, b->integer(b, (int64_t)250 << 23), b->bits(b, up));

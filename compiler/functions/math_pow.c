@@ -11,8 +11,8 @@ static const double atanh_terms[] = {0.200001955, 0.142628208, 0.119361363};
 static const double two_log2e_high = 2.88539004, two_log2e_low = 3.85192607e-08;
 /* 2^r = 1 + r p(r) on |r| <= 1, degree 7, relative error 2^-30.0. */
 static const double exp2_terms[] = {
-    0.693147182, 0.240226507, 0.0555041134, 0.00961811189, 0.00133326766,
-    0.000154075795, 1.54353711e-05, 1.30448359e-06,
+    0.693147182,   0.240226507,    0.0555041134,   0.00961811189,
+    0.00133326766, 0.000154075795, 1.54353711e-05, 1.30448359e-06,
 };
 
 /* The product of two pairs, to about 46 bits. */

@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-static const double half_pi_high = 1.57079637, half_pi_middle = -4.37113883e-08, half_pi_low = -1.71512451e-15;
+static const double half_pi_high = 1.57079637, half_pi_middle = -4.37113883e-08,
+                    half_pi_low = -1.71512451e-15;
 static const double two_over_pi = 0.636619772367581343076;
 static const double huge = 0x1p17;
 
@@ -15,8 +16,8 @@ static const double sin_terms[] = {-0.166666552, 0.00833218731, -0.000195179018}
 static const double cos_terms[] = {0.0416666456, -0.00138873013, 2.44306684e-05};
 /* tan r = r + r^3 t(r^2) on |r| <= pi/4, degree 6, relative error 2^-29.5. */
 static const double tan_terms[] = {
-    0.333333492, 0.133326739, 0.0540591739, 0.0212845579, 0.0108322818,
-    9.15690325e-05, 0.00437620701,
+    0.333333492,  0.133326739,    0.0540591739,  0.0212845579,
+    0.0108322818, 9.15690325e-05, 0.00437620701,
 };
 
 /* x - n pi/2.  The first difference is exact, each of the others rounded once. */
@@ -37,7 +38,8 @@ static Pair reduce_to_pair(MathBuilder *b, MathValue x, MathValue n)
     Pair middle = math_two_product(b, minus, b->constant(b, half_pi_middle));
     MathValue high = b->add(b, first, middle.high);
     MathValue taken = b->sub(b, high, first);
-    MathValue low = b->add(b, b->sub(b, first, b->sub(b, high, taken)), b->sub(b, middle.high, taken));
+    MathValue low =
+        b->add(b, b->sub(b, first, b->sub(b, high, taken)), b->sub(b, middle.high, taken));
     low = b->fma(b, minus, b->constant(b, half_pi_low), b->add(b, low, middle.low));
     return math_two_sum(b, high, low);
 }
@@ -53,7 +55,8 @@ static MathValue sin_core(MathBuilder *b, MathValue r, MathValue quarter)
 {
     MathValue square = b->mul(b, r, r);
     MathValue sine = b->fma(b, b->mul(b, square, r), MATH_POLYNOMIAL(b, square, sin_terms), r);
-    MathValue cosine = b->fma(b, MATH_POLYNOMIAL(b, square, cos_terms), square, b->constant(b, -0.5));
+    MathValue cosine =
+        b->fma(b, MATH_POLYNOMIAL(b, square, cos_terms), square, b->constant(b, -0.5));
     cosine = b->fma(b, cosine, square, b->constant(b, 1));
     MathValue y = b->bits(b, b->select(b, is_odd(b, quarter), cosine, sine));
     MathValue sign = b->shift_left(b, b->iand(b, quarter, b->integer(b, 2)), 30);
@@ -126,16 +129,19 @@ static void select_window(MathBuilder *b, MathValue start, MathValue window[WIND
 static Turn turn_of(MathBuilder *b, MathValue x)
 {
     MathValue bits = b->bits(b, b->abs(b, x));
-    MathValue mantissa = b->ior(b, b->iand(b, bits, b->integer(b, 0x7FFFFF)), b->integer(b, 0x800000));
+    MathValue mantissa =
+        b->ior(b, b->iand(b, bits, b->integer(b, 0x7FFFFF)), b->integer(b, 0x800000));
     MathValue position = b->isub(b, b->shift_right(b, bits, 23), b->integer(b, 150 - 32));
     MathValue power = power_of_two(b, b->iand(b, position, b->integer(b, 31)));
     MathValue window[WINDOW], word[WINDOW - 1];
     select_window(b, b->shift_right_signed(b, position, 5), window);
     for (int i = 0; i < WINDOW - 1; i++)
-        word[i] = b->ior(b, b->imul(b, window[i], power), b->multiply_high(b, window[i + 1], power));
+        word[i] =
+            b->ior(b, b->imul(b, window[i], power), b->multiply_high(b, window[i + 1], power));
     MathValue middle = b->imul(b, mantissa, word[1]);
     MathValue low = b->iadd(b, middle, b->multiply_high(b, mantissa, word[2]));
-    MathValue high = b->iadd(b, b->imul(b, mantissa, word[0]), b->multiply_high(b, mantissa, word[1]));
+    MathValue high =
+        b->iadd(b, b->imul(b, mantissa, word[0]), b->multiply_high(b, mantissa, word[1]));
     return (Turn){b->iadd(b, high, unsigned_below(b, low, middle)), low};
 }
 

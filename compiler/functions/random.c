@@ -112,7 +112,8 @@ static MathValue log_of_unit(MathBuilder *b, MathValue u)
     return b->real64 ? b->library(b, "log", &u, 1) : math_log_core(b, math_split(b, u));
 }
 
-MathValue random_lower(MathBuilder *b, RandomKind kind, MathValue const key[2], MathValue const counter[4])
+MathValue random_lower(MathBuilder *b, RandomKind kind, MathValue const key[2],
+                       MathValue const counter[4])
 {
     MathValue c[4];
     for (int i = 0; i < 4; i++)

@@ -35,10 +35,10 @@ static const Expr *one_minus_square(ExprPool *p, const Expr *x)
 }
 
 /* Defines f_value as the C library's function. */
-#define LIBRARY_VALUE(FUNCTION)                         \
-    static double FUNCTION##_value(const double *args)  \
-    {                                                   \
-        return FUNCTION(args[0]);                       \
+#define LIBRARY_VALUE(FUNCTION)                                                                    \
+    static double FUNCTION##_value(const double *args)                                             \
+    {                                                                                              \
+        return FUNCTION(args[0]);                                                                  \
     }
 
 /* ---- rounding ------------------------------------------------------------------------------------ */
@@ -51,8 +51,13 @@ static MathValue floor_lower(MathBuilder *b, MathValue const *args, bool integer
 }
 
 static const ScalarFunction scalar_floor = {
-    .name = "floor", .arity = 1, .signature = SIGNATURE_REAL, .doc = "the largest integer not above",
-    .value = floor_value, .lower = floor_lower, .cost = 1,
+    .name = "floor",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "the largest integer not above",
+    .value = floor_value,
+    .lower = floor_lower,
+    .cost = 1,
 };
 
 LIBRARY_VALUE(ceil)
@@ -63,8 +68,13 @@ static MathValue ceil_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 static const ScalarFunction scalar_ceil = {
-    .name = "ceil", .arity = 1, .signature = SIGNATURE_REAL, .doc = "the smallest integer not below",
-    .value = ceil_value, .lower = ceil_lower, .cost = 1,
+    .name = "ceil",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "the smallest integer not below",
+    .value = ceil_value,
+    .lower = ceil_lower,
+    .cost = 1,
 };
 
 static double round_value(const double *args)
@@ -78,9 +88,13 @@ static MathValue round_lower(MathBuilder *b, MathValue const *args, bool integer
 }
 
 static const ScalarFunction scalar_round = {
-    .name = "round", .arity = 1, .signature = SIGNATURE_REAL,
+    .name = "round",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
     .doc = "the nearest integer, of two equally near the even one",
-    .value = round_value, .lower = round_lower, .cost = 1,
+    .value = round_value,
+    .lower = round_lower,
+    .cost = 1,
 };
 
 /* ---- roots ------------------------------------------------------------------------------------------ */
@@ -99,8 +113,14 @@ static MathValue sqrt_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_sqrt = {
-    .name = "sqrt", .arity = 1, .signature = SIGNATURE_REAL, .doc = "square root",
-    .derivative = sqrt_derivative, .value = sqrt_value, .lower = sqrt_lower, .cost = 6,
+    .name = "sqrt",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "square root",
+    .derivative = sqrt_derivative,
+    .value = sqrt_value,
+    .lower = sqrt_lower,
+    .cost = 6,
 };
 
 /* d x^(-1/2) = -1/2 x^(-3/2) = -1/2 y^3. */
@@ -120,8 +140,14 @@ static MathValue rsqrt_lower(MathBuilder *b, MathValue const *args, bool integer
 }
 
 const ScalarFunction scalar_rsqrt = {
-    .name = "rsqrt", .arity = 1, .signature = SIGNATURE_REAL, .doc = "reciprocal of the square root",
-    .derivative = rsqrt_derivative, .value = rsqrt_value, .lower = rsqrt_lower, .cost = 10,
+    .name = "rsqrt",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "reciprocal of the square root",
+    .derivative = rsqrt_derivative,
+    .value = rsqrt_value,
+    .lower = rsqrt_lower,
+    .cost = 10,
 };
 
 /* ---- exponentials and logarithms ------------------------------------------------------------------ */
@@ -134,8 +160,14 @@ static const Expr *exp_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(exp)
 
 const ScalarFunction scalar_exp = {
-    .name = "exp", .arity = 1, .signature = SIGNATURE_REAL, .doc = "exponential function",
-    .derivative = exp_derivative, .value = exp_value, .lower = math_exp, .cost = 17,
+    .name = "exp",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "exponential function",
+    .derivative = exp_derivative,
+    .value = exp_value,
+    .lower = math_exp,
+    .cost = 17,
 };
 
 static const Expr *expm1_derivative(ExprPool *p, const Expr *y, int operand)
@@ -146,8 +178,14 @@ static const Expr *expm1_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(expm1)
 
 static const ScalarFunction scalar_expm1 = {
-    .name = "expm1", .arity = 1, .signature = SIGNATURE_REAL, .doc = "exp(x) - 1, accurate near 0",
-    .derivative = expm1_derivative, .value = expm1_value, .lower = math_expm1, .cost = 22,
+    .name = "expm1",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "exp(x) - 1, accurate near 0",
+    .derivative = expm1_derivative,
+    .value = expm1_value,
+    .lower = math_expm1,
+    .cost = 22,
 };
 
 static const Expr *log_derivative(ExprPool *p, const Expr *y, int operand)
@@ -158,8 +196,14 @@ static const Expr *log_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(log)
 
 const ScalarFunction scalar_log = {
-    .name = "log", .arity = 1, .signature = SIGNATURE_REAL, .doc = "natural logarithm",
-    .derivative = log_derivative, .value = log_value, .lower = math_log, .cost = 28,
+    .name = "log",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "natural logarithm",
+    .derivative = log_derivative,
+    .value = log_value,
+    .lower = math_log,
+    .cost = 28,
 };
 
 static const Expr *log1p_derivative(ExprPool *p, const Expr *y, int operand)
@@ -170,8 +214,14 @@ static const Expr *log1p_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(log1p)
 
 static const ScalarFunction scalar_log1p = {
-    .name = "log1p", .arity = 1, .signature = SIGNATURE_REAL, .doc = "log(1 + x), accurate near 0",
-    .derivative = log1p_derivative, .value = log1p_value, .lower = math_log1p, .cost = 34,
+    .name = "log1p",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "log(1 + x), accurate near 0",
+    .derivative = log1p_derivative,
+    .value = log1p_value,
+    .lower = math_log1p,
+    .cost = 34,
 };
 
 static const Expr *log2_derivative(ExprPool *p, const Expr *y, int operand)
@@ -182,8 +232,14 @@ static const Expr *log2_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(log2)
 
 static const ScalarFunction scalar_log2 = {
-    .name = "log2", .arity = 1, .signature = SIGNATURE_REAL, .doc = "logarithm to base 2",
-    .derivative = log2_derivative, .value = log2_value, .lower = math_log2, .cost = 30,
+    .name = "log2",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "logarithm to base 2",
+    .derivative = log2_derivative,
+    .value = log2_value,
+    .lower = math_log2,
+    .cost = 30,
 };
 
 /* ---- circular functions ---------------------------------------------------------------------------- */
@@ -198,8 +254,14 @@ static const Expr *sin_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(sin)
 
 static const ScalarFunction scalar_sin = {
-    .name = "sin", .arity = 1, .signature = SIGNATURE_REAL, .doc = "sine, of radians",
-    .derivative = sin_derivative, .value = sin_value, .lower = math_sin, .cost = 26,
+    .name = "sin",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "sine, of radians",
+    .derivative = sin_derivative,
+    .value = sin_value,
+    .lower = math_sin,
+    .cost = 26,
 };
 
 static const Expr *cos_derivative(ExprPool *p, const Expr *y, int operand)
@@ -210,8 +272,14 @@ static const Expr *cos_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(cos)
 
 static const ScalarFunction scalar_cos = {
-    .name = "cos", .arity = 1, .signature = SIGNATURE_REAL, .doc = "cosine, of radians",
-    .derivative = cos_derivative, .value = cos_value, .lower = math_cos, .cost = 24,
+    .name = "cos",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "cosine, of radians",
+    .derivative = cos_derivative,
+    .value = cos_value,
+    .lower = math_cos,
+    .cost = 24,
 };
 
 static const Expr *tan_derivative(ExprPool *p, const Expr *y, int operand)
@@ -222,8 +290,14 @@ static const Expr *tan_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(tan)
 
 static const ScalarFunction scalar_tan = {
-    .name = "tan", .arity = 1, .signature = SIGNATURE_REAL, .doc = "tangent, of radians",
-    .derivative = tan_derivative, .value = tan_value, .lower = math_tan, .cost = 48,
+    .name = "tan",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "tangent, of radians",
+    .derivative = tan_derivative,
+    .value = tan_value,
+    .lower = math_tan,
+    .cost = 48,
 };
 
 static const Expr *asin_derivative(ExprPool *p, const Expr *y, int operand)
@@ -234,8 +308,14 @@ static const Expr *asin_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(asin)
 
 static const ScalarFunction scalar_asin = {
-    .name = "asin", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc sine, -pi/2 … pi/2",
-    .derivative = asin_derivative, .value = asin_value, .lower = math_asin, .cost = 28,
+    .name = "asin",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "arc sine, -pi/2 … pi/2",
+    .derivative = asin_derivative,
+    .value = asin_value,
+    .lower = math_asin,
+    .cost = 28,
 };
 
 static const Expr *acos_derivative(ExprPool *p, const Expr *y, int operand)
@@ -246,8 +326,14 @@ static const Expr *acos_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(acos)
 
 static const ScalarFunction scalar_acos = {
-    .name = "acos", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc cosine, 0 … pi",
-    .derivative = acos_derivative, .value = acos_value, .lower = math_acos, .cost = 29,
+    .name = "acos",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "arc cosine, 0 … pi",
+    .derivative = acos_derivative,
+    .value = acos_value,
+    .lower = math_acos,
+    .cost = 29,
 };
 
 static const Expr *atan_derivative(ExprPool *p, const Expr *y, int operand)
@@ -258,8 +344,14 @@ static const Expr *atan_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(atan)
 
 static const ScalarFunction scalar_atan = {
-    .name = "atan", .arity = 1, .signature = SIGNATURE_REAL, .doc = "arc tangent, -pi/2 … pi/2",
-    .derivative = atan_derivative, .value = atan_value, .lower = math_atan, .cost = 24,
+    .name = "atan",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "arc tangent, -pi/2 … pi/2",
+    .derivative = atan_derivative,
+    .value = atan_value,
+    .lower = math_atan,
+    .cost = 24,
 };
 
 /* The angle of the point (x, y) turns by (x dy - y dx) / (x^2 + y^2). */
@@ -276,9 +368,14 @@ static double atan2_value(const double *args)
 }
 
 static const ScalarFunction scalar_atan2 = {
-    .name = "atan2", .arity = 2, .signature = SIGNATURE_REAL,
+    .name = "atan2",
+    .arity = 2,
+    .signature = SIGNATURE_REAL,
     .doc = "atan2(y, x): the angle of the point (x, y), -pi … pi",
-    .derivative = atan2_derivative, .value = atan2_value, .lower = math_atan2, .cost = 34,
+    .derivative = atan2_derivative,
+    .value = atan2_value,
+    .lower = math_atan2,
+    .cost = 34,
 };
 
 /* ---- hyperbolic functions -------------------------------------------------------------------------- */
@@ -293,8 +390,14 @@ static const Expr *sinh_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(sinh)
 
 static const ScalarFunction scalar_sinh = {
-    .name = "sinh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "hyperbolic sine",
-    .derivative = sinh_derivative, .value = sinh_value, .lower = math_sinh, .cost = 34,
+    .name = "sinh",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "hyperbolic sine",
+    .derivative = sinh_derivative,
+    .value = sinh_value,
+    .lower = math_sinh,
+    .cost = 34,
 };
 
 static const Expr *cosh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -305,8 +408,14 @@ static const Expr *cosh_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(cosh)
 
 static const ScalarFunction scalar_cosh = {
-    .name = "cosh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "hyperbolic cosine",
-    .derivative = cosh_derivative, .value = cosh_value, .lower = math_cosh, .cost = 29,
+    .name = "cosh",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "hyperbolic cosine",
+    .derivative = cosh_derivative,
+    .value = cosh_value,
+    .lower = math_cosh,
+    .cost = 29,
 };
 
 static const Expr *tanh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -317,8 +426,14 @@ static const Expr *tanh_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(tanh)
 
 static const ScalarFunction scalar_tanh = {
-    .name = "tanh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "hyperbolic tangent",
-    .derivative = tanh_derivative, .value = tanh_value, .lower = math_tanh, .cost = 32,
+    .name = "tanh",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "hyperbolic tangent",
+    .derivative = tanh_derivative,
+    .value = tanh_value,
+    .lower = math_tanh,
+    .cost = 32,
 };
 
 static const Expr *asinh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -329,8 +444,14 @@ static const Expr *asinh_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(asinh)
 
 static const ScalarFunction scalar_asinh = {
-    .name = "asinh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic sine",
-    .derivative = asinh_derivative, .value = asinh_value, .lower = math_asinh, .cost = 58,
+    .name = "asinh",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "inverse hyperbolic sine",
+    .derivative = asinh_derivative,
+    .value = asinh_value,
+    .lower = math_asinh,
+    .cost = 58,
 };
 
 /* 1 / sqrt(x^2 - 1), without cancellation near 1. */
@@ -343,8 +464,14 @@ static const Expr *acosh_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(acosh)
 
 static const ScalarFunction scalar_acosh = {
-    .name = "acosh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic cosine",
-    .derivative = acosh_derivative, .value = acosh_value, .lower = math_acosh, .cost = 60,
+    .name = "acosh",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "inverse hyperbolic cosine",
+    .derivative = acosh_derivative,
+    .value = acosh_value,
+    .lower = math_acosh,
+    .cost = 60,
 };
 
 static const Expr *atanh_derivative(ExprPool *p, const Expr *y, int operand)
@@ -355,8 +482,14 @@ static const Expr *atanh_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(atanh)
 
 static const ScalarFunction scalar_atanh = {
-    .name = "atanh", .arity = 1, .signature = SIGNATURE_REAL, .doc = "inverse hyperbolic tangent",
-    .derivative = atanh_derivative, .value = atanh_value, .lower = math_atanh, .cost = 49,
+    .name = "atanh",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "inverse hyperbolic tangent",
+    .derivative = atanh_derivative,
+    .value = atanh_value,
+    .lower = math_atanh,
+    .cost = 49,
 };
 
 /* ---- error function ---------------------------------------------------------------------------------- */
@@ -371,8 +504,14 @@ static const Expr *erf_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(erf)
 
 static const ScalarFunction scalar_erf = {
-    .name = "erf", .arity = 1, .signature = SIGNATURE_REAL, .doc = "error function",
-    .derivative = erf_derivative, .value = erf_value, .lower = math_erf, .cost = 36,
+    .name = "erf",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "error function",
+    .derivative = erf_derivative,
+    .value = erf_value,
+    .lower = math_erf,
+    .cost = 36,
 };
 
 static const Expr *erfc_derivative(ExprPool *p, const Expr *y, int operand)
@@ -383,8 +522,14 @@ static const Expr *erfc_derivative(ExprPool *p, const Expr *y, int operand)
 LIBRARY_VALUE(erfc)
 
 static const ScalarFunction scalar_erfc = {
-    .name = "erfc", .arity = 1, .signature = SIGNATURE_REAL, .doc = "1 - erf(x), accurate for large x",
-    .derivative = erfc_derivative, .value = erfc_value, .lower = math_erfc, .cost = 86,
+    .name = "erfc",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "1 - erf(x), accurate for large x",
+    .derivative = erfc_derivative,
+    .value = erfc_value,
+    .lower = math_erfc,
+    .cost = 86,
 };
 
 /* ---- no derivative on purpose ------------------------------------------------------------------------ */
@@ -400,16 +545,19 @@ static MathValue stop_gradient_lower(MathBuilder *b, MathValue const *args, bool
 }
 
 const ScalarFunction scalar_stop_gradient = {
-    .name = "stop_gradient", .arity = 1, .signature = SIGNATURE_REAL,
+    .name = "stop_gradient",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
     .doc = "its argument, held constant by differentiation",
-    .value = stop_gradient_value, .lower = stop_gradient_lower, .cost = 0,
+    .value = stop_gradient_value,
+    .lower = stop_gradient_lower,
+    .cost = 0,
 };
 
 const ScalarFunction *const scalar_math_rows[] = {
-    &scalar_floor, &scalar_ceil, &scalar_round, &scalar_sqrt, &scalar_rsqrt,
-    &scalar_exp, &scalar_expm1, &scalar_log, &scalar_log1p, &scalar_log2,
-    &scalar_sin, &scalar_cos, &scalar_tan, &scalar_asin, &scalar_acos, &scalar_atan, &scalar_atan2,
-    &scalar_sinh, &scalar_cosh, &scalar_tanh, &scalar_asinh, &scalar_acosh, &scalar_atanh,
-    &scalar_erf, &scalar_erfc, &scalar_stop_gradient,
-    NULL,
+    &scalar_floor, &scalar_ceil,          &scalar_round, &scalar_sqrt,  &scalar_rsqrt, &scalar_exp,
+    &scalar_expm1, &scalar_log,           &scalar_log1p, &scalar_log2,  &scalar_sin,   &scalar_cos,
+    &scalar_tan,   &scalar_asin,          &scalar_acos,  &scalar_atan,  &scalar_atan2, &scalar_sinh,
+    &scalar_cosh,  &scalar_tanh,          &scalar_asinh, &scalar_acosh, &scalar_atanh, &scalar_erf,
+    &scalar_erfc,  &scalar_stop_gradient, NULL,
 };

@@ -43,8 +43,15 @@ static MathValue add_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_add = {
-    .name = "add", .infix = "+", .arity = 2, .signature = SIGNATURE_ARITHMETIC, .doc = "sum",
-    .derivative = add_derivative, .value = add_value, .lower = add_lower, .cost = 1,
+    .name = "add",
+    .infix = "+",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
+    .doc = "sum",
+    .derivative = add_derivative,
+    .value = add_value,
+    .lower = add_lower,
+    .cost = 1,
 };
 
 static const Expr *sub_derivative(ExprPool *p, const Expr *y, int operand)
@@ -63,8 +70,15 @@ static MathValue sub_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_sub = {
-    .name = "sub", .infix = "-", .arity = 2, .signature = SIGNATURE_ARITHMETIC, .doc = "difference",
-    .derivative = sub_derivative, .value = sub_value, .lower = sub_lower, .cost = 1,
+    .name = "sub",
+    .infix = "-",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
+    .doc = "difference",
+    .derivative = sub_derivative,
+    .value = sub_value,
+    .lower = sub_lower,
+    .cost = 1,
 };
 
 static const Expr *mul_derivative(ExprPool *p, const Expr *y, int operand)
@@ -83,8 +97,15 @@ static MathValue mul_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_mul = {
-    .name = "mul", .infix = "*", .arity = 2, .signature = SIGNATURE_ARITHMETIC, .doc = "product",
-    .derivative = mul_derivative, .value = mul_value, .lower = mul_lower, .cost = 1,
+    .name = "mul",
+    .infix = "*",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
+    .doc = "product",
+    .derivative = mul_derivative,
+    .value = mul_value,
+    .lower = mul_lower,
+    .cost = 1,
 };
 
 /* d(a/b)/da = 1/b;  d(a/b)/db = -(a/b)/b, which reuses the quotient. */
@@ -106,9 +127,15 @@ static MathValue div_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_div = {
-    .name = "div", .infix = "/", .arity = 2, .signature = SIGNATURE_ARITHMETIC,
+    .name = "div",
+    .infix = "/",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
     .doc = "quotient; of integers, rounded down",
-    .derivative = div_derivative, .value = div_value, .lower = div_lower, .cost = 4,
+    .derivative = div_derivative,
+    .value = div_value,
+    .lower = div_lower,
+    .cost = 4,
 };
 
 /* mod(a, b) = a - floor(a/b)*b, whose floor is locally constant. */
@@ -134,15 +161,21 @@ static MathValue mod_lower(MathBuilder *b, MathValue const *args, bool integer)
         return b->imod(b, args[0], args[1]);
     MathValue quotient = b->floor(b, b->div(b, args[0], args[1]));
     MathValue r = b->fma(b, b->neg(b, quotient), args[1], args[0]);
-    MathValue wrong = b->compare(b, '<', false, b->mul(b, r, b->copysign(b, b->constant(b, 1), args[1])),
-                                 b->constant(b, 0));
+    MathValue wrong = b->compare(
+        b, '<', false, b->mul(b, r, b->copysign(b, b->constant(b, 1), args[1])), b->constant(b, 0));
     return b->select(b, wrong, b->add(b, r, args[1]), r);
 }
 
 const ScalarFunction scalar_mod = {
-    .name = "mod", .infix = "%", .arity = 2, .signature = SIGNATURE_ARITHMETIC,
+    .name = "mod",
+    .infix = "%",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
     .doc = "remainder of the quotient rounded down; has the divisor's sign",
-    .derivative = mod_derivative, .value = mod_value, .lower = mod_lower, .cost = 9,
+    .derivative = mod_derivative,
+    .value = mod_value,
+    .lower = mod_lower,
+    .cost = 9,
 };
 
 static const Expr *neg_derivative(ExprPool *p, const Expr *y, int operand)
@@ -161,8 +194,15 @@ static MathValue neg_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_neg = {
-    .name = "neg", .infix = "-", .arity = 1, .signature = SIGNATURE_ARITHMETIC, .doc = "negation",
-    .derivative = neg_derivative, .value = neg_value, .lower = neg_lower, .cost = 1,
+    .name = "neg",
+    .infix = "-",
+    .arity = 1,
+    .signature = SIGNATURE_ARITHMETIC,
+    .doc = "negation",
+    .derivative = neg_derivative,
+    .value = neg_value,
+    .lower = neg_lower,
+    .cost = 1,
 };
 
 /* d x^p / dx = p * x^(p-1), and 0 for p = 0 even where x^(p-1) is infinite. */
@@ -192,9 +232,15 @@ static double pow_value(const double *args)
 }
 
 const ScalarFunction scalar_pow = {
-    .name = "pow", .infix = "^", .arity = 2, .signature = SIGNATURE_REAL,
+    .name = "pow",
+    .infix = "^",
+    .arity = 2,
+    .signature = SIGNATURE_REAL,
     .doc = "power; a negative base takes an integer exponent",
-    .derivative = pow_derivative, .value = pow_value, .lower = math_pow, .cost = 127,
+    .derivative = pow_derivative,
+    .value = pow_value,
+    .lower = math_pow,
+    .cost = 127,
 };
 
 /* ---- largest, smallest, magnitude ---------------------------------------------------------------- */
@@ -220,9 +266,14 @@ static MathValue max_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_max = {
-    .name = "max", .arity = 2, .signature = SIGNATURE_ARITHMETIC,
+    .name = "max",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
     .doc = "the larger; at a tie the gradient goes to the first",
-    .derivative = pick_derivative, .value = max_value, .lower = max_lower, .cost = 1,
+    .derivative = pick_derivative,
+    .value = max_value,
+    .lower = max_lower,
+    .cost = 1,
 };
 
 static double min_value(const double *args)
@@ -238,9 +289,14 @@ static MathValue min_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_min = {
-    .name = "min", .arity = 2, .signature = SIGNATURE_ARITHMETIC,
+    .name = "min",
+    .arity = 2,
+    .signature = SIGNATURE_ARITHMETIC,
     .doc = "the smaller; at a tie the gradient goes to the first",
-    .derivative = pick_derivative, .value = min_value, .lower = min_lower, .cost = 1,
+    .derivative = pick_derivative,
+    .value = min_value,
+    .lower = min_lower,
+    .cost = 1,
 };
 
 static const Expr *abs_derivative(ExprPool *p, const Expr *y, int operand)
@@ -258,12 +314,19 @@ static MathValue abs_lower(MathBuilder *b, MathValue const *args, bool integer)
     if (!integer)
         return b->abs(b, args[0]);
     MathValue nought = b->integer(b, 0);
-    return b->select(b, b->icompare(b, '<', false, args[0], nought), b->isub(b, nought, args[0]), args[0]);
+    return b->select(b, b->icompare(b, '<', false, args[0], nought), b->isub(b, nought, args[0]),
+                     args[0]);
 }
 
 const ScalarFunction scalar_abs = {
-    .name = "abs", .arity = 1, .signature = SIGNATURE_ARITHMETIC, .doc = "magnitude; derivative 0 at 0",
-    .derivative = abs_derivative, .value = abs_value, .lower = abs_lower, .cost = 1,
+    .name = "abs",
+    .arity = 1,
+    .signature = SIGNATURE_ARITHMETIC,
+    .doc = "magnitude; derivative 0 at 0",
+    .derivative = abs_derivative,
+    .value = abs_value,
+    .lower = abs_lower,
+    .cost = 1,
 };
 
 static double sign_value(const double *args)
@@ -276,7 +339,8 @@ static MathValue sign_lower(MathBuilder *b, MathValue const *args, bool integer)
     MathValue x = args[0];
     if (integer) {
         MathValue nought = b->integer(b, 0);
-        MathValue below = b->select(b, b->icompare(b, '<', false, x, nought), b->integer(b, -1), nought);
+        MathValue below =
+            b->select(b, b->icompare(b, '<', false, x, nought), b->integer(b, -1), nought);
         return b->select(b, b->icompare(b, '>', false, x, nought), b->integer(b, 1), below);
     }
     MathValue nonzero = b->compare(b, '>', false, b->abs(b, x), b->constant(b, 0));
@@ -284,13 +348,19 @@ static MathValue sign_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_sign = {
-    .name = "sign", .arity = 1, .signature = SIGNATURE_ARITHMETIC, .doc = "-1, 0 or 1",
-    .value = sign_value, .lower = sign_lower, .cost = 3,
+    .name = "sign",
+    .arity = 1,
+    .signature = SIGNATURE_ARITHMETIC,
+    .doc = "-1, 0 or 1",
+    .value = sign_value,
+    .lower = sign_lower,
+    .cost = 3,
 };
 
 /* ---- comparisons ------------------------------------------------------------------------------------ */
 
-static MathValue compare(MathBuilder *b, char op, bool or_equal, MathValue const *args, bool integer)
+static MathValue compare(MathBuilder *b, char op, bool or_equal, MathValue const *args,
+                         bool integer)
 {
     return (integer ? b->icompare : b->compare)(b, op, or_equal, args[0], args[1]);
 }
@@ -306,8 +376,14 @@ static MathValue compare(MathBuilder *b, char op, bool or_equal, MathValue const
         return compare(b, CODE, OR_EQUAL, args, integer);                                          \
     }                                                                                              \
     const ScalarFunction scalar_##NAME = {                                                         \
-        .name = #NAME, .infix = #INFIX, .arity = 2, .signature = SIGNATURE_COMPARE, .doc = DOC,    \
-        .value = NAME##_value, .lower = NAME##_lower, .cost = 1,                                   \
+        .name = #NAME,                                                                             \
+        .infix = #INFIX,                                                                           \
+        .arity = 2,                                                                                \
+        .signature = SIGNATURE_COMPARE,                                                            \
+        .doc = DOC,                                                                                \
+        .value = NAME##_value,                                                                     \
+        .lower = NAME##_lower,                                                                     \
+        .cost = 1,                                                                                 \
     }
 
 COMPARISON(lt, <, '<', false, "less than");
@@ -328,8 +404,13 @@ static MathValue is_finite_lower(MathBuilder *b, MathValue const *args, bool int
 }
 
 static const ScalarFunction scalar_is_finite = {
-    .name = "is_finite", .arity = 1, .signature = SIGNATURE_COMPARE, .doc = "neither infinite nor NaN",
-    .value = is_finite_value, .lower = is_finite_lower, .cost = 2,
+    .name = "is_finite",
+    .arity = 1,
+    .signature = SIGNATURE_COMPARE,
+    .doc = "neither infinite nor NaN",
+    .value = is_finite_value,
+    .lower = is_finite_lower,
+    .cost = 2,
 };
 
 /* ---- truths ------------------------------------------------------------------------------------------ */
@@ -345,8 +426,14 @@ static MathValue and_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_and = {
-    .name = "and", .infix = "and", .arity = 2, .signature = SIGNATURE_TRUTH, .doc = "both hold",
-    .value = and_value, .lower = and_lower, .cost = 1,
+    .name = "and",
+    .infix = "and",
+    .arity = 2,
+    .signature = SIGNATURE_TRUTH,
+    .doc = "both hold",
+    .value = and_value,
+    .lower = and_lower,
+    .cost = 1,
 };
 
 static double or_value(const double *args)
@@ -360,8 +447,14 @@ static MathValue or_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_or = {
-    .name = "or", .infix = "or", .arity = 2, .signature = SIGNATURE_TRUTH, .doc = "one holds or both",
-    .value = or_value, .lower = or_lower, .cost = 1,
+    .name = "or",
+    .infix = "or",
+    .arity = 2,
+    .signature = SIGNATURE_TRUTH,
+    .doc = "one holds or both",
+    .value = or_value,
+    .lower = or_lower,
+    .cost = 1,
 };
 
 static double not_value(const double *args)
@@ -375,8 +468,14 @@ static MathValue not_lower(MathBuilder *b, MathValue const *args, bool integer)
 }
 
 const ScalarFunction scalar_not = {
-    .name = "not", .infix = "not", .arity = 1, .signature = SIGNATURE_TRUTH, .doc = "does not hold",
-    .value = not_value, .lower = not_lower, .cost = 1,
+    .name = "not",
+    .infix = "not",
+    .arity = 1,
+    .signature = SIGNATURE_TRUTH,
+    .doc = "does not hold",
+    .value = not_value,
+    .lower = not_lower,
+    .cost = 1,
 };
 
 /* ---- selection and casts ----------------------------------------------------------------------------- */
@@ -405,9 +504,15 @@ static MathValue select_lower(MathBuilder *b, MathValue const *args, bool intege
 }
 
 const ScalarFunction scalar_select = {
-    .name = "select", .arity = 3, .signature = SIGNATURE_SELECT, .internal = true,
+    .name = "select",
+    .arity = 3,
+    .signature = SIGNATURE_SELECT,
+    .internal = true,
     .doc = "if a then b else c",
-    .derivative = select_derivative, .value = select_value, .lower = select_lower, .cost = 1,
+    .derivative = select_derivative,
+    .value = select_value,
+    .lower = select_lower,
+    .cost = 1,
 };
 
 static double to_real_value(const double *args)
@@ -421,9 +526,14 @@ static MathValue to_real_lower(MathBuilder *b, MathValue const *args, bool integ
 }
 
 const ScalarFunction scalar_to_real = {
-    .name = "to_real", .arity = 1, .signature = SIGNATURE_TO_REAL, .internal = true,
+    .name = "to_real",
+    .arity = 1,
+    .signature = SIGNATURE_TO_REAL,
+    .internal = true,
     .doc = "an integer or truth as a real number",
-    .value = to_real_value, .lower = to_real_lower, .cost = 1,
+    .value = to_real_value,
+    .lower = to_real_lower,
+    .cost = 1,
 };
 
 static double to_integer_value(const double *args)
@@ -441,16 +551,20 @@ static MathValue to_integer_lower(MathBuilder *b, MathValue const *args, bool in
 }
 
 const ScalarFunction scalar_to_integer = {
-    .name = "to_integer", .arity = 1, .signature = SIGNATURE_TO_INTEGER, .internal = true,
+    .name = "to_integer",
+    .arity = 1,
+    .signature = SIGNATURE_TO_INTEGER,
+    .internal = true,
     .doc = "a real number towards zero, or a truth, as an integer",
-    .value = to_integer_value, .lower = to_integer_lower, .cost = 2,
+    .value = to_integer_value,
+    .lower = to_integer_lower,
+    .cost = 2,
 };
 
 const ScalarFunction *const scalar_operator_rows[] = {
-    &scalar_add, &scalar_sub, &scalar_mul, &scalar_div, &scalar_mod, &scalar_neg, &scalar_pow,
-    &scalar_max, &scalar_min, &scalar_abs, &scalar_sign,
-    &scalar_lt, &scalar_le, &scalar_gt, &scalar_ge, &scalar_eq, &scalar_ne, &scalar_is_finite,
-    &scalar_and, &scalar_or, &scalar_not,
-    &scalar_select, &scalar_to_real, &scalar_to_integer,
-    NULL,
+    &scalar_add,  &scalar_sub,    &scalar_mul,       &scalar_div,        &scalar_mod,
+    &scalar_neg,  &scalar_pow,    &scalar_max,       &scalar_min,        &scalar_abs,
+    &scalar_sign, &scalar_lt,     &scalar_le,        &scalar_gt,         &scalar_ge,
+    &scalar_eq,   &scalar_ne,     &scalar_is_finite, &scalar_and,        &scalar_or,
+    &scalar_not,  &scalar_select, &scalar_to_real,   &scalar_to_integer, NULL,
 };

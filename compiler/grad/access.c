@@ -37,13 +37,15 @@ static void copy_bound(Solver *s, Graph *g, Index *const *domain, int rank, Pull
     out->bound = arena_new(s->arena, Index *, s->open.count + 1);
     for (int i = 0; i < s->open.count; i++) {
         const char *base = s->open.data[i]->name, *name = base;
-        for (int n = 2; name_is_taken(name, domain, rank) || name_is_taken(name, out->bound, i); n++)
+        for (int n = 2; name_is_taken(name, domain, rank) || name_is_taken(name, out->bound, i);
+             n++)
             name = intern(g->names, arena_format(s->arena, "%s_%d", base, n));
         out->bound[i] = index_copy(s->pool, s->open.data[i]);
         out->bound[i]->name = name;
         to[i] = affine_index(s->pool, out->bound[i]);
     }
-    out->body = expr_substitute(s->pool, s->value, &(Substitution){s->open.count, s->open.data, to});
+    out->body =
+        expr_substitute(s->pool, s->value, &(Substitution){s->open.count, s->open.data, to});
 }
 
 /* Only data that every element may read stays outside the guards: `token[b, t] == v` is the form
@@ -75,7 +77,8 @@ static const Expr *guard_value(Solver *s)
     return all ? expr_select(p, all, e, zero) : e;
 }
 
-static Solver solver_of(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
+static Solver solver_of(Graph *g, const Expr *access, const Expr *value, const Node *user,
+                        Index *const *domain)
 {
     Solver s = {.arena = g->arena, .pool = g->pool, .user = user, .value = value};
     for (int i = 0; i < user->rank; i++)
@@ -87,7 +90,8 @@ static Solver solver_of(Graph *g, const Expr *access, const Expr *value, const N
 }
 
 /* Where a solution cannot be shown to stay inside, the masked sum over all indices takes its place. */
-Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain)
+Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user,
+                          Index *const *domain)
 {
     Solver s = solver_of(g, access, value, user, domain);
     solver_run(&s);

@@ -33,12 +33,15 @@ static bool is_guarded(const Expr *e)
 static const Expr *guarded_mul(ExprPool *p, const Expr *ct, const Expr *d);
 
 /* The product with both branches of a guarded expression; a zero branch stays zero. */
-static const Expr *under_guard(ExprPool *p, const Expr *guarded, const Expr *factor, bool factor_first)
+static const Expr *under_guard(ExprPool *p, const Expr *guarded, const Expr *factor,
+                               bool factor_first)
 {
     const Expr *branch[2];
     for (int i = 0; i < 2; i++) {
         const Expr *e = guarded->args[i + 1];
-        branch[i] = is_zero(e) ? e : factor_first ? guarded_mul(p, factor, e) : guarded_mul(p, e, factor);
+        branch[i] = is_zero(e)     ? e
+                    : factor_first ? guarded_mul(p, factor, e)
+                                   : guarded_mul(p, e, factor);
     }
     return expr_select(p, guarded->args[0], branch[0], branch[1]);
 }
@@ -132,7 +135,8 @@ static void push_to_operands(ExprPool *p, const Steps *s, const Step *step)
 }
 
 /* An expression is made after its operands, so the order of ids is a topological one. */
-void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool *needed, LeafAdjoints *out)
+void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool *needed,
+                     LeafAdjoints *out)
 {
     Steps s = {.arena = expr_pool_arena(p)};
     expr_visit(p, body, collect, &s);

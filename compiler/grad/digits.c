@@ -17,7 +17,8 @@ static Digit digit_of_term(const Term *t)
 {
     const Affine *a = t->inner;
     Digit d = {.inner = a, .stride = 1};
-    if (a->count == 1 && a->constant == 0 && a->terms[0].factor == 1 && a->terms[0].kind != TERM_INDEX) {
+    if (a->count == 1 && a->constant == 0 && a->terms[0].factor == 1 &&
+        a->terms[0].kind != TERM_INDEX) {
         Digit deeper = digit_of_term(&a->terms[0]);
         if (deeper.modulus % t->divisor == 0)
             d = deeper;
@@ -36,7 +37,8 @@ static bool digit_of_equation(Solver *s, int i, Digit *d)
 {
     const Affine *e = s->equations.data[i];
     const Term **terms = arena_new(s->arena, const Term *, e->count + 1);
-    if (solver_open_terms(s, e, terms) != 1 || terms[0]->kind == TERM_INDEX || llabs(terms[0]->factor) != 1)
+    if (solver_open_terms(s, e, terms) != 1 || terms[0]->kind == TERM_INDEX ||
+        llabs(terms[0]->factor) != 1)
         return false;
     *d = digit_of_term(terms[0]);
     d->value = affine_scale(s->pool, solver_settled_part(s, e), -terms[0]->factor);
@@ -95,13 +97,14 @@ static bool over_the_batch(const Solver *s, const Affine *a)
 }
 
 /* sum + unit * t, where t counts the values of a digit that no equation fixes. */
-static const Affine *free_digit(Solver *s, const Affine *sum, const Affine *inner, int64_t unit, int64_t low,
-                                int64_t count, int64_t per_example)
+static const Affine *free_digit(Solver *s, const Affine *sum, const Affine *inner, int64_t unit,
+                                int64_t low, int64_t count, int64_t per_example)
 {
     const Affine *t = affine_constant(s->pool, low);
     if (count > 1)
-        t = affine_add(s->pool, t,
-                       affine_index(s->pool, open_index(s, index_within(s, inner)->name, count, per_example)));
+        t = affine_add(
+            s->pool, t,
+            affine_index(s->pool, open_index(s, index_within(s, inner)->name, count, per_example)));
     return affine_add(s->pool, sum, affine_scale(s->pool, t, unit));
 }
 

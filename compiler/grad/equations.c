@@ -44,7 +44,8 @@ static bool solve_alone(Solver *s)
     for (int i = 0; i < s->equations.count; i++) {
         const Affine *e = s->equations.data[i];
         const Term **terms = arena_new(s->arena, const Term *, e->count + 1);
-        if (solver_open_terms(s, e, terms) != 1 || terms[0]->kind != TERM_INDEX || llabs(terms[0]->factor) != 1)
+        if (solver_open_terms(s, e, terms) != 1 || terms[0]->kind != TERM_INDEX ||
+            llabs(terms[0]->factor) != 1)
             continue;
         const Affine *total = affine_scale(s->pool, solver_settled_part(s, e), -1);
         solver_drop(s, i);
@@ -64,7 +65,8 @@ static bool rename_only(Solver *s)
         for (int k = 0; k < 2; k++) {
             const Term *t = &e->terms[k], *j = &e->terms[1 - k];
             bool plain = t->kind == TERM_INDEX && j->kind == TERM_INDEX && t->factor == -j->factor;
-            if (!plain || !solver_is_open(s, t) || solver_is_open(s, j) || t->index->extent != j->index->extent)
+            if (!plain || !solver_is_open(s, t) || solver_is_open(s, j) ||
+                t->index->extent != j->index->extent)
                 continue;
             solver_drop(s, i);
             solve_for_index(s, t->index, 1, affine_index(s->pool, j->index));
@@ -76,7 +78,8 @@ static bool rename_only(Solver *s)
 
 static int by_factor(const void *a, const void *b)
 {
-    int64_t x = llabs((*(const Term *const *)a)->factor), y = llabs((*(const Term *const *)b)->factor);
+    int64_t x = llabs((*(const Term *const *)a)->factor),
+            y = llabs((*(const Term *const *)b)->factor);
     return (x < y) - (x > y);
 }
 
@@ -87,7 +90,8 @@ static bool terms_are_digits(const Solver *s, const Affine *e, const Term **term
     for (int i = count - 1; i >= 0; i--) {
         const Term *t = terms[i];
         Interval range = affine_interval(term_affine(s->pool, t));
-        if (range.low != 0 || (t->factor > 0) != (terms[0]->factor > 0) || solver_shares_index(s, e, t))
+        if (range.low != 0 || (t->factor > 0) != (terms[0]->factor > 0) ||
+            solver_shares_index(s, e, t))
             return false;
         if (llabs(t->factor) <= below)
             return false;
@@ -102,7 +106,8 @@ static bool find_digits(Solver *s, int k, const Term **terms, int *count)
     const Affine *e = s->equations.data[k];
     *count = solver_open_terms(s, e, terms);
     qsort(terms, (size_t)*count, sizeof *terms, by_factor);
-    bool nothing_gained = *count == 1 && terms[0]->kind != TERM_INDEX && llabs(terms[0]->factor) == 1;
+    bool nothing_gained =
+        *count == 1 && terms[0]->kind != TERM_INDEX && llabs(terms[0]->factor) == 1;
     return !nothing_gained && terms_are_digits(s, e, terms, *count);
 }
 
@@ -123,8 +128,10 @@ static void take_digit(Solver *s, Solution *x, const Term *t, const Affine *digi
 /* The terms, from the largest factor, are the digits of `total`. */
 static void take_apart(Solver *s, const Affine *total, const Term **terms, int count)
 {
-    Solution x = {.index = arena_new(s->arena, Index *, count), .factor = arena_new(s->arena, int64_t, count),
-                  .digit = arena_new(s->arena, const Affine *, count), .total = total};
+    Solution x = {.index = arena_new(s->arena, Index *, count),
+                  .factor = arena_new(s->arena, int64_t, count),
+                  .digit = arena_new(s->arena, const Affine *, count),
+                  .total = total};
     const Affine *rest = total;
     for (int i = 0; i < count - 1; i++) {
         int64_t factor = llabs(terms[i]->factor);
@@ -145,7 +152,8 @@ static bool solve_mixed_radix(Solver *s)
         int count;
         if (!find_digits(s, k, terms, &count))
             continue;
-        const Affine *total = affine_scale(s->pool, solver_settled_part(s, e), terms[0]->factor > 0 ? -1 : 1);
+        const Affine *total =
+            affine_scale(s->pool, solver_settled_part(s, e), terms[0]->factor > 0 ? -1 : 1);
         solver_drop(s, k);
         take_apart(s, total, terms, count);
         return true;
@@ -193,7 +201,8 @@ static bool solve_one_of_many(Solver *s)
         return false;
     const Term *t = best.term;
     const Affine *e = s->equations.data[best.equation];
-    const Affine *total = affine_sub(s->pool, affine_scale(s->pool, term_affine(s->pool, t), t->factor), e);
+    const Affine *total =
+        affine_sub(s->pool, affine_scale(s->pool, term_affine(s->pool, t), t->factor), e);
     if (t->kind == TERM_INDEX) {
         solver_drop(s, best.equation);
         solve_for_index(s, t->index, t->factor, total);

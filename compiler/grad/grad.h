@@ -19,7 +19,8 @@ typedef struct Seed {
 /* The gradient of  sum over seeds of sum over elements of value * node  by each wanted node.
  *   needs: operands before users; real seeds and wanted nodes
  *   gives: out[i], of wanted[i]'s shape, or NULL where no seed depends on wanted[i] */
-void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted, int wanted_count, Node **out);
+void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted,
+                     int wanted_count, Node **out);
 
 /* The gradient of every trainable parameter.
  *   needs: a verified graph whose RESULT_LOSS values are losses of one example (or of none)
@@ -39,7 +40,8 @@ typedef VEC(LeafAdjoint) LeafAdjoints;
 
 /* Appends the adjoints of the accesses to nodes with needed[id], in a fixed order; `seed` is the
  * cotangent of the body. */
-void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool *needed, LeafAdjoints *out);
+void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool *needed,
+                     LeafAdjoints *out);
 /* a + b, where NULL is nothing; terms under the same guard share it. */
 const Expr *adjoint_add(ExprPool *p, const Expr *a, const Expr *b);
 /* `e` with every occurrence of `from` replaced. */
@@ -55,6 +57,7 @@ typedef struct Pullback {
 } Pullback;
 
 /* The sum of `value` over all indices of `user` at which `access` reads element [domain]. */
-Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user, Index *const *domain);
+Pullback access_pull_back(Graph *g, const Expr *access, const Expr *value, const Node *user,
+                          Index *const *domain);
 
 #endif

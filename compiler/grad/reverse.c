@@ -87,7 +87,8 @@ static const Affine **as_affine(Graph *g, Index *const *indices, int count)
 }
 
 /* e with each `from` renamed to its `to`. */
-static const Expr *rename_indices(Graph *g, const Expr *e, Index *const *from, Index *const *to, int count)
+static const Expr *rename_indices(Graph *g, const Expr *e, Index *const *from, Index *const *to,
+                                  int count)
 {
     return expr_substitute(g->pool, e, &(Substitution){count, from, as_affine(g, to, count)});
 }
@@ -95,14 +96,15 @@ static const Expr *rename_indices(Graph *g, const Expr *e, Index *const *from, I
 /* ---- making nodes ---------------------------------------------------------------------------------------------- */
 
 /* A new node with fresh indices; it belongs to the layer and the line of `of`. */
-static Node *adjoint_node(Graph *g, const Node *of, const char *name, DType type, Index *const *domain, int rank,
-                          const Reduction *reduction, Index *const *bound, int bound_count, const Expr *body)
+static Node *adjoint_node(Graph *g, const Node *of, const char *name, DType type,
+                          Index *const *domain, int rank, const Reduction *reduction,
+                          Index *const *bound, int bound_count, const Expr *body)
 {
     Index **free = copy_indices(g, domain, rank), **summed = copy_indices(g, bound, bound_count);
     body = rename_indices(g, body, domain, free, rank);
     body = rename_indices(g, body, bound, summed, bound_count);
-    Node *n = graph_compute(g, name, type, free, rank, bound_count ? reduction : NULL, summed, bound_count, body,
-                            of->span);
+    Node *n = graph_compute(g, name, type, free, rank, bound_count ? reduction : NULL, summed,
+                            bound_count, body, of->span);
     n->layer = of->layer;
     for (int i = 0; i < rank; i++)
         if (of->step && (domain[i] == of->step || (rank == of->rank && of->domain[i] == of->step)))
@@ -149,8 +151,9 @@ static const Expr *total(Reverse *r, const Node *n, const char *single)
         Share *s = &c->shares.data[i];
         const Expr *e = s->body;
         if (s->bound_count > 0) {
-            Node *part = adjoint_node(r->g, n, share_name(r, n, s, c->shares.count == 1 ? single : NULL), n->type,
-                                      c->axes, n->rank, &reduce_sum, s->bound, s->bound_count, e);
+            Node *part =
+                adjoint_node(r->g, n, share_name(r, n, s, c->shares.count == 1 ? single : NULL),
+                             n->type, c->axes, n->rank, &reduce_sum, s->bound, s->bound_count, e);
             e = expr_access_identity(r->p, part, c->axes);
         }
         sum = adjoint_add(r->p, sum, e);
@@ -218,12 +221,14 @@ static Index **batch_first(Graph *g, Index *const *indices, int count)
 }
 
 /* max, min: to the first that reaches it. */
-static const Expr *route_to_winner(Reverse *r, const Node *y, const Expr *ct, const Reduction *finder)
+static const Expr *route_to_winner(Reverse *r, const Node *y, const Expr *ct,
+                                   const Reduction *finder)
 {
     Graph *g = r->g;
     Index **bound = batch_first(g, y->bound, y->bound_count);
-    Node *winner = adjoint_node(g, y, arena_format(g->arena, "%s_of_%s", finder->name, y->name), TYPE_I32, y->domain,
-                                y->rank, finder, bound, y->bound_count, y->body);
+    Node *winner =
+        adjoint_node(g, y, arena_format(g->arena, "%s_of_%s", finder->name, y->name), TYPE_I32,
+                     y->domain, y->rank, finder, bound, y->bound_count, y->body);
     const Expr *sides[2] = {expr_access_identity(r->p, winner, y->domain),
                             expr_affine(r->p, position(r->p, bound, y->bound_count))};
     return expr_select(r->p, expr_call(r->p, &scalar_eq, sides), ct, expr_const(r->p, 0));
@@ -242,14 +247,15 @@ static const Expr *times_others(Reverse *r, const Node *y, const Expr *ct)
     const Expr *same = NULL;
     for (int i = 0; i < y->bound_count; i++) {
         other[i]->name = intern(g->names, arena_format(g->arena, "%s_other", other[i]->name));
-        const Affine *gap = affine_sub(r->p, affine_index(r->p, other[i]), affine_index(r->p, y->bound[i]));
+        const Affine *gap =
+            affine_sub(r->p, affine_index(r->p, other[i]), affine_index(r->p, y->bound[i]));
         const Expr *test = expr_test(r->p, TEST_ZERO, gap);
         same = same ? expr_and(r->p, same, test) : test;
     }
     const Expr *factor = rename_indices(g, y->body, y->bound, other, y->bound_count);
     const Expr *body = expr_select(r->p, same, expr_const(r->p, 1), factor);
-    Node *others = adjoint_node(g, y, arena_format(g->arena, "others_of_%s", y->name), y->type, all, rank,
-                                &reduce_prod, other, y->bound_count, body);
+    Node *others = adjoint_node(g, y, arena_format(g->arena, "others_of_%s", y->name), y->type, all,
+                                rank, &reduce_prod, other, y->bound_count, body);
     return expr_mul(r->p, ct, expr_access_identity(r->p, others, all));
 }
 
@@ -292,7 +298,8 @@ static void share_value(Reverse *r, const Node *y, LeafAdjoints *leaves)
         const Expr *value = leaves->data[i].value;
         if (value->kind != EXPR_CALL || expr_is_uniform(value) || leaves_with(leaves, value) < 2)
             continue;
-        const char *name = arena_format(r->g->arena, "d_%s_from_%s", leaves->data[i].access->node->name, y->name);
+        const char *name =
+            arena_format(r->g->arena, "d_%s_from_%s", leaves->data[i].access->node->name, y->name);
         Node *n = adjoint_node(r->g, y, name, y->type, y->domain, y->rank, NULL, NULL, 0, value);
         for (int k = i; k < leaves->count; k++)
             if (leaves->data[k].value == value)
@@ -335,7 +342,8 @@ static void pull_back_view(Reverse *r, const Node *y, const Expr *ct)
     const Node *x = y->viewed;
     if (!expr_is_uniform(ct)) {
         const char *name = arena_format(r->g->arena, "d_%s_from_%s", x->name, y->name);
-        Node *v = graph_view(r->g, name, ct->node, copy_indices(r->g, x->domain, x->rank), x->rank, x->span);
+        Node *v = graph_view(r->g, name, ct->node, copy_indices(r->g, x->domain, x->rank), x->rank,
+                             x->span);
         v->layer = x->layer;
         ct = expr_access_identity(r->p, v, cotangent_of(r, x)->axes);
     }
@@ -345,7 +353,8 @@ static void pull_back_view(Reverse *r, const Node *y, const Expr *ct)
 static void pull_back(Reverse *r, const Node *y)
 {
     bool inner = y->kind == NODE_VIEW || y->kind == NODE_COMPUTE;
-    if (!inner || !r->needed[y->id] || !depends_on_needed(r, y) || cotangent_of(r, y)->shares.count == 0)
+    if (!inner || !r->needed[y->id] || !depends_on_needed(r, y) ||
+        cotangent_of(r, y)->shares.count == 0)
         return;
     const Expr *ct = arrived(r, y);
     if (r->wanted[y->id]) { /* keep it for the answer, in one piece */
@@ -370,8 +379,8 @@ static bool takes_part(Reverse *r, const Node *n)
 /* A node that stands for the cotangent of n until all shares in it are known. */
 static Node *promised(Reverse *r, const Node *n)
 {
-    return adjoint_node(r->g, n, d_name(r->g, n), n->type, cotangent_of(r, n)->axes, n->rank, NULL, NULL, 0,
-                        expr_const(r->p, 0));
+    return adjoint_node(r->g, n, d_name(r->g, n), n->type, cotangent_of(r, n)->axes, n->rank, NULL,
+                        NULL, 0, expr_const(r->p, 0));
 }
 
 /* The shares of n, those from its own recurrence included, become the promised node's value. */
@@ -420,11 +429,16 @@ static int first_of_recurrence(const Graph *g, int last)
 }
 
 /* Users come before their operands here, so a cotangent is complete when it is read. */
-static Reverse *run(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted, int wanted_count)
+static Reverse *run(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted,
+                    int wanted_count)
 {
     Reverse *r = arena_new(g->arena, Reverse, 1);
     int count = g->nodes.count;
-    *r = (Reverse){g, g->pool, count, arena_new(g->arena, bool, count + 1), arena_new(g->arena, bool, count + 1),
+    *r = (Reverse){g,
+                   g->pool,
+                   count,
+                   arena_new(g->arena, bool, count + 1),
+                   arena_new(g->arena, bool, count + 1),
                    arena_new(g->arena, Cotangent, count + 1)};
     mark_needed(r, wanted, wanted_count);
     for (int i = 0; i < seed_count; i++)
@@ -440,7 +454,8 @@ static Reverse *run(Graph *g, const Seed *seeds, int seed_count, Node *const *wa
     return r;
 }
 
-void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted, int wanted_count, Node **out)
+void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted,
+                     int wanted_count, Node **out)
 {
     Reverse *r = run(g, seeds, seed_count, wanted, wanted_count);
     for (int i = 0; i < wanted_count; i++) {
@@ -468,7 +483,8 @@ static Seeds seeds_of_losses(Graph *g, const char *loss)
         const Result *result = &g->results.data[i];
         Node *n = result->value;
         if (result->role == RESULT_LOSS && (!loss || result->name == loss))
-            vec_push(g->arena, &seeds, ((Seed){n, node_is_batched(n) ? expr_const(g->pool, 1) : batch_size(g)}));
+            vec_push(g->arena, &seeds,
+                     ((Seed){n, node_is_batched(n) ? expr_const(g->pool, 1) : batch_size(g)}));
     }
     return seeds;
 }
@@ -499,7 +515,8 @@ static Node *mean_gradient(Reverse *r, const Node *w)
     const Expr *sum = total(r, w, arena_format(g->arena, "d_%s_total", w->name));
     const Expr *mean = sum ? expr_mul(r->p, sum, expr_div(r->p, expr_const(r->p, 1), batch_size(g)))
                            : expr_const(r->p, 0);
-    return adjoint_node(g, w, d_name(g, w), w->type, cotangent_of(r, w)->axes, w->rank, NULL, NULL, 0, mean);
+    return adjoint_node(g, w, d_name(g, w), w->type, cotangent_of(r, w)->axes, w->rank, NULL, NULL,
+                        0, mean);
 }
 
 /* The parameters that `loss` trains; NULL: those that all losses do. */
@@ -513,7 +530,8 @@ static void add_gradients(Graph *g, Program *program, const char *loss, Diag *d)
     for (int i = 0; i < wanted.count; i++) {
         Node *w = wanted.data[i];
         if (cotangent_of(r, w)->shares.count == 0)
-            diag_warning(d, w->tensor->span, "parameter `%s` does not influence the loss", w->tensor->name);
+            diag_warning(d, w->tensor->span, "parameter `%s` does not influence the loss",
+                         w->tensor->name);
         graph_result(g, RESULT_GRADIENT, w->tensor->name, mean_gradient(r, w), w->tensor, 0);
     }
 }

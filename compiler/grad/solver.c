@@ -55,8 +55,9 @@ const Affine *solver_settled_part(const Solver *s, const Affine *a)
     const Affine *known = affine_constant(s->pool, a->constant);
     for (int i = 0; i < a->count; i++)
         if (!solver_is_open(s, &a->terms[i]))
-            known = affine_add(s->pool, known,
-                               affine_scale(s->pool, term_affine(s->pool, &a->terms[i]), a->terms[i].factor));
+            known = affine_add(
+                s->pool, known,
+                affine_scale(s->pool, term_affine(s->pool, &a->terms[i]), a->terms[i].factor));
     return known;
 }
 

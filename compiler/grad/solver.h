@@ -11,10 +11,10 @@ typedef struct Solver {
     Arena *arena;
     ExprPool *pool;
     const Node *user;
-    Indices open;                   /* of the consumer, not solved yet; and digits nothing fixes */
-    VEC(const Affine *) equations;  /* each is 0 */
-    VEC(const Expr *) guards;       /* tests */
-    VEC(const Expr *) matches;      /* equalities with data */
+    Indices open;                  /* of the consumer, not solved yet; and digits nothing fixes */
+    VEC(const Affine *) equations; /* each is 0 */
+    VEC(const Expr *) guards;      /* tests */
+    VEC(const Expr *) matches;     /* equalities with data */
     const Expr *value;
 } Solver;
 

@@ -26,11 +26,13 @@ static const Affine *substitute_term(const Substituting *c, const Term *t)
     const Solution *x = c->solution;
     if (t->kind == TERM_INDEX && x->count == 1 && t->index == x->index[0]) {
         int64_t shared = gcd(t->factor, x->factor[0]);
-        return affine_quotient(p, affine_scale(p, x->total, t->factor / shared), x->factor[0] / shared);
+        return affine_quotient(p, affine_scale(p, x->total, t->factor / shared),
+                               x->factor[0] / shared);
     }
     const Affine *a;
     if (t->kind == TERM_INDEX)
-        a = affine_substitute(p, affine_index(p, t->index), &(Substitution){x->count, x->index, x->digit});
+        a = affine_substitute(p, affine_index(p, t->index),
+                              &(Substitution){x->count, x->index, x->digit});
     else if (t->kind == TERM_QUOTIENT)
         a = affine_quotient(p, substitute(c, t->inner), t->divisor);
     else

@@ -296,7 +296,8 @@ static const Expr *simplify_not(ExprPool *p, Args a)
     if (is_call(a[0], &scalar_not))
         return a[0]->args[0];
     if (a[0]->kind == EXPR_TEST && a[0]->test == TEST_NOT_NEGATIVE)
-        return expr_test(p, TEST_NOT_NEGATIVE, affine_offset(p, affine_scale(p, a[0]->affine, -1), -1));
+        return expr_test(p, TEST_NOT_NEGATIVE,
+                         affine_offset(p, affine_scale(p, a[0]->affine, -1), -1));
     return NULL;
 }
 
@@ -326,10 +327,12 @@ static const struct {
     const ScalarFunction *function;
     Rule *rule;
 } rules[] = {
-    {&scalar_add, simplify_add},     {&scalar_sub, simplify_sub},     {&scalar_neg, simplify_neg},
-    {&scalar_mul, simplify_mul},     {&scalar_div, simplify_div},     {&scalar_pow, simplify_pow},
-    {&scalar_max, simplify_extreme}, {&scalar_min, simplify_extreme}, {&scalar_and, simplify_and},
-    {&scalar_or, simplify_or},       {&scalar_not, simplify_not},     {&scalar_select, simplify_select},
+    {&scalar_add, simplify_add},     {&scalar_sub, simplify_sub},
+    {&scalar_neg, simplify_neg},     {&scalar_mul, simplify_mul},
+    {&scalar_div, simplify_div},     {&scalar_pow, simplify_pow},
+    {&scalar_max, simplify_extreme}, {&scalar_min, simplify_extreme},
+    {&scalar_and, simplify_and},     {&scalar_or, simplify_or},
+    {&scalar_not, simplify_not},     {&scalar_select, simplify_select},
 };
 
 const Expr *algebra_simplify(ExprPool *p, const ScalarFunction *f, Args a, DType type)

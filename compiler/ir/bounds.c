@@ -32,7 +32,8 @@ static bool inside_for_one_example(ExprPool *p, const Affine *a, const Index *di
     return facts_prove_inside(p, NULL, one, dimension->per_example);
 }
 
-static bool subscript_inside(ExprPool *p, const Facts *facts, const Affine *a, const Index *dimension)
+static bool subscript_inside(ExprPool *p, const Facts *facts, const Affine *a,
+                             const Index *dimension)
 {
     const Index *ix = affine_is_index(a);
     if (ix && ix->per_example == dimension->per_example && ix->extent <= dimension->extent)
@@ -56,7 +57,8 @@ static int outside(ExprPool *p, const Facts *facts, const Expr *access)
 
 typedef struct Search {
     ExprPool *pool;
-    unsigned char *needs; /* per expression id: holds an access that only its guards keep inside; or NULL */
+    unsigned char
+        *needs; /* per expression id: holds an access that only its guards keep inside; or NULL */
     bool found;
 } Search;
 
@@ -88,7 +90,8 @@ static void mark_needs(void *context, const Expr *e)
 
 static const Expr *find_outside(const Search *s, const Facts *facts, const Expr *e, int *subscript);
 
-static const Expr *find_in_access(const Search *s, const Facts *facts, const Expr *e, int *subscript)
+static const Expr *find_in_access(const Search *s, const Facts *facts, const Expr *e,
+                                  int *subscript)
 {
     const Expr *found = NULL;
     *subscript = outside(s->pool, facts, e);
@@ -110,7 +113,8 @@ static const Expr *find_outside(const Search *s, const Facts *facts, const Expr 
     const Expr *found = find_outside(s, facts, e->args[0], subscript);
     for (int i = 1; i < e->function->arity && !found; i++) {
         Facts branch = {facts, e->args[0], i == 1};
-        found = find_outside(s, e->function == &scalar_select ? &branch : facts, e->args[i], subscript);
+        found =
+            find_outside(s, e->function == &scalar_select ? &branch : facts, e->args[i], subscript);
     }
     return found;
 }
@@ -119,7 +123,8 @@ const Expr *expr_outside(ExprPool *p, const Facts *facts, const Expr *e, int *su
 {
     if (always_inside(p, e))
         return NULL;
-    Search s = {.pool = p, .needs = calloc((size_t)p->exprs.count + 1, 1)}; /* proofs make no expressions */
+    Search s = {.pool = p,
+                .needs = calloc((size_t)p->exprs.count + 1, 1)}; /* proofs make no expressions */
     if (!s.needs)
         die("out of memory");
     expr_visit(p, e, mark_needs, &s);

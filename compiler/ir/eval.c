@@ -55,8 +55,8 @@ static double access_value(Run *r, const Expr *e)
         int64_t v = s->affine ? affine_value(r, s->affine) : (int64_t)value_of(r, s->data);
         int64_t extent = extent_of(r->ev, e->node->domain[i]);
         if (v < 0 || v >= extent)
-            bug("evaluation: subscript %d of %s is %lld of %lld", i + 1, e->node->name, (long long)v,
-                (long long)extent);
+            bug("evaluation: subscript %d of %s is %lld of %lld", i + 1, e->node->name,
+                (long long)v, (long long)extent);
         offset = offset * extent + v;
     }
     return r->ev->values[e->node->id][offset];

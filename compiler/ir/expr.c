@@ -49,10 +49,11 @@ static bool expr_equal(const void *item, const void *key)
 {
     const Expr *a = item, *b = key;
     return a->kind == b->kind && a->type == b->type && bits_of(a->value) == bits_of(b->value) &&
-           a->affine == b->affine && a->test == b->test && a->node == b->node && a->count == b->count &&
-           a->function == b->function && a->args[0] == b->args[0] && a->args[1] == b->args[1] &&
-           a->args[2] == b->args[2] && a->random == b->random && a->site == b->site &&
-           a->scalar == b->scalar && a->buffer == b->buffer && a->local == b->local &&
+           a->affine == b->affine && a->test == b->test && a->node == b->node &&
+           a->count == b->count && a->function == b->function && a->args[0] == b->args[0] &&
+           a->args[1] == b->args[1] && a->args[2] == b->args[2] && a->random == b->random &&
+           a->site == b->site && a->scalar == b->scalar && a->buffer == b->buffer &&
+           a->local == b->local &&
            same_subscripts(a->subscripts, b->subscripts, a->subscripts ? a->count : 0) &&
            same_data(a->data, b->data, a->data ? a->count : 0);
 }
@@ -101,7 +102,9 @@ const Expr *expr_affine(ExprPool *p, const Affine *a)
 const Expr *expr_test(ExprPool *p, TestKind kind, const Affine *a)
 {
     const Expr *known = algebra_test(p, kind, &a);
-    return known ? known : expr_unique(p, (Expr){.kind = EXPR_TEST, .type = TYPE_BOOL, .test = kind, .affine = a});
+    return known ? known
+                 : expr_unique(
+                       p, (Expr){.kind = EXPR_TEST, .type = TYPE_BOOL, .test = kind, .affine = a});
 }
 
 Subscript subscript_of(ExprPool *p, const Expr *value)
@@ -131,7 +134,9 @@ const Expr *expr_access_identity(ExprPool *p, Node *n, Index *const *indices)
 const Expr *expr_random(ExprPool *p, RandomKind kind, int site, const Affine *element)
 {
     return expr_unique(
-        p, (Expr){.kind = EXPR_RANDOM, .type = p->real, .random = kind, .site = site, .affine = element});
+        p,
+        (Expr){
+            .kind = EXPR_RANDOM, .type = p->real, .random = kind, .site = site, .affine = element});
 }
 
 static DType scalar_type(const ExprPool *p, ScalarKind kind)
@@ -146,10 +151,12 @@ static DType scalar_type(const ExprPool *p, ScalarKind kind)
 
 const Expr *expr_scalar(ExprPool *p, ScalarKind kind, int slot)
 {
-    return expr_unique(p, (Expr){.kind = EXPR_SCALAR, .type = scalar_type(p, kind), .scalar = kind, .site = slot});
+    return expr_unique(
+        p, (Expr){.kind = EXPR_SCALAR, .type = scalar_type(p, kind), .scalar = kind, .site = slot});
 }
 
-const Expr *expr_load(ExprPool *p, DType type, Buffer *b, const Affine *offset, const DataTerm *data, int count)
+const Expr *expr_load(ExprPool *p, DType type, Buffer *b, const Affine *offset,
+                      const DataTerm *data, int count)
 {
     Expr e = {.kind = EXPR_LOAD, .type = type, .buffer = b, .affine = offset, .count = count};
     e.data = count ? data : NULL;

@@ -114,7 +114,8 @@ static void learn_condition(Known *k, const Expr *e, bool holds)
 static const Term *same_atom(const Affine *a, const Term *t)
 {
     for (const Term *u = a->terms; u < a->terms + a->count; u++)
-        if (u->kind == t->kind && u->index == t->index && u->inner == t->inner && u->divisor == t->divisor)
+        if (u->kind == t->kind && u->index == t->index && u->inner == t->inner &&
+            u->divisor == t->divisor)
             return u;
     return NULL;
 }

@@ -101,7 +101,8 @@ static Node *add_node(Graph *g, NodeKind kind, const char *name, DType type, Spa
 }
 
 Node *graph_compute(Graph *g, const char *name, DType type, Index *const *domain, int rank,
-                    const Reduction *r, Index *const *bound, int bound_count, const Expr *body, Span span)
+                    const Reduction *r, Index *const *bound, int bound_count, const Expr *body,
+                    Span span)
 {
     Node *n = add_node(g, NODE_COMPUTE, name, type, span);
     n->rank = rank;
@@ -150,7 +151,8 @@ Node *graph_tensor(Graph *g, Tensor *tensor)
     return n;
 }
 
-Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, const double *data, Span span)
+Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, const double *data,
+                    Span span)
 {
     Node *n = add_node(g, NODE_LITERAL, name, expr_pool_real(g->pool), span);
     set_shape(g, n, shape, rank, false);
@@ -160,7 +162,8 @@ Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, 
     return n;
 }
 
-Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank, Span span)
+Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank,
+                 Span span)
 {
     Node *n = add_node(g, NODE_VIEW, name, viewed->type, span);
     n->rank = rank;
@@ -169,7 +172,8 @@ Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain,
     return n;
 }
 
-void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor, int slot)
+void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor,
+                  int slot)
 {
     vec_push(g->arena, &g->results, ((Result){role, name, value, tensor, slot}));
 }

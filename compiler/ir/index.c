@@ -161,7 +161,8 @@ static const Affine *rejoin(ExprPool *p, int64_t constant, const Term *terms, in
                 if (k != i && k != j)
                     others[kept++] = terms[k];
             constant -= rest->factor * rest->divisor * q->constant;
-            return affine_add_scaled(p, affine_unique(p, constant, others, kept), rest->inner, rest->factor);
+            return affine_add_scaled(p, affine_unique(p, constant, others, kept), rest->inner,
+                                     rest->factor);
         }
     }
     return NULL;
@@ -176,7 +177,8 @@ const Affine *affine_add_scaled(ExprPool *p, const Affine *a, const Affine *b, i
     while (i < a->count || j < b->count) {
         int sign = i == a->count ? 1 : j == b->count ? -1 : term_order(&a->terms[i], &b->terms[j]);
         Term t = sign <= 0 ? a->terms[i] : b->terms[j];
-        t.factor = (sign <= 0 ? a->terms[i++].factor : 0) + (sign >= 0 ? factor * b->terms[j++].factor : 0);
+        t.factor = (sign <= 0 ? a->terms[i++].factor : 0) +
+                   (sign >= 0 ? factor * b->terms[j++].factor : 0);
         if (t.factor)
             terms[count++] = t;
     }
@@ -228,7 +230,8 @@ static const Affine *multiples(ExprPool *p, const Affine *a, int64_t divisor)
     return affine_unique(p, floor_div(a->constant, divisor), terms, count);
 }
 
-void affine_split(ExprPool *p, const Affine *a, int64_t divisor, const Affine **whole, const Affine **rest)
+void affine_split(ExprPool *p, const Affine *a, int64_t divisor, const Affine **whole,
+                  const Affine **rest)
 {
     *whole = multiples(p, a, divisor);
     *rest = affine_add_scaled(p, a, *whole, -divisor);
@@ -299,7 +302,8 @@ static const Affine *drop_coarser_remainders(ExprPool *p, const Affine *a, int64
         Term alone = *t;
         alone.factor = 1;
         const Affine *without = affine_add_scaled(p, a, affine_single(p, alone), -t->factor);
-        return drop_coarser_remainders(p, affine_add_scaled(p, without, t->inner, t->factor), divisor);
+        return drop_coarser_remainders(p, affine_add_scaled(p, without, t->inner, t->factor),
+                                       divisor);
     }
     return a;
 }
@@ -319,7 +323,8 @@ const Affine *affine_remainder(ExprPool *p, const Affine *a, int64_t divisor)
     int64_t g = low_digits(p, rest, divisor, &high, &low);
     if (g > 1)
         return affine_add_scaled(p, low, affine_remainder(p, high, divisor / g), g);
-    return affine_single(p, (Term){.kind = TERM_REMAINDER, .factor = 1, .inner = rest, .divisor = divisor});
+    return affine_single(
+        p, (Term){.kind = TERM_REMAINDER, .factor = 1, .inner = rest, .divisor = divisor});
 }
 
 /* ---- questions ------------------------------------------------------------------------------------- */
@@ -333,7 +338,8 @@ bool affine_is_constant(const Affine *a, int64_t *value)
 
 Index *affine_is_index(const Affine *a)
 {
-    bool alone = a->count == 1 && a->constant == 0 && a->terms[0].kind == TERM_INDEX && a->terms[0].factor == 1;
+    bool alone = a->count == 1 && a->constant == 0 && a->terms[0].kind == TERM_INDEX &&
+                 a->terms[0].factor == 1;
     return alone ? a->terms[0].index : NULL;
 }
 

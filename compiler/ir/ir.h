@@ -144,20 +144,20 @@ struct Expr {
     ExprKind kind;
     DType type;
     int id;
-    double value;         /* CONST                                         */
-    const Affine *affine; /* AFFINE, TEST, RANDOM: element, LOAD: offset   */
-    TestKind test;        /* TEST                                          */
-    Node *node;           /* ACCESS                                        */
-    const Subscript *subscripts; /* ACCESS: node->rank of them             */
-    int count;            /* of subscripts (ACCESS) or data terms (LOAD)   */
+    double value;                   /* CONST                                         */
+    const Affine *affine;           /* AFFINE, TEST, RANDOM: element, LOAD: offset   */
+    TestKind test;                  /* TEST                                          */
+    Node *node;                     /* ACCESS                                        */
+    const Subscript *subscripts;    /* ACCESS: node->rank of them             */
+    int count;                      /* of subscripts (ACCESS) or data terms (LOAD)   */
     const ScalarFunction *function; /* CALL                                */
-    const Expr *args[3];  /* CALL: function->arity of them                 */
-    RandomKind random;    /* RANDOM                                        */
-    int site;             /* RANDOM: which random statement; SCALAR: slot  */
-    ScalarKind scalar;    /* SCALAR                                        */
-    Buffer *buffer;       /* LOAD                                          */
-    const DataTerm *data; /* LOAD                                          */
-    int local;            /* LOCAL                                         */
+    const Expr *args[3];            /* CALL: function->arity of them                 */
+    RandomKind random;              /* RANDOM                                        */
+    int site;                       /* RANDOM: which random statement; SCALAR: slot  */
+    ScalarKind scalar;              /* SCALAR                                        */
+    Buffer *buffer;                 /* LOAD                                          */
+    const DataTerm *data;           /* LOAD                                          */
+    int local;                      /* LOCAL                                         */
 };
 
 /* `real` is the type of the model's numbers: TYPE_F32, or TYPE_F64 for gradient checks. */
@@ -165,7 +165,7 @@ ExprPool *expr_pool_create(Arena *a, DType real);
 Arena *expr_pool_arena(const ExprPool *p);
 DType expr_pool_real(const ExprPool *p);
 
-const Expr *expr_const(ExprPool *p, double value);                  /* real */
+const Expr *expr_const(ExprPool *p, double value); /* real */
 const Expr *expr_const_typed(ExprPool *p, double value, DType type);
 const Expr *expr_affine(ExprPool *p, const Affine *a);
 const Expr *expr_test(ExprPool *p, TestKind kind, const Affine *a);
@@ -179,7 +179,8 @@ const Expr *expr_access_identity(ExprPool *p, Node *n, Index *const *indices);
 const Expr *expr_call(ExprPool *p, const ScalarFunction *f, const Expr *const *args);
 const Expr *expr_random(ExprPool *p, RandomKind kind, int site, const Affine *element);
 const Expr *expr_scalar(ExprPool *p, ScalarKind kind, int slot);
-const Expr *expr_load(ExprPool *p, DType type, Buffer *b, const Affine *offset, const DataTerm *data, int count);
+const Expr *expr_load(ExprPool *p, DType type, Buffer *b, const Affine *offset,
+                      const DataTerm *data, int count);
 const Expr *expr_local(ExprPool *p, DType type, int local);
 
 /* Shorthands over expr_call. */
@@ -191,7 +192,8 @@ const Expr *expr_neg(ExprPool *p, const Expr *a);
 const Expr *expr_and(ExprPool *p, const Expr *a, const Expr *b);
 const Expr *expr_not(ExprPool *p, const Expr *a);
 const Expr *expr_select(ExprPool *p, const Expr *condition, const Expr *yes, const Expr *no);
-const Expr *expr_cast(ExprPool *p, const Expr *a, DType type); /* to real, i32 or bool; same type: a */
+const Expr *expr_cast(ExprPool *p, const Expr *a,
+                      DType type); /* to real, i32 or bool; same type: a */
 
 bool expr_is_const(const Expr *e, double *value);
 const Expr *expr_substitute(ExprPool *p, const Expr *e, const Substitution *s);
@@ -237,12 +239,13 @@ typedef struct Tensor {
     int rank;
     const int64_t *shape;
     bool frozen;
-    const char *loss;  /* PARAM: the one loss that trains it; NULL: their sum */
-    double initial;   /* HYPER                                       */
-    struct Tensor *of; /* MOMENT, GRADIENT: the parameter it belongs to */
+    const char *loss;     /* PARAM: the one loss that trains it; NULL: their sum */
+    double initial;       /* HYPER                                       */
+    struct Tensor *of;    /* MOMENT, GRADIENT: the parameter it belongs to */
     const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */
-    const char *start; /* PARAM: its start as .nn text, "~ glorot_uniform(fan_in = 64, fan_out = 10)" */
-    uint64_t offset;  /* bytes into the instance, set by the memory plan */
+    const char
+        *start; /* PARAM: its start as .nn text, "~ glorot_uniform(fan_in = 64, fan_out = 10)" */
+    uint64_t offset; /* bytes into the instance, set by the memory plan */
     Span span;
 } Tensor;
 
@@ -258,16 +261,16 @@ typedef struct Port {
     const int64_t *shape;
     bool is_target;
     bool for_predict; /* an input, or a target that an output depends on */
-    int slot; /* position among inputs and targets, or among outputs */
+    int slot;         /* position among inputs and targets, or among outputs */
     Span span;
 } Port;
 
 typedef enum {
-    NODE_PORT,     /* an input or target; domain (batch, shape…)             */
-    NODE_TENSOR,   /* a persistent tensor, as it is before this call         */
-    NODE_LITERAL,  /* numbers written in the source                          */
-    NODE_COMPUTE,  /* domain, optional reduction, body                       */
-    NODE_VIEW,     /* another node's elements in the same order, other shape */
+    NODE_PORT,    /* an input or target; domain (batch, shape…)             */
+    NODE_TENSOR,  /* a persistent tensor, as it is before this call         */
+    NODE_LITERAL, /* numbers written in the source                          */
+    NODE_COMPUTE, /* domain, optional reduction, body                       */
+    NODE_VIEW,    /* another node's elements in the same order, other shape */
 } NodeKind;
 
 /* A derivative of one's own: by `access`, whatever the body says. */
@@ -287,9 +290,9 @@ typedef struct Recurrence {
 
 struct Node {
     NodeKind kind;
-    int id;           /* position in graph->nodes, a topological order but for recurrences */
-    const char *name; /* unique in the graph, a legal (dotted) .nn name */
-    bool named;       /* the name is the user's: it outlives others */
+    int id;            /* position in graph->nodes, a topological order but for recurrences */
+    const char *name;  /* unique in the graph, a legal (dotted) .nn name */
+    bool named;        /* the name is the user's: it outlives others */
     const char *layer; /* path of the layer instance it was made in, or "" */
     DType type;
     int rank;
@@ -311,12 +314,12 @@ struct Node {
 };
 
 typedef enum {
-    RESULT_LOSS,   /* a number: returned                                          */
-    RESULT_UPDATE, /* stored to `tensor` at the end of the call                   */
-    RESULT_OUTPUT, /* stored to the caller's outputs[slot]                        */
-    RESULT_SUM,    /* a number: sums[slot] += it                                  */
-    RESULT_VALUE,  /* a number: values[slot] = it                                 */
-    RESULT_NAME,   /* nothing is stored; a graph to be printed keeps it under this name */
+    RESULT_LOSS,     /* a number: returned                                          */
+    RESULT_UPDATE,   /* stored to `tensor` at the end of the call                   */
+    RESULT_OUTPUT,   /* stored to the caller's outputs[slot]                        */
+    RESULT_SUM,      /* a number: sums[slot] += it                                  */
+    RESULT_VALUE,    /* a number: values[slot] = it                                 */
+    RESULT_NAME,     /* nothing is stored; a graph to be printed keeps it under this name */
     RESULT_GRADIENT, /* of `tensor`; only between differentiation and its use      */
 } ResultRole;
 
@@ -336,19 +339,23 @@ struct Graph {
     const char *name; /* step, gradient, update, loss, evaluate, finish, predict, init */
     VEC(Node *) nodes;
     VEC(Result) results;
-    int64_t batch; /* the most examples of a call */
+    int64_t batch;          /* the most examples of a call */
     struct NameTable *used; /* graph.c */
 };
 
 Graph *graph_create(ExprPool *p, Interner *names, const char *name, int64_t batch);
 /* `name` is made unique by a suffix _2, _3 …  domain and bound are copied (pointers kept). */
 Node *graph_compute(Graph *g, const char *name, DType type, Index *const *domain, int rank,
-                    const Reduction *r, Index *const *bound, int bound_count, const Expr *body, Span span);
+                    const Reduction *r, Index *const *bound, int bound_count, const Expr *body,
+                    Span span);
 Node *graph_port(Graph *g, Port *port);       /* one node a port: later calls return the first */
 Node *graph_tensor(Graph *g, Tensor *tensor); /* the same */
-Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, const double *data, Span span);
-Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank, Span span);
-void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor, int slot);
+Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, const double *data,
+                    Span span);
+Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank,
+                 Span span);
+void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor,
+                  int slot);
 /* Another name, made unique likewise. */
 void graph_rename(Graph *g, Node *n, const char *name);
 /* Is the node's first index over the batch? */

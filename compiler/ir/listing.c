@@ -94,8 +94,12 @@ static void find_hidden(Listing *l)
 static Listing listing_of(Text *out, const Graph *g, const Sources *sources)
 {
     int count = g->nodes.count + 1;
-    Listing l = {.graph = g, .out = out, .sources = sources, .uses = arena_new(g->arena, int, count),
-                 .is_mean = arena_new(g->arena, bool, count), .hidden = arena_new(g->arena, bool, count)};
+    Listing l = {.graph = g,
+                 .out = out,
+                 .sources = sources,
+                 .uses = arena_new(g->arena, int, count),
+                 .is_mean = arena_new(g->arena, bool, count),
+                 .hidden = arena_new(g->arena, bool, count)};
     count_uses(&l);
     find_hidden(&l);
     return l;
@@ -139,7 +143,10 @@ static void print_alias(Text *out, const Result *r)
 static void print_result(Listing *l, const Result *r)
 {
     static const char *const words[] = {
-        [RESULT_LOSS] = "loss", [RESULT_OUTPUT] = "output", [RESULT_SUM] = "metric", [RESULT_VALUE] = "metric",
+        [RESULT_LOSS] = "loss",
+        [RESULT_OUTPUT] = "output",
+        [RESULT_SUM] = "metric",
+        [RESULT_VALUE] = "metric",
     };
     if (is_stored(r))
         print_stored(l, r);

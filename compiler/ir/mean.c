@@ -49,7 +49,8 @@ static const Node *scaled_node(const Node *n, Scale *s)
         for (int i = 0; i < 2; i++)
             if (is_identity(e->args[i], n) && scale_of(e->args[1 - i], s))
                 return e->args[i]->node;
-    if (e->function != &scalar_div || !is_identity(e->args[0], n) || !scale_of(e->args[1], s) || s->constant == 0)
+    if (e->function != &scalar_div || !is_identity(e->args[0], n) || !scale_of(e->args[1], s) ||
+        s->constant == 0)
         return NULL;
     *s = (Scale){1 / s->constant, -s->power};
     return e->args[0]->node;
@@ -76,10 +77,12 @@ MeanKind node_mean(const Node *n, const Node **sum)
 {
     Scale s;
     *sum = scaled_node(n, &s);
-    if (!*sum || (*sum)->kind != NODE_COMPUTE || (*sum)->reduction != &reduce_sum || (*sum)->bound_count == 0)
+    if (!*sum || (*sum)->kind != NODE_COMPUTE || (*sum)->reduction != &reduce_sum ||
+        (*sum)->bound_count == 0)
         return MEAN_NONE;
     Scale count = count_of_terms(*sum);
     if (s.power == -count.power && fabs(s.constant * count.constant - 1) < 1e-7)
         return MEAN_OF_ALL;
-    return s.power == -1 && s.constant == 1 && begins_with_examples(*sum) ? MEAN_OF_EXAMPLES : MEAN_NONE;
+    return s.power == -1 && s.constant == 1 && begins_with_examples(*sum) ? MEAN_OF_EXAMPLES
+                                                                          : MEAN_NONE;
 }

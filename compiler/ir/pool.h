@@ -36,12 +36,14 @@ const Affine *affine_add_scaled(ExprPool *p, const Affine *a, const Affine *b, i
 int64_t affine_common_factor(const Affine *a);
 /* The parts of a / divisor and a % divisor without the divisor's multiples: a = whole * divisor + rest,
  * the constant of `rest` within 0 … divisor-1. */
-void affine_split(ExprPool *p, const Affine *a, int64_t divisor, const Affine **whole, const Affine **rest);
+void affine_split(ExprPool *p, const Affine *a, int64_t divisor, const Affine **whole,
+                  const Affine **rest);
 
 /* ---- algebra.c --------------------------------------------------------------------------------- */
 
 /* A simpler expression equal to f(args), or NULL. */
-const Expr *algebra_simplify(ExprPool *p, const ScalarFunction *f, const Expr *const *args, DType type);
+const Expr *algebra_simplify(ExprPool *p, const ScalarFunction *f, const Expr *const *args,
+                             DType type);
 /* A condition on indices in its simplest form: a truth, or a test without common factors. */
 const Expr *algebra_test(ExprPool *p, TestKind kind, const Affine **a);
 

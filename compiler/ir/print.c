@@ -197,7 +197,8 @@ void port_print(Text *out, const Port *port)
     if (port->domain == DOMAIN_NUMBER)
         text_printf(out, " : %s", dtype_name(port->type));
     else
-        text_printf(out, " : %s(%lld)", port->domain == DOMAIN_CLASS ? "class" : "token", (long long)port->classes);
+        text_printf(out, " : %s(%lld)", port->domain == DOMAIN_CLASS ? "class" : "token",
+                    (long long)port->classes);
 }
 
 void tensor_print(Text *out, const Tensor *t)

@@ -128,7 +128,8 @@ static bool guards_access(const Expr *condition, const Expr *access)
             return false;
         may_leave(access, i, &low, &high);
         int64_t last = access->node->domain[i]->extent - 1;
-        if ((low && !has_conjunct(condition, a, 1, 0)) || (high && !has_conjunct(condition, a, -1, last)))
+        if ((low && !has_conjunct(condition, a, 1, 0)) ||
+            (high && !has_conjunct(condition, a, -1, last)))
             return false;
         needed += low + high;
     }
@@ -160,7 +161,8 @@ static const Expr *guarded_in_product(const Expr *e)
 {
     int leaving = 0;
     bool product = e->args[1]->kind == EXPR_CALL && e->args[1]->function == &scalar_mul;
-    if (!product || e->args[2]->kind != EXPR_CONST || e->args[2]->value != 0 || !dtype_is_real(e->type))
+    if (!product || e->args[2]->kind != EXPR_CONST || e->args[2]->value != 0 ||
+        !dtype_is_real(e->type))
         return NULL;
     expr_visit(NULL, e->args[1], count_leaving, &leaving);
     return leaving == 1 ? guarded_factor(e->args[0], e->args[1]) : NULL;
@@ -244,7 +246,8 @@ static bool is_call(const Expr *e, const ScalarFunction *f)
 /* A cast that the language makes by itself, of an index or a truth beside a real number. */
 static bool is_silent_cast(const Expr *e)
 {
-    return is_call(e, &scalar_to_real) && (e->args[0]->kind == EXPR_AFFINE || e->args[0]->type == TYPE_BOOL);
+    return is_call(e, &scalar_to_real) &&
+           (e->args[0]->kind == EXPR_AFFINE || e->args[0]->type == TYPE_BOOL);
 }
 
 /* Would the text of e alone be read as a real number? */
@@ -261,7 +264,8 @@ static void print_operand(Printer *pr, const Expr *e, const Expr *sibling, Level
 
 static bool is_not_zero(const Expr *e)
 {
-    return is_call(e, &scalar_not) && e->args[0]->kind == EXPR_TEST && e->args[0]->test == TEST_ZERO;
+    return is_call(e, &scalar_not) && e->args[0]->kind == EXPR_TEST &&
+           e->args[0]->test == TEST_ZERO;
 }
 
 /* -(a * b) and -(a / b) of reals need no parentheses: the sign of the first factor is the whole's. */
@@ -272,7 +276,8 @@ static bool sign_joins_factor(const Expr *e)
     if (is_call(e, &scalar_mul) || is_call(e, &scalar_div))
         return sign_joins_factor(e->args[0]);
     bool is_operator = operator_of(e) && !is_call(e, &scalar_pow);
-    return e->kind == EXPR_ACCESS || (e->kind == EXPR_CALL && !is_operator && !is_call(e, &scalar_select));
+    return e->kind == EXPR_ACCESS ||
+           (e->kind == EXPR_CALL && !is_operator && !is_call(e, &scalar_select));
 }
 
 static void print_negation(Printer *pr, const Expr *e)
@@ -370,7 +375,8 @@ static Level call_level(const Expr *e)
                : guarded_in_product(e)               ? LEVEL_PRODUCT
                                                      : LEVEL_CONDITION;
     if (e->function == &scalar_neg)
-        return sign_joins_factor(e->args[0]) && operator_of(e->args[0]) ? LEVEL_PRODUCT : LEVEL_UNARY;
+        return sign_joins_factor(e->args[0]) && operator_of(e->args[0]) ? LEVEL_PRODUCT
+                                                                        : LEVEL_UNARY;
     if (e->function == &scalar_not)
         return is_not_zero(e) ? LEVEL_COMPARE : LEVEL_NOT;
     return LEVEL_PRIMARY;
@@ -460,7 +466,8 @@ void print_expr(Printer *pr, const Expr *e, Level level)
 static void find_example(void *context, const Expr *e)
 {
     Printer *pr = context;
-    if (pr->implicit || e->kind != EXPR_ACCESS || !node_is_batched(e->node) || !e->subscripts[0].affine)
+    if (pr->implicit || e->kind != EXPR_ACCESS || !node_is_batched(e->node) ||
+        !e->subscripts[0].affine)
         return;
     pr->implicit = affine_is_index(e->subscripts[0].affine);
 }

@@ -109,7 +109,8 @@ static Affine part(const Affine *a, Term *terms, int64_t sign)
 }
 
 /* left op right + constant */
-static void print_comparison(Printer *pr, const Affine *left, const char *op, Affine right, int64_t constant)
+static void print_comparison(Printer *pr, const Affine *left, const char *op, Affine right,
+                             int64_t constant)
 {
     right.constant = constant;
     print_affine(pr, left, LEVEL_SUM);

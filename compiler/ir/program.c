@@ -2,8 +2,8 @@
 #include "ir/program.h"
 
 static const char *const names[] = {
-    [ENTRY_INIT] = "init",     [ENTRY_STEP] = "step",         [ENTRY_GRADIENT] = "gradient",
-    [ENTRY_UPDATE] = "update", [ENTRY_LOSS] = "loss",         [ENTRY_EVALUATE] = "evaluate",
+    [ENTRY_INIT] = "init",     [ENTRY_STEP] = "step",       [ENTRY_GRADIENT] = "gradient",
+    [ENTRY_UPDATE] = "update", [ENTRY_LOSS] = "loss",       [ENTRY_EVALUATE] = "evaluate",
     [ENTRY_FINISH] = "finish", [ENTRY_PREDICT] = "predict",
 };
 

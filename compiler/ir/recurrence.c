@@ -217,8 +217,11 @@ void graph_sort(Graph *g)
 {
     Arena *a = g->arena;
     const int count = g->nodes.count + 1;
-    Search s = {.g = g, .number = arena_new(a, int, count), .low = arena_new(a, int, count),
-                .open = arena_new(a, bool, count), .placed = arena_new(a, bool, count)};
+    Search s = {.g = g,
+                .number = arena_new(a, int, count),
+                .low = arena_new(a, int, count),
+                .open = arena_new(a, bool, count),
+                .placed = arena_new(a, bool, count)};
     for (int i = 0; i < g->nodes.count; i++)
         if (!s.number[i])
             visit(&s, g->nodes.data[i]);

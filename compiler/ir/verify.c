@@ -7,7 +7,7 @@
 typedef struct Verifier {
     Graph *graph;
     const Node *node;
-    const char *fault; /* the first one found, or NULL */
+    const char *fault;  /* the first one found, or NULL */
     const Node **owner; /* per index id */
     const char **names; /* sorted */
 } Verifier;
@@ -83,7 +83,8 @@ static bool is_done(const Verifier *v, const Expr *e)
         return is_earlier(v, e->node);
     int64_t shift;
     const Affine *gap = affine_sub(v->graph->pool, at, affine_index(v->graph->pool, v->node->step));
-    return affine_is_constant(gap, &shift) && (v->node->recurrence->reversed ? shift > 0 : shift < 0);
+    return affine_is_constant(gap, &shift) &&
+           (v->node->recurrence->reversed ? shift > 0 : shift < 0);
 }
 
 static void check_access(Verifier *v, const Expr *e)
@@ -146,7 +147,8 @@ static void check_reduction(Verifier *v)
     if (n->kind != NODE_COMPUTE)
         return;
     if (!r != (n->bound_count == 0))
-        fail(v, r ? "%s runs over nothing" : "an index is bound without a reduction", r ? r->name : "");
+        fail(v, r ? "%s runs over nothing" : "an index is bound without a reduction",
+             r ? r->name : "");
     if (r && r->mean)
         fail(v, "a mean stands in the graph");
     if (r && r->truths != (n->body->type == TYPE_BOOL))
@@ -245,8 +247,8 @@ static void collect_names(Verifier *v)
 
 static void check_name(Verifier *v)
 {
-    const char **found =
-        bsearch(&v->node->name, v->names, (size_t)v->graph->nodes.count, sizeof *v->names, by_address);
+    const char **found = bsearch(&v->node->name, v->names, (size_t)v->graph->nodes.count,
+                                 sizeof *v->names, by_address);
     bool twice = (found > v->names && found[-1] == *found) ||
                  (found + 1 < v->names + v->graph->nodes.count && found[1] == *found);
     if (twice)
@@ -255,7 +257,8 @@ static void check_name(Verifier *v)
 
 static void check_place(Verifier *v)
 {
-    if (v->node->id < 0 || v->node->id >= v->graph->nodes.count || v->graph->nodes.data[v->node->id] != v->node)
+    if (v->node->id < 0 || v->node->id >= v->graph->nodes.count ||
+        v->graph->nodes.data[v->node->id] != v->node)
         fail(v, "its id %d is not its position", v->node->id);
 }
 
@@ -292,15 +295,9 @@ static void check_recurrence(Verifier *v)
 typedef void Check(Verifier *v);
 
 static Check *const checks[] = {
-    check_place,
-    check_name,
-    check_indices, /* before the body: says who owns an index */
-    check_leaf,
-    check_view,
-    check_recurrence, /* before the body, whose reads it explains */
-    check_body,
-    check_reduction,
-    check_bounds, /* last: takes a sound body for granted */
+    check_place, check_name,      check_indices,    /* before the body: says who owns an index */
+    check_leaf,  check_view,      check_recurrence, /* before the body, whose reads it explains */
+    check_body,  check_reduction, check_bounds,     /* last: takes a sound body for granted */
 };
 
 static void check_node(Verifier *v)

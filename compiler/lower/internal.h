@@ -24,13 +24,14 @@ typedef struct Lowering {
 /* ---- loop.c: making loops, buffers, registers --------------------------------------------------------- */
 
 int lane_count(const Lowering *l, DType type);
-Buffer *buffer_of(Lowering *l, Node *n);             /* the storage that n (or what it views) has  */
+Buffer *buffer_of(Lowering *l, Node *n); /* the storage that n (or what it views) has  */
 Buffer *buffer_to_write(Lowering *l, Node *n);
 Buffer *scratch_new(Lowering *l, DType type, int64_t elements);
 int local_new(Lowering *l, DType type);
 
 Loop *loop_for(Lowering *l, LoopList *into, ForKind how, Index *index);
-Loop *loop_range(Lowering *l, LoopList *into, ForKind how, Index *index, const Affine *begin, int64_t length, int64_t step);
+Loop *loop_range(Lowering *l, LoopList *into, ForKind how, Index *index, const Affine *begin,
+                 int64_t length, int64_t step);
 void loop_set(Lowering *l, LoopList *into, int local, const Expr *value);
 void loop_combine(Lowering *l, LoopList *into, int local, const Expr *value, const Reduction *r);
 void loop_store(Lowering *l, LoopList *into, Buffer *b, const Affine *offset, const Expr *value);
@@ -59,7 +60,8 @@ const Expr *hoist(const Hoist *h, const Expr *e);
 
 /* One index in place of several, row-major; the substitution of them by it is appended. */
 Index *flatten_indices(Lowering *l, const char *name, Index *const *list, int count);
-void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count, const Affine **to);
+void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count,
+                  const Affine **to);
 
 /* How often an access touches memory apart when the index steps: what a vector over it costs. */
 double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes);

@@ -114,7 +114,8 @@ Loop *loop_append(Lowering *l, LoopList *into, LoopKind kind)
     return loop;
 }
 
-Loop *loop_range(Lowering *l, LoopList *into, ForKind how, Index *index, const Affine *begin, int64_t length, int64_t step)
+Loop *loop_range(Lowering *l, LoopList *into, ForKind how, Index *index, const Affine *begin,
+                 int64_t length, int64_t step)
 {
     Loop *loop = loop_append(l, into, LOOP_FOR);
     loop->how = how == FOR_VECTOR && l->lanes->vector_bytes <= 4 ? FOR_SERIAL : how;
@@ -168,7 +169,8 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
     const Node *root = storage_of((Node *)n);
     if (l->schedule->places[root->id].kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST) {
         int64_t shared = 1, leading = 1; /* a view's leading dimensions are its storage's */
-        const int step = root->recurrence ? node_step_place(n) : -1, loop = d - (step >= 0 && d > step);
+        const int step = root->recurrence ? node_step_place(n) : -1,
+                  loop = d - (step >= 0 && d > step);
         if (d == step)
             return 0;
         for (int i = 0; i < l->kernel->shared.count; i++)
@@ -188,7 +190,8 @@ const Affine *identity_offset(Lowering *l, const Node *n, const Affine *const *a
 {
     const Affine *offset = affine_constant(l->pool, 0);
     for (int i = 0; i < n->rank; i++)
-        offset = affine_add(l->pool, offset, affine_scale(l->pool, at[i], dimension_stride(l, n, i)));
+        offset =
+            affine_add(l->pool, offset, affine_scale(l->pool, at[i], dimension_stride(l, n, i)));
     return offset;
 }
 
@@ -204,7 +207,7 @@ const Affine *access_offset(Lowering *l, const Expr *access, DataTerm **data, in
         if (s->affine)
             offset = affine_add(l->pool, offset, affine_scale(l->pool, s->affine, stride));
         else if (stride)
-            (*data)[(*count)++] = (DataTerm){ s->data, stride };
+            (*data)[(*count)++] = (DataTerm){s->data, stride};
     }
     return offset;
 }
@@ -217,7 +220,9 @@ typedef struct ExprLowering {
 static const Expr *lower_access(ExprLowering *x, const Expr *e)
 {
     Lowering *l = x->l;
-    const int step = l->kernel->recurrence && e->node->recurrence == l->kernel->recurrence ? node_step_place(e->node) : -1;
+    const int step = l->kernel->recurrence && e->node->recurrence == l->kernel->recurrence
+                         ? node_step_place(e->node)
+                         : -1;
     const bool past = step >= 0 && !affine_is_index(e->subscripts[step].affine);
     DataTerm *data;
     int count;
@@ -228,7 +233,8 @@ static const Expr *lower_access(ExprLowering *x, const Expr *e)
     if (!past && l->values[root->id] && !count && l->places[root->id] == offset)
         return l->values[root->id];
     DType type = dtype_is_integer(e->type) ? TYPE_I32 : e->type;
-    return expr_load(l->pool, type, past ? past_buffer(l, root) : buffer_of(l, root), offset, data, count);
+    return expr_load(l->pool, type, past ? past_buffer(l, root) : buffer_of(l, root), offset, data,
+                     count);
 }
 
 static const Expr *lower_leaf(void *context, const Expr *e)
@@ -249,7 +255,7 @@ static const Expr *lower_leaf(void *context, const Expr *e)
 
 const Expr *lower_expr(Lowering *l, const Expr *e, const Substitution *s)
 {
-    ExprLowering x = { l, s };
+    ExprLowering x = {l, s};
     return expr_map(l->pool, e, lower_leaf, &x);
 }
 
@@ -274,7 +280,7 @@ static void visit_variance(void *context, const Expr *e)
 
 static bool is_invariant(const Hoist *h, const Expr *e)
 {
-    Variance v = { h, false };
+    Variance v = {h, false};
     expr_visit(h->l->pool, e, visit_variance, &v);
     return !v.varies;
 }
@@ -282,7 +288,8 @@ static bool is_invariant(const Hoist *h, const Expr *e)
 /* May the operand stay unevaluated? */
 static bool is_conditional(const Expr *e, int operand)
 {
-    return operand > 0 && (e->function == &scalar_select || e->function == &scalar_and || e->function == &scalar_or);
+    return operand > 0 && (e->function == &scalar_select || e->function == &scalar_and ||
+                           e->function == &scalar_or);
 }
 
 /* Only what is evaluated whatever the data moves: nothing inside the arms of a select. */
@@ -363,7 +370,7 @@ static void visit_cost(void *context, const Expr *e)
 
 double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes)
 {
-    AccessCost c = { vector, lanes, 0 };
+    AccessCost c = {vector, lanes, 0};
     expr_visit(l->pool, value, visit_cost, &c);
     return c.total;
 }
@@ -386,7 +393,7 @@ static void widest_scratch(Lowering *l)
 LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *lanes)
 {
     Arena *a = s->graph->arena;
-    Lowering l = { .schedule = s, .kernel = k, .lanes = lanes, .pool = s->graph->pool, .arena = a };
+    Lowering l = {.schedule = s, .kernel = k, .lanes = lanes, .pool = s->graph->pool, .arena = a};
     l.real = expr_pool_real(l.pool);
     l.out = arena_new(a, LoopKernel, 1);
     l.out->kernel = k;

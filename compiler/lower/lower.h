@@ -26,20 +26,20 @@ struct Buffer {
     int slot;
     uint64_t offset;
     uint64_t bytes;
-    Node *node;      /* OPERAND: what it is, for the caller of the kernel  */
-    Tensor *tensor;  /* OPERAND of an update: the tensor stored to, else NULL */
+    Node *node;     /* OPERAND: what it is, for the caller of the kernel  */
+    Tensor *tensor; /* OPERAND of an update: the tensor stored to, else NULL */
     bool written;
     bool past;        /* read at earlier steps of a recurrence only: apart from what is written   */
     const char *name; /* printed as %0, %1, … and s0, s1, … */
 };
 
 typedef enum {
-    LOOP_FOR,     /* for index from begin, step, below end: body                                   */
-    LOOP_SET,     /* register = value                                                              */
+    LOOP_FOR, /* for index from begin, step, below end: body                                   */
+    LOOP_SET, /* register = value                                                              */
     LOOP_COMBINE, /* register = reduction->combine(register, value)                                */
-    LOOP_STORE,   /* buffer[offset + data] = value                                                 */
-    LOOP_ADD,     /* buffer[offset + data] += value, lane after lane                               */
-    LOOP_TILE,    /* c[i, j] (+)= sum[k] a[k, i] * b[k, j] on packed panels                        */
+    LOOP_STORE, /* buffer[offset + data] = value                                                 */
+    LOOP_ADD,   /* buffer[offset + data] += value, lane after lane                               */
+    LOOP_TILE,  /* c[i, j] (+)= sum[k] a[k, i] * b[k, j] on packed panels                        */
 } LoopKind;
 
 typedef enum {
@@ -99,7 +99,7 @@ typedef struct LoopKernel {
     Index *step;     /* of a recurrence: given with each call, or NULL */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
     int64_t parallel_step;
-    bool serial;     /* too little work to be worth waking a thread */
+    bool serial; /* too little work to be worth waking a thread */
     Span span;
 } LoopKernel;
 

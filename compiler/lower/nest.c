@@ -65,7 +65,7 @@ static void name_index(Nest *x, Naming *m, Index *from, Index *to)
 
 static Naming name_indices(Nest *x, const Node *n, const Stage *st)
 {
-    Naming m = { 0 };
+    Naming m = {0};
     m.from = arena_new(x->l->arena, Index *, n->rank + n->bound_count + 1);
     m.to = arena_new(x->l->arena, const Affine *, n->rank + n->bound_count + 1);
     int shared = x->shared.count, own = node_loop_count(n) - shared;
@@ -75,7 +75,8 @@ static Naming name_indices(Nest *x, const Node *n, const Stage *st)
         name_index(x, &m, node_loop(n, i), x->shared.data[i]);
     for (int i = 0; i < own + n->bound_count; i++) {
         Index *from = i < own ? node_loop(n, shared + i) : n->bound[i - own];
-        name_index(x, &m, from, i < st->free.count ? st->free.data[i] : st->bound.data[i - st->free.count]);
+        name_index(x, &m, from,
+                   i < st->free.count ? st->free.data[i] : st->bound.data[i - st->free.count]);
     }
     return m;
 }
@@ -84,7 +85,8 @@ static const Affine *row_major(Lowering *l, const IndexList *list)
 {
     const Affine *a = affine_constant(l->pool, 0);
     for (int i = 0; i < list->count; i++)
-        a = affine_add(l->pool, affine_scale(l->pool, a, list->data[i]->extent), affine_index(l->pool, list->data[i]));
+        a = affine_add(l->pool, affine_scale(l->pool, a, list->data[i]->extent),
+                       affine_index(l->pool, list->data[i]));
     return a;
 }
 
@@ -112,7 +114,7 @@ static void visit_overwritten(void *context, const Expr *e)
 
 static bool conflicts(Nest *x, const Stage *st, const Item *item)
 {
-    Conflict c = { st, item, false };
+    Conflict c = {st, item, false};
     expr_visit(x->l->pool, item->value, visit_reads, &c);
     for (int i = 0; i < st->items.count; i++)
         expr_visit(x->l->pool, st->items.data[i].value, visit_overwritten, &c);
@@ -150,8 +152,8 @@ static Item make_item(Nest *x, Node *n, const Stage *st, ItemKind kind)
 {
     Lowering *l = x->l;
     Naming m = name_indices(x, n, st);
-    Substitution s = { m.count, m.from, m.to };
-    Item item = { .node = n, .kind = kind };
+    Substitution s = {m.count, m.from, m.to};
+    Item item = {.node = n, .kind = kind};
     item.value = lower_expr(l, l->schedule->bodies[n->id], &s);
     item.buffer = buffer_of(l, n);
     const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
@@ -210,21 +212,21 @@ static Index **own_loops(Nest *x, const Node *n, int *count)
 static bool join_reduction(Nest *x, Stage *st, Node *n, Index *const *loops, int own)
 {
     if (st->bound.count || has_kind(st, ITEM_REDUCE)) {
-        if (!lists_equal(loops, own, &st->free, NULL)
-            || !lists_equal(n->bound, n->bound_count, &st->bound, NULL))
+        if (!lists_equal(loops, own, &st->free, NULL) ||
+            !lists_equal(n->bound, n->bound_count, &st->bound, NULL))
             return false;
         return try_item(x, st, n, ITEM_REDUCE);
     }
     if (st->free.count != own + n->bound_count || n->bound_count == 0)
         return false;
-    Stage split = { 0 };
+    Stage split = {0};
     for (int i = 0; i < st->free.count; i++)
         if (i < own)
             vec_push(x->l->arena, &split.free, st->free.data[i]);
         else
             vec_push(x->l->arena, &split.bound, st->free.data[i]);
-    if (!lists_equal(loops, own, &split.free, NULL)
-        || !lists_equal(n->bound, n->bound_count, &split.bound, NULL))
+    if (!lists_equal(loops, own, &split.free, NULL) ||
+        !lists_equal(n->bound, n->bound_count, &split.bound, NULL))
         return false;
     Stage was = *st;
     st->free = split.free, st->bound = split.bound;
@@ -240,9 +242,11 @@ static bool join_stage(Nest *x, Stage *st, Node *n)
     Index **loops = own_loops(x, n, &own);
     if (n->reduction)
         return join_reduction(x, st, n, loops, own);
-    if (!has_kind(st, ITEM_POST) && lists_equal(loops, own, &st->free, &st->bound) && try_item(x, st, n, ITEM_INNER))
+    if (!has_kind(st, ITEM_POST) && lists_equal(loops, own, &st->free, &st->bound) &&
+        try_item(x, st, n, ITEM_INNER))
         return true;
-    return has_kind(st, ITEM_REDUCE) && lists_equal(loops, own, &st->free, NULL) && try_item(x, st, n, ITEM_POST);
+    return has_kind(st, ITEM_REDUCE) && lists_equal(loops, own, &st->free, NULL) &&
+           try_item(x, st, n, ITEM_POST);
 }
 
 static void start_stage(Nest *x, Node *n)
@@ -284,7 +288,7 @@ static void visit_use(void *context, const Expr *e)
 
 static bool is_loaded_after(Nest *x, int stage, const Buffer *b)
 {
-    BufferUse u = { b, false };
+    BufferUse u = {b, false};
     for (int s = stage + 1; s < x->stages.count; s++)
         for (int i = 0; i < x->stages.data[s]->items.count; i++)
             expr_visit(x->l->pool, x->stages.data[s]->items.data[i].value, visit_use, &u);
@@ -316,7 +320,8 @@ typedef struct Merge {
 static void check_merge(Merge *m, const Affine *a)
 {
     bool nested_outer = false, nested_inner = false;
-    int64_t outer = affine_factor(a, m->outer, &nested_outer), inner = affine_factor(a, m->inner, &nested_inner);
+    int64_t outer = affine_factor(a, m->outer, &nested_outer),
+            inner = affine_factor(a, m->inner, &nested_inner);
     if (nested_outer || nested_inner || outer != inner * m->inner->extent)
         m->possible = false;
 }
@@ -329,7 +334,7 @@ static void visit_merge(void *context, const Expr *e)
 
 static void merge_in_list(Lowering *l, IndexList *list, int at, Index *merged)
 {
-    IndexList shorter = { 0 };
+    IndexList shorter = {0};
     for (int i = 0; i < list->count; i++)
         if (i != at + 1)
             vec_push(l->arena, &shorter, i == at ? merged : list->data[i]);
@@ -339,7 +344,8 @@ static void merge_in_list(Lowering *l, IndexList *list, int at, Index *merged)
 static void for_items(Nest *x, Stage *only, void (*visit)(void *context, Item *item), void *context)
 {
     for (int s = 0; s < x->stages.count; s++)
-        for (int i = 0; (!only || x->stages.data[s] == only) && i < x->stages.data[s]->items.count; i++)
+        for (int i = 0; (!only || x->stages.data[s] == only) && i < x->stages.data[s]->items.count;
+             i++)
             visit(context, &x->stages.data[s]->items.data[i]);
 }
 
@@ -363,11 +369,11 @@ static void substitute_item(void *context, Item *item)
 
 static void replace_pair(Nest *x, Stage *only, IndexList *list, int at)
 {
-    Merge m = { .l = x->l };
+    Merge m = {.l = x->l};
     Index *merged = flatten_indices(x->l, list->data[at]->name, &list->data[at], 2);
     const Affine *to[2];
     flatten_into(x->l, affine_index(x->l->pool, merged), &list->data[at], 2, to);
-    m.by = (Substitution){ 2, &list->data[at], to };
+    m.by = (Substitution){2, &list->data[at], to};
     for_items(x, only, substitute_item, &m);
     merge_in_list(x->l, list, at, merged);
 }
@@ -375,7 +381,8 @@ static void replace_pair(Nest *x, Stage *only, IndexList *list, int at)
 static void merge_loops(Nest *x, Stage *only, IndexList *list)
 {
     for (int at = list->count - 2; at >= 0; at--) {
-        Merge m = { .l = x->l, .outer = list->data[at], .inner = list->data[at + 1], .possible = true };
+        Merge m = {
+            .l = x->l, .outer = list->data[at], .inner = list->data[at + 1], .possible = true};
         if (m.inner->per_example)
             continue;
         for_items(x, only, check_item, &m);
@@ -508,14 +515,17 @@ static void emit_position(Lowering *l, LoopList *into, const Item *item)
 {
     ExprPool *p = l->pool;
     int value = local_new(l, item->value->type), better = local_new(l, TYPE_BOOL);
-    const Expr *v = expr_local(p, item->value->type, value), *best = expr_local(p, item->value->type, item->best);
+    const Expr *v = expr_local(p, item->value->type, value),
+               *best = expr_local(p, item->value->type, item->best);
     const Expr *is_better = expr_local(p, TYPE_BOOL, better);
-    const ScalarFunction *compare = item->node->reduction == &reduce_argmax ? &scalar_gt : &scalar_lt;
+    const ScalarFunction *compare =
+        item->node->reduction == &reduce_argmax ? &scalar_gt : &scalar_lt;
     loop_set(l, into, value, item->value);
-    loop_set(l, into, better, expr_call(p, compare, (const Expr *[]){ v, best }));
+    loop_set(l, into, better, expr_call(p, compare, (const Expr *[]){v, best}));
     loop_set(l, into, item->best, expr_select(p, is_better, v, best));
     loop_set(l, into, item->local,
-             expr_select(p, is_better, expr_affine(p, item->position), expr_local(p, TYPE_I32, item->local)));
+             expr_select(p, is_better, expr_affine(p, item->position),
+                         expr_local(p, TYPE_I32, item->local)));
 }
 
 static void emit_value(Lowering *l, LoopList *into, const Item *item)
@@ -533,35 +543,41 @@ static void emit_stores(Lowering *l, LoopList *into, const Stage *st, bool inner
     for (int i = 0; i < st->items.count; i++) {
         const Item *item = &st->items.data[i];
         if (item->stored && (item->kind == ITEM_INNER) == inner)
-            loop_store(l, into, item->buffer, item->offset, expr_local(l->pool, item->node->type, item->local));
+            loop_store(l, into, item->buffer, item->offset,
+                       expr_local(l->pool, item->node->type, item->local));
     }
 }
 
-enum { SHORT_VECTORS = 4 }; /* bound vectors of at most so many registers go outside the other loops */
+enum {
+    SHORT_VECTORS = 4
+}; /* bound vectors of at most so many registers go outside the other loops */
 
 /* Opens the loops of a list, the one over lanes innermost (or outermost, where it is short). */
-static LoopList *open_loops(Nest *x, LoopList *into, const IndexList *list, const Index *v, bool vector_first)
+static LoopList *open_loops(Nest *x, LoopList *into, const IndexList *list, const Index *v,
+                            bool vector_first)
 {
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < list->count; i++) {
             bool is_vector = list->data[i] == v;
             if (is_vector == (vector_first ? pass == 0 : pass == 1))
-                into = &loop_for(x->l, into, is_vector ? FOR_VECTOR : FOR_SERIAL, list->data[i])->body;
+                into =
+                    &loop_for(x->l, into, is_vector ? FOR_VECTOR : FOR_SERIAL, list->data[i])->body;
         }
     return into;
 }
 
 static BufferList written_buffers(Nest *x, const Stage *st)
 {
-    BufferList list = { 0 };
+    BufferList list = {0};
     for (int i = 0; i < st->items.count; i++)
         vec_push(x->l->arena, &list, st->items.data[i].buffer);
     return list;
 }
 
-static void hoist_items(Nest *x, LoopList *into, Stage *st, const IndexList *indices, bool post, int first_local)
+static void hoist_items(Nest *x, LoopList *into, Stage *st, const IndexList *indices, bool post,
+                        int first_local)
 {
-    Hoist h = { x->l, into, *indices, written_buffers(x, st), first_local };
+    Hoist h = {x->l, into, *indices, written_buffers(x, st), first_local};
     for (int i = 0; i < st->items.count; i++)
         if (post || st->items.data[i].kind != ITEM_POST)
             st->items.data[i].value = hoist(&h, st->items.data[i].value);
@@ -624,12 +640,14 @@ static LoopList *open_blocks(Nest *x, LoopList *into, Index *v, int lanes)
         return &loop_for(l, into, FOR_VECTOR, v)->body;
     Index *outer = index_copy(l->pool, v);
     Loop *parallel = loop_parallel(l, into, outer, block);
-    return &loop_range(l, &parallel->body, FOR_VECTOR, v, affine_index(l->pool, outer), block, 1)->body;
+    return &loop_range(l, &parallel->body, FOR_VECTOR, v, affine_index(l->pool, outer), block, 1)
+                ->body;
 }
 
 static void flatten_outer(Nest *x, int count)
 {
-    while (count > 1 && x->shared.data[0]->extent < FEW_ITERATIONS && !x->shared.data[1]->per_example) {
+    while (count > 1 && x->shared.data[0]->extent < FEW_ITERATIONS &&
+           !x->shared.data[1]->per_example) {
         replace_pair(x, NULL, &x->shared, 0);
         count--;
     }
@@ -644,13 +662,16 @@ static LoopList *open_shared(Nest *x, LoopList *into, bool across, int lanes)
         if (i == 0)
             into = &loop_parallel(x->l, into, x->shared.data[i], 1)->body;
         else
-            into = &loop_for(x->l, into, across && i == x->shared.count - 1 ? FOR_VECTOR : FOR_SERIAL, x->shared.data[i])->body;
+            into =
+                &loop_for(x->l, into, across && i == x->shared.count - 1 ? FOR_VECTOR : FOR_SERIAL,
+                          x->shared.data[i])
+                     ->body;
     return into;
 }
 
 void lower_nest(Lowering *l)
 {
-    Nest x = { .l = l };
+    Nest x = {.l = l};
     for (int i = 0; i < l->kernel->shared.count; i++)
         vec_push(l->arena, &x.shared, l->kernel->shared.data[i]);
     build_stages(&x);

@@ -35,9 +35,10 @@ static void move_last(IndexList *list, int at)
     list->data[list->count - 1] = moved;
 }
 
-static double cost_flat(Engine *e, const Expr *operand, const IndexList *list, Index *flat, int64_t reach)
+static double cost_flat(Engine *e, const Expr *operand, const IndexList *list, Index *flat,
+                        int64_t reach)
 {
-    Binding b = { 0 };
+    Binding b = {0};
     bind_flat(e, &b, list, affine_index(e->l->pool, flat));
     return cost_along(e, bind_expr(e, operand, &b), flat, reach);
 }
@@ -50,8 +51,8 @@ void pack_plan(Engine *e)
     move_last(&e->columns, cheapest(e, right, &e->columns, &by_column));
     e->left_by_row = by_depth < cost_flat(e, e->left, &e->rows, e->row, e->mr);
     const Index *last = e->depth.data[e->depth.count - 1];
-    e->right_by_depth = e->lanes > 1 && last->extent >= e->lanes
-                        && cost_along(e, right, last, last->extent) < by_column / 2;
+    e->right_by_depth = e->lanes > 1 && last->extent >= e->lanes &&
+                        cost_along(e, right, last, last->extent) < by_column / 2;
 }
 
 double pack_cost_left(Engine *e)
@@ -74,7 +75,8 @@ double pack_cost_right(Engine *e)
 
 /* Loops over the chunk's depth indices but the last `without` with fresh indices; *at: the place in
  * the chunk; *last: the innermost loop. */
-static LoopList *open_depth(Engine *e, LoopList *into, Binding *b, const Affine **at, Loop **last, int without)
+static LoopList *open_depth(Engine *e, LoopList *into, Binding *b, const Affine **at, Loop **last,
+                            int without)
 {
     ExprPool *p = e->l->pool;
     *at = affine_constant(p, 0);
@@ -84,7 +86,8 @@ static LoopList *open_depth(Engine *e, LoopList *into, Binding *b, const Affine 
         *last = loop_range(e->l, into, FOR_SERIAL, ix, begin, begin ? e->chunk : 0, 1);
         into = &(*last)->body;
         bind(e, b, e->depth.data[i], affine_index(p, ix));
-        const Affine *place = begin ? affine_sub(p, affine_index(p, ix), begin) : affine_index(p, ix);
+        const Affine *place =
+            begin ? affine_sub(p, affine_index(p, ix), begin) : affine_index(p, ix);
         *at = affine_add(p, affine_scale(p, *at, ix->extent), place);
     }
     return into;
@@ -146,7 +149,8 @@ static void pack_pieces(Engine *e, LoopList *into, int64_t width)
     int64_t per_panel = e->nr / width;
     const Affine *local_piece = affine_sub(p, piece, first);
     const Affine *panel = affine_quotient(p, local_piece, per_panel);
-    const Affine *within = affine_add(p, affine_scale(p, affine_remainder(p, local_piece, per_panel), width), lane);
+    const Affine *within =
+        affine_add(p, affine_scale(p, affine_remainder(p, local_piece, per_panel), width), lane);
     const Affine *offset = affine_scale(p, panel, e->chunk * e->suffix * e->nr);
     offset = affine_add(p, offset, affine_add(p, affine_scale(p, at, e->nr), within));
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
@@ -159,13 +163,16 @@ static void pack_transposed(Engine *e, LoopList *into)
     Binding b = e->outer;
     int at_last = e->depth.count - 1;
     Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
-    Index *piece = index_copy(p, e->depth.data[at_last]), *depth = index_copy(p, e->depth.data[at_last]);
+    Index *piece = index_copy(p, e->depth.data[at_last]),
+          *depth = index_copy(p, e->depth.data[at_last]);
     const Affine *start = affine_index(p, panel), *at;
     Loop *last;
     into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->lanes)->body;
     into = open_depth(e, into, &b, &at, &last, 1);
     bool split = e->split == at_last;
-    into = &loop_range(e->l, into, FOR_SERIAL, piece, split ? e->depth_begin : NULL, split ? e->chunk : 0, e->lanes)->body;
+    into = &loop_range(e->l, into, FOR_SERIAL, piece, split ? e->depth_begin : NULL,
+                       split ? e->chunk : 0, e->lanes)
+                ->body;
     into = &loop_range(e->l, into, FOR_SERIAL, column, start, e->lanes, 1)->body;
     into = &loop_range(e->l, into, FOR_VECTOR, depth, affine_index(p, piece), e->lanes, 1)->body;
     bind(e, &b, e->depth.data[at_last], affine_index(p, depth));
@@ -176,7 +183,8 @@ static void pack_transposed(Engine *e, LoopList *into)
     at = affine_add(p, affine_scale(p, at, depth->extent), place);
     /* the piece of lanes columns lies in panel local / nr, at local % nr of its rows */
     const Affine *local = affine_sub(p, start, e->column_begin);
-    const Affine *offset = affine_scale(p, affine_quotient(p, local, e->nr), e->chunk * e->suffix * e->nr);
+    const Affine *offset =
+        affine_scale(p, affine_quotient(p, local, e->nr), e->chunk * e->suffix * e->nr);
     offset = affine_add(p, offset, affine_remainder(p, local, e->nr));
     offset = affine_add(p, offset, affine_sub(p, affine_index(p, column), start));
     offset = affine_add(p, offset, affine_scale(p, at, e->nr));
@@ -204,7 +212,8 @@ void pack_right(Engine *e, LoopList *into)
     into = &loop_range(e->l, into, FOR_VECTOR, column, begin, e->nr, 1)->body;
     bind_flat(e, &b, &e->columns, affine_index(p, column));
     /* panels lie one after the other: panel number * depth * nr, and begin - column_begin is number * nr */
-    const Affine *offset = affine_scale(p, affine_sub(p, begin, e->column_begin), e->chunk * e->suffix);
+    const Affine *offset =
+        affine_scale(p, affine_sub(p, begin, e->column_begin), e->chunk * e->suffix);
     const Affine *lane = affine_sub(p, affine_index(p, column), begin);
     offset = affine_add(p, offset, affine_add(p, affine_scale(p, at, e->nr), lane));
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));

@@ -29,7 +29,7 @@ static int index_number(Printer *p, const Index *ix)
     int n = number_of(p->indices.data, p->indices.count, ix);
     if (n >= 0)
         return n;
-    Numbered fresh = { ix, p->indices.count };
+    Numbered fresh = {ix, p->indices.count};
     vec_push(p->arena, &p->indices, fresh);
     return fresh.number;
 }
@@ -66,7 +66,8 @@ static void print_affine(Printer *p, const Affine *a)
 
 static void print_expr(Printer *p, const Expr *e);
 
-static void print_place(Printer *p, const Buffer *b, const Affine *offset, const DataTerm *data, int count)
+static void print_place(Printer *p, const Buffer *b, const Affine *offset, const DataTerm *data,
+                        int count)
 {
     text_printf(p->out, "%s[", b->name);
     print_affine(p, offset);
@@ -77,7 +78,8 @@ static void print_place(Printer *p, const Buffer *b, const Affine *offset, const
     text_append(p->out, "]");
 }
 
-static const char *const scalar_names[] = { "batch_size", "step", "scale", "first", "sum", "examples" };
+static const char *const scalar_names[] = {"batch_size", "step", "scale",
+                                           "first",      "sum",  "examples"};
 
 static void print_anew(Printer *p, const Expr *e)
 {
@@ -96,7 +98,8 @@ static void print_anew(Printer *p, const Expr *e)
         text_append(p->out, e->test == TEST_ZERO ? " == 0)" : " >= 0)");
         break;
     case EXPR_RANDOM:
-        text_printf(p->out, "random_%s(%d, ", e->random == RANDOM_UNIFORM ? "uniform" : "normal", e->site);
+        text_printf(p->out, "random_%s(%d, ", e->random == RANDOM_UNIFORM ? "uniform" : "normal",
+                    e->site);
         print_affine(p, e->affine);
         text_append(p->out, ")");
         break;
@@ -150,7 +153,7 @@ static void count_use(Uses *u, const Expr *e)
             u->counts.data[i].number++;
             return;
         }
-    Numbered first = { e, 1 };
+    Numbered first = {e, 1};
     vec_push(u->p->arena, &u->counts, first);
 }
 
@@ -182,23 +185,23 @@ static void visit_shared(void *context, const Expr *e)
     text_printf(p->out, "t%d = ", p->next_shared);
     print_anew(p, e);
     text_append(p->out, "\n");
-    Numbered named = { e, p->next_shared++ };
+    Numbered named = {e, p->next_shared++};
     vec_push(p->arena, &p->shared, named);
 }
 
 static void name_shared(Printer *p, const Expr *e, int depth)
 {
-    Uses u = { .p = p };
+    Uses u = {.p = p};
     p->shared.count = 0;
     p->next_shared = 0;
     expr_visit(p->pool, e, visit_uses, &u);
-    SharedVisit v = { &u, depth };
+    SharedVisit v = {&u, depth};
     expr_visit(p->pool, e, visit_shared, &v);
 }
 
 /* ---- statements ---------------------------------------------------------------------------------------------- */
 
-static const char *const for_names[] = { "for", "parallel for", "vector for", "unrolled for" };
+static const char *const for_names[] = {"for", "parallel for", "vector for", "unrolled for"};
 
 static void print_list(Printer *p, const LoopList *list, int depth);
 
@@ -224,14 +227,16 @@ static void print_tile(Printer *p, const Loop *l)
 {
     text_printf(p->out, "tile %dx%d %s[", l->rows, l->columns, l->c->name);
     print_affine(p, l->c_offset);
-    text_printf(p->out, "; %d] %s sum i%d = ", l->c_stride, l->accumulate ? "+=" : "=", index_number(p, l->depth_index));
+    text_printf(p->out, "; %d] %s sum i%d = ", l->c_stride, l->accumulate ? "+=" : "=",
+                index_number(p, l->depth_index));
     print_affine(p, l->depth_begin);
     text_printf(p->out, " below %lld", (long long)l->depth_index->extent);
     if (l->depth_index->per_example)
         text_printf(p->out, " (%lld an example)", (long long)l->depth_index->per_example);
     text_printf(p->out, ", at most %lld: %s[", (long long)l->depth_length, l->a->name);
     print_affine(p, l->a_offset);
-    text_printf(p->out, "; %lld, %lld] * %s[", (long long)l->a_row_stride, (long long)l->a_depth_stride, l->b->name);
+    text_printf(p->out, "; %lld, %lld] * %s[", (long long)l->a_row_stride,
+                (long long)l->a_depth_stride, l->b->name);
     print_affine(p, l->b_offset);
     text_append(p->out, "]\n");
 }
@@ -272,16 +277,18 @@ static void print_list(Printer *p, const LoopList *list, int depth)
 
 void loop_print(Text *out, const LoopKernel *k)
 {
-    Printer p = { .out = out, .arena = out->arena, .pool = NULL };
+    Printer p = {.out = out, .arena = out->arena, .pool = NULL};
     text_append(out, "kernel(");
     for (int i = 0; i < k->operands.count; i++)
-        text_printf(out, "%s%s %s%s", i ? ", " : "", dtype_name(k->operands.data[i]->type), k->operands.data[i]->name,
-                    k->operands.data[i]->written ? "!" : "");
+        text_printf(out, "%s%s %s%s", i ? ", " : "", dtype_name(k->operands.data[i]->type),
+                    k->operands.data[i]->name, k->operands.data[i]->written ? "!" : "");
     text_append(out, ")\n");
     for (int i = 0; i < k->locals.count; i++)
-        text_printf(out, "%sr%d:%s%s", i ? " " : "  ", i, dtype_name(k->locals.data[i]), i + 1 == k->locals.count ? "\n" : "");
+        text_printf(out, "%sr%d:%s%s", i ? " " : "  ", i, dtype_name(k->locals.data[i]),
+                    i + 1 == k->locals.count ? "\n" : "");
     p.pool = k->pool;
     if (k->step)
-        text_printf(out, "  step i%d below %lld\n", index_number(&p, k->step), (long long)k->step->extent);
+        text_printf(out, "  step i%d below %lld\n", index_number(&p, k->step),
+                    (long long)k->step->extent);
     print_list(&p, &k->body, 1);
 }

@@ -55,8 +55,8 @@ static void check_data(Adder *x, const Expr **data, const Expr **value)
     ExprPool *p = x->l->pool;
     const Expr *zero = expr_const_typed(p, 0, (*data)->type);
     const Expr *end = expr_const_typed(p, (double)x->scatter->index->extent, (*data)->type);
-    const Expr *low = expr_call(p, &scalar_ge, (const Expr *[]){ *data, zero });
-    const Expr *inside = expr_and(p, low, expr_call(p, &scalar_lt, (const Expr *[]){ *data, end }));
+    const Expr *low = expr_call(p, &scalar_ge, (const Expr *[]){*data, zero});
+    const Expr *inside = expr_and(p, low, expr_call(p, &scalar_lt, (const Expr *[]){*data, end}));
     *value = expr_select(p, inside, *value, expr_const_typed(p, 0, (*value)->type));
     *data = expr_select(p, inside, *data, zero);
 }
@@ -68,7 +68,8 @@ static void emit_add(Adder *x, LoopList *into, const Affine *begin)
     for (int i = 0; i < x->node->bound_count; i++)
         into = &loop_for(l, into, FOR_SERIAL, x->node->bound[i])->body;
     into = open_vector(x, open_free(x, into, false), begin);
-    const Expr *data = lower_expr(l, x->scatter->data, NULL), *value = lower_expr(l, x->scatter->value, NULL);
+    const Expr *data = lower_expr(l, x->scatter->data, NULL),
+               *value = lower_expr(l, x->scatter->value, NULL);
     if (!x->scatter->checked)
         check_data(x, &data, &value);
     const Affine **at = arena_new(l->arena, const Affine *, x->node->rank + 1);
@@ -82,7 +83,7 @@ static void emit_add(Adder *x, LoopList *into, const Affine *begin)
     }
     Loop *add = loop_append(l, into, LOOP_ADD);
     DataTerm *term = arena_new(l->arena, DataTerm, 1);
-    *term = (DataTerm){ data, stride };
+    *term = (DataTerm){data, stride};
     add->buffer = x->buffer;
     add->offset = identity_offset(l, x->node, at);
     add->value = value;
@@ -92,12 +93,13 @@ static void emit_add(Adder *x, LoopList *into, const Affine *begin)
 
 void lower_scatter(Lowering *l)
 {
-    Adder x = { .l = l, .node = l->kernel->nodes.data[0], .scatter = &l->kernel->scatter };
+    Adder x = {.l = l, .node = l->kernel->nodes.data[0], .scatter = &l->kernel->scatter};
     x.buffer = buffer_to_write(l, x.node);
     x.vector = pick_vector(&x);
     LoopList *into = &l->out->body;
     const Affine *begin = NULL;
-    if (x.vector && x.vector->extent >= 2 * BLOCK && l->kernel->flops + l->kernel->bytes_moved >= MUCH_WORK) {
+    if (x.vector && x.vector->extent >= 2 * BLOCK &&
+        l->kernel->flops + l->kernel->bytes_moved >= MUCH_WORK) {
         Index *block = index_copy(l->pool, x.vector);
         begin = affine_index(l->pool, block);
         into = &loop_parallel(l, into, block, BLOCK)->body;

@@ -17,7 +17,7 @@ void bind(Engine *e, Binding *b, Index *from, const Affine *to)
     }
     grown_from[b->count] = from;
     grown_to[b->count] = to;
-    *b = (Binding){ b->count + 1, grown_from, grown_to };
+    *b = (Binding){b->count + 1, grown_from, grown_to};
 }
 
 void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
@@ -32,14 +32,14 @@ void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
 static void bind_splits(Engine *e, Binding *b)
 {
     const Contraction *c = &e->l->kernel->contraction;
-    Substitution s = { b->count, b->from, b->to };
+    Substitution s = {b->count, b->from, b->to};
     for (int i = 0; i < c->splits.count; i++)
         bind(e, b, c->splits.data[i].from, affine_substitute(e->l->pool, c->splits.data[i].to, &s));
 }
 
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
 {
-    Substitution s = { b->count, b->from, b->to };
+    Substitution s = {b->count, b->from, b->to};
     return lower_expr(e->l, x, &s);
 }
 
@@ -96,7 +96,8 @@ static int64_t cache_bytes(int bytes)
 static void choose_depth(Engine *e)
 {
     int64_t size = dtype_size(e->l->real), scale = size / 4;
-    int64_t most = at_most(MOST_DEPTH / scale, cache_bytes(e->l->lanes->l1_bytes) / 2 / (e->mr * size));
+    int64_t most =
+        at_most(MOST_DEPTH / scale, cache_bytes(e->l->lanes->l1_bytes) / 2 / (e->mr * size));
     int at = e->depth.count - 1;
     int64_t suffix = 1;
     while (at > 0 && suffix * e->depth.data[at]->extent <= most)
@@ -116,7 +117,8 @@ static void choose_depth(Engine *e)
 /* The panels of columns fill half of the second cache, and so does the block where it is kept. */
 static void choose_block(Engine *e)
 {
-    int64_t rows = e->row->extent, columns = e->column->extent, half = cache_bytes(e->l->lanes->l2_bytes) / 2;
+    int64_t rows = e->row->extent, columns = e->column->extent,
+            half = cache_bytes(e->l->lanes->l2_bytes) / 2;
     int64_t size = dtype_size(e->l->real), fits = half / (e->chunk * e->suffix * size);
     int64_t widest = at_most(MOST_COLUMNS, fits / e->nr * e->nr);
     if (widest < e->nr)
@@ -145,16 +147,17 @@ static double epilogue_cost(Engine *e)
     Lowering *l = e->l;
     const Node *n = l->kernel->nodes.data[0];
     const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
-    Binding b = { 0 };
+    Binding b = {0};
     bind_flat(e, &b, &e->rows, affine_index(l->pool, e->row));
     bind_flat(e, &b, &e->columns, affine_index(l->pool, e->column));
     bind_splits(e, &b);
     for (int i = 0; i < n->rank; i++)
         at[i] = affine_index(l->pool, n->domain[i]);
-    Substitution s = { b.count, b.from, b.to };
+    Substitution s = {b.count, b.from, b.to};
     const Affine *offset = affine_substitute(l->pool, identity_offset(l, n, at), &s);
     bool nested_row, nested_column;
-    int64_t by_row = affine_factor(offset, e->row, &nested_row), by_column = affine_factor(offset, e->column, &nested_column);
+    int64_t by_row = affine_factor(offset, e->row, &nested_row),
+            by_column = affine_factor(offset, e->column, &nested_column);
     if (by_column == 1 && !nested_column)
         return 3.0 / e->lanes;
     return by_row == 1 && !nested_row ? 1.5 : 2.0;
@@ -163,7 +166,7 @@ static double epilogue_cost(Engine *e)
 static Engine plan_engine(Lowering *l, bool swapped)
 {
     const Contraction *c = &l->kernel->contraction;
-    Engine e = { .l = l, .lanes = lane_count(l, l->real) };
+    Engine e = {.l = l, .lanes = lane_count(l, l->real)};
     copy_list(&e, &e.groups, c->groups.data, c->groups.count);
     copy_list(&e, swapped ? &e.columns : &e.rows, c->rows.data, c->rows.count);
     copy_list(&e, swapped ? &e.rows : &e.columns, c->columns.data, c->columns.count);
@@ -194,7 +197,7 @@ static Engine plan_engine(Lowering *l, bool swapped)
 static Binding bind_node(Engine *e, const Node *n, const Binding *block)
 {
     const Node *sum = e->l->kernel->nodes.data[0];
-    Binding b = { 0 };
+    Binding b = {0};
     for (int i = 0; i < n->rank; i++)
         for (int j = 0; j < block->count; j++)
             if (block->from[j] == sum->domain[i])
@@ -213,7 +216,7 @@ static EpilogueItem make_item(Engine *e, Node *n, const Binding *block, const Ex
 {
     Lowering *l = e->l;
     Binding b = bind_node(e, n, block);
-    EpilogueItem item = { .node = n, .local = local_new(l, n->type) };
+    EpilogueItem item = {.node = n, .local = local_new(l, n->type)};
     const Expr *rest = l->kernel->contraction.rest;
     if (n == l->kernel->nodes.data[0])
         item.value = rest ? expr_mul(l->pool, tile, bind_expr(e, rest, block)) : tile;
@@ -265,13 +268,15 @@ static void emit_epilogue(Engine *e, LoopList *into, const Affine *begin, int64_
     if (!along_rows)
         into = &loop_range(l, into, FOR_SERIAL, row, begin, length, 1)->body;
     LoopList *outside = into;
-    into = &loop_range(l, into, along_rows ? FOR_SERIAL : FOR_VECTOR, column, e->column_begin, e->nc, 1)->body;
+    into = &loop_range(l, into, along_rows ? FOR_SERIAL : FOR_VECTOR, column, e->column_begin,
+                       e->nc, 1)
+                ->body;
     if (along_rows) {
         outside = into;
         into = &loop_range(l, into, FOR_VECTOR, row, begin, length, 1)->body;
     }
-    Hoist h = { .l = l, .first_local = first };
-    LoopList hoisted = { 0 };
+    Hoist h = {.l = l, .first_local = first};
+    LoopList hoisted = {0};
     h.into = &hoisted;
     vec_push(l->arena, &h.indices, along_rows ? row : column);
     for (int i = 0; i < k->nodes.count; i++)
@@ -295,10 +300,12 @@ static void emit_epilogue(Engine *e, LoopList *into, const Affine *begin, int64_
 static void emit_zero(Engine *e, LoopList *into)
 {
     ExprPool *p = e->l->pool;
-    Index *row = index_new(p, "row", e->mc, 0, e->row->span), *column = index_new(p, "column", e->nc, 0, e->row->span);
+    Index *row = index_new(p, "row", e->mc, 0, e->row->span),
+          *column = index_new(p, "column", e->nc, 0, e->row->span);
     into = &loop_for(e->l, into, FOR_SERIAL, row)->body;
     into = &loop_for(e->l, into, FOR_VECTOR, column)->body;
-    const Affine *offset = affine_add(p, affine_scale(p, affine_index(p, row), e->nc), affine_index(p, column));
+    const Affine *offset =
+        affine_add(p, affine_scale(p, affine_index(p, row), e->nc), affine_index(p, column));
     loop_store(e->l, into, e->c, offset, expr_const_typed(p, 0, e->l->real));
 }
 
@@ -314,11 +321,14 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     t->a_row_stride = e->left_by_row ? depth : 1;
     t->a_depth_stride = e->left_by_row ? 1 : e->mr;
     t->b_offset = affine_scale(p, local, depth);
-    t->c_offset = e->single ? local : affine_add(p, affine_scale(p, affine_sub(p, row, e->row_begin), e->nc), local);
+    t->c_offset =
+        e->single ? local
+                  : affine_add(p, affine_scale(p, affine_sub(p, row, e->row_begin), e->nc), local);
     t->rows = e->mr;
     t->columns = e->nr;
     t->c_stride = (int)e->nc;
-    t->depth_index = index_new(p, "depth", split->extent * e->suffix, split->per_example * e->suffix, split->span);
+    t->depth_index = index_new(p, "depth", split->extent * e->suffix,
+                               split->per_example * e->suffix, split->span);
     t->depth_begin = affine_scale(p, e->depth_begin, e->suffix);
     t->depth_length = depth;
     t->accumulate = !e->single;
@@ -380,10 +390,12 @@ void lower_contraction(Lowering *l)
     if (l->kernel->step)
         bind(&e, &e.outer, l->kernel->step, affine_index(p, l->kernel->step));
     make_buffers(&e);
-    int64_t row_blocks = divide_up(e.row->extent, e.mc), column_blocks = divide_up(e.column->extent, e.nc);
+    int64_t row_blocks = divide_up(e.row->extent, e.mc),
+            column_blocks = divide_up(e.column->extent, e.nc);
     int64_t blocks = row_blocks * column_blocks;
     Index *group = flatten_indices(l, "group", e.groups.data, e.groups.count);
-    Index *block = index_new(p, "block", group->extent * blocks, group->per_example * blocks, l->out->span);
+    Index *block =
+        index_new(p, "block", group->extent * blocks, group->per_example * blocks, l->out->span);
     const Affine *at = affine_index(p, block);
     bind_flat(&e, &e.outer, &e.groups, affine_quotient(p, at, blocks));
     const Affine *in_group = affine_remainder(p, at, blocks);

@@ -15,19 +15,19 @@ typedef struct Engine {
     Lowering *l;
     IndexList groups, rows, columns, depth; /* flattened in this order */
     const Expr *left, *right;
-    Index *row, *column;           /* rows and columns as one index each                          */
-    int lanes, mr, nr;             /* the register tile                                           */
-    int64_t mc, nc;                /* the block: whole panels                                     */
-    int split;                     /* depth[split] goes in chunks, those before it one by one     */
-    int64_t chunk, suffix;         /* values of it at once; values of those behind it             */
-    bool single;                   /* all the depth at once                                       */
-    bool left_by_row;              /* the packed left operand is [rows][depth], not [depth][rows] */
-    bool right_by_depth;           /* the right operand lies along the depth: packing transposes  */
+    Index *row, *column;   /* rows and columns as one index each                          */
+    int lanes, mr, nr;     /* the register tile                                           */
+    int64_t mc, nc;        /* the block: whole panels                                     */
+    int split;             /* depth[split] goes in chunks, those before it one by one     */
+    int64_t chunk, suffix; /* values of it at once; values of those behind it             */
+    bool single;           /* all the depth at once                                       */
+    bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
+    bool right_by_depth;   /* the right operand lies along the depth: packing transposes  */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
-    const Affine *depth_begin;     /* of the chunk, in values of depth[split] */
-    Binding outer;                 /* the groups, and the depth indices before `split` */
-    double cost;                   /* estimated, in cycles */
+    const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
+    Binding outer;                          /* the groups, and the depth indices before `split` */
+    double cost;                            /* estimated, in cycles */
 } Engine;
 
 void bind(Engine *e, Binding *b, Index *from, const Affine *to);
@@ -38,7 +38,7 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
 
 /* Chooses the order of columns and depth and the layout of the left operand. */
 void pack_plan(Engine *e);
-double pack_cost_left(Engine *e);  /* cycles for one element */
+double pack_cost_left(Engine *e); /* cycles for one element */
 double pack_cost_right(Engine *e);
 /* The panel of rows from `begin` (an index of rows). */
 void pack_left(Engine *e, LoopList *into, const Affine *begin);

@@ -15,7 +15,8 @@ typedef struct Instead {
 static Instead instead_create(Graph *g)
 {
     int count = g->nodes.count + 1;
-    return (Instead){arena_new(g->arena, Node *, count), arena_new(g->arena, const Expr *, count), g->pool};
+    return (Instead){arena_new(g->arena, Node *, count), arena_new(g->arena, const Expr *, count),
+                     g->pool};
 }
 
 static const Expr *replace_access(void *context, const Expr *e)
@@ -67,7 +68,8 @@ static bool same_shape(const Node *a, const Node *b)
     if (a->rank != b->rank || a->type != b->type)
         return false;
     for (int i = 0; i < a->rank; i++)
-        if (a->domain[i]->extent != b->domain[i]->extent || a->domain[i]->per_example != b->domain[i]->per_example)
+        if (a->domain[i]->extent != b->domain[i]->extent ||
+            a->domain[i]->per_example != b->domain[i]->per_example)
             return false;
     return true;
 }
@@ -118,8 +120,8 @@ static bool is_result(const Graph *g, const Node *n)
 static void hand_down_name(const Graph *g, Node *copy)
 {
     Node *n = copied(copy);
-    if (!copy->named || !n || n->named || n->kind != NODE_COMPUTE || is_result(g, n) || is_result(g, copy) ||
-        !is_read(g, copy))
+    if (!copy->named || !n || n->named || n->kind != NODE_COMPUTE || is_result(g, n) ||
+        is_result(g, copy) || !is_read(g, copy))
         return;
     const char *name = n->name;
     n->name = copy->name;
@@ -194,7 +196,8 @@ static const Affine *canonical_index(Canonical *c, int at, const Index *like)
 {
     for (int i = 0; i < c->indices.count; i++) {
         const Index *ix = c->indices.data[i];
-        if (c->places.data[i] == at && ix->extent == like->extent && ix->per_example == like->per_example)
+        if (c->places.data[i] == at && ix->extent == like->extent &&
+            ix->per_example == like->per_example)
             return affine_index(c->pool, c->indices.data[i]);
     }
     vec_push(c->arena, &c->indices, index_copy(c->pool, like));
@@ -221,7 +224,8 @@ static bool same_bound(const Node *a, const Node *b)
     if (a->reduction != b->reduction || a->bound_count != b->bound_count)
         return false;
     for (int i = 0; i < a->bound_count; i++)
-        if (a->bound[i]->extent != b->bound[i]->extent || a->bound[i]->per_example != b->bound[i]->per_example)
+        if (a->bound[i]->extent != b->bound[i]->extent ||
+            a->bound[i]->per_example != b->bound[i]->per_example)
             return false;
     return true;
 }

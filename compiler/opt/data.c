@@ -24,7 +24,8 @@ static const Expr *put_data(void *context, const Expr *e)
         bool data = subs[i].data && expr_uses_index(c->w->p, subs[i].data, c->index);
         if (!data && (!subs[i].affine || !affine_uses(subs[i].affine, c->index)))
             continue;
-        if (data || affine_is_index(subs[i].affine) != c->index || e->node->domain[i]->extent != c->index->extent)
+        if (data || affine_is_index(subs[i].affine) != c->index ||
+            e->node->domain[i]->extent != c->index->extent)
             c->possible = false;
         subs[i] = (Subscript){.data = c->value};
     }
@@ -36,7 +37,8 @@ static const Expr *datum_for(ExprPool *p, const Node *n, const Expr *condition, 
 {
     for (int side = 0; opt_is_call(condition, &scalar_eq) && side < 2; side++) {
         const Expr *v = condition->args[side], *data = condition->args[1 - side];
-        if (v->kind != EXPR_AFFINE || affine_is_index(v->affine) != n->bound[i] || data->kind != EXPR_ACCESS)
+        if (v->kind != EXPR_AFFINE || affine_is_index(v->affine) != n->bound[i] ||
+            data->kind != EXPR_ACCESS)
             continue;
         const Port *port = data->node->kind == NODE_PORT ? data->node->port : NULL;
         if (port && port->domain != DOMAIN_NUMBER && port->classes == n->bound[i]->extent &&
@@ -50,7 +52,8 @@ static const Expr *datum_for(ExprPool *p, const Node *n, const Expr *condition, 
  * slope of a cross-entropy.  Classes and tokens are checked when they are loaded. */
 bool opt_fixed_by_data(Rewriter *w, Node *n)
 {
-    for (int i = 0; n->reduction == &reduce_sum && opt_is_guarded(n->body) && i < n->bound_count; i++) {
+    for (int i = 0; n->reduction == &reduce_sum && opt_is_guarded(n->body) && i < n->bound_count;
+         i++) {
         const Expr *data = datum_for(w->p, n, n->body->args[0], i);
         ByData c = {w, n->bound[i], data, true};
         const Expr *body = data ? expr_map(w->p, n->body->args[1], put_data, &c) : NULL;
@@ -72,7 +75,8 @@ typedef struct OneHot {
 static const Expr *one_hot_body(void *context, const Expr *e)
 {
     const OneHot *c = context;
-    if (e->kind != EXPR_ACCESS || e->node->kind != NODE_COMPUTE || e->node->reduction || !opt_is_guarded(e->node->body))
+    if (e->kind != EXPR_ACCESS || e->node->kind != NODE_COMPUTE || e->node->reduction ||
+        !opt_is_guarded(e->node->body))
         return e;
     const Affine **to = arena_new(c->w->g->arena, const Affine *, e->count + 1);
     for (int i = 0; i < e->count; i++) {
@@ -80,7 +84,8 @@ static const Expr *one_hot_body(void *context, const Expr *e)
         if (!to[i])
             return e;
     }
-    const Expr *body = expr_substitute(c->w->p, e->node->body, &(Substitution){e->count, e->node->domain, to});
+    const Expr *body =
+        expr_substitute(c->w->p, e->node->body, &(Substitution){e->count, e->node->domain, to});
     for (int i = 0; opt_is_guarded(body) && i < c->sum->bound_count; i++)
         if (datum_for(c->w->p, c->sum, body->args[0], i))
             return body;

@@ -48,9 +48,12 @@ void opt_conjuncts(ExprPool *p, const Expr *c, Conjuncts *out)
 static bool are_opposite(const Expr *a, const Expr *b)
 {
     static const ScalarFunction *const pairs[][2] = {
-        {&scalar_gt, &scalar_le}, {&scalar_ge, &scalar_lt}, {&scalar_eq, &scalar_ne},
+        {&scalar_gt, &scalar_le},
+        {&scalar_ge, &scalar_lt},
+        {&scalar_eq, &scalar_ne},
     };
-    if (a->kind != EXPR_CALL || b->kind != EXPR_CALL || a->args[0] != b->args[0] || a->args[1] != b->args[1])
+    if (a->kind != EXPR_CALL || b->kind != EXPR_CALL || a->args[0] != b->args[0] ||
+        a->args[1] != b->args[1])
         return false;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if ((a->function == pairs[i][0] && b->function == pairs[i][1]) ||

@@ -31,12 +31,14 @@ static bool is_mean_of(Rewriter *w, const Node *n, const Expr *mean, const Expr 
 {
     const Node *sum;
     return mean->kind == EXPR_ACCESS && node_mean(mean->node, &sum) == MEAN_OF_ALL &&
-           !opt_uses_any(w->p, mean, n->bound, n->bound_count) && terms_of_mean(w, n, mean, sum) == x;
+           !opt_uses_any(w->p, mean, n->bound, n->bound_count) &&
+           terms_of_mean(w, n, mean, sum) == x;
 }
 
 bool opt_deviations_cancel(Rewriter *w, Node *n)
 {
-    if (n->reduction != &reduce_sum || !opt_is_call(n->body, &scalar_sub) || !dtype_is_real(n->type))
+    if (n->reduction != &reduce_sum || !opt_is_call(n->body, &scalar_sub) ||
+        !dtype_is_real(n->type))
         return false;
     const Expr *a = n->body->args[0], *b = n->body->args[1];
     if (!is_mean_of(w, n, b, a) && !is_mean_of(w, n, a, b))
@@ -68,7 +70,8 @@ bool opt_scaled_copy(Rewriter *w, Node *n)
     if (n->reduction || (!times && !over) || !dtype_is_real(n->type))
         return false;
     for (int i = 0; i < (times ? 2 : 1); i++) {
-        const Node *y = expr_is_uniform(n->body->args[1 - i]) ? own_operand(w, n, n->body->args[i]) : NULL;
+        const Node *y =
+            expr_is_uniform(n->body->args[1 - i]) ? own_operand(w, n, n->body->args[i]) : NULL;
         if (!y || !opt_is_product(y->body))
             continue;
         const Expr *args[2] = {n->body->args[0], n->body->args[1]};

@@ -37,7 +37,7 @@ typedef struct OptLog {
 struct Rewriter {
     Graph *g;
     ExprPool *p;
-    OptLog *log;   /* or NULL */
+    OptLog *log; /* or NULL */
     const Rule *rule;
     Node *node;         /* whose body is being rewritten      */
     const Facts *facts; /* what holds around the expression   */

@@ -130,7 +130,8 @@ const Expr *opt_times_reciprocal(Rewriter *w, const Expr *e)
         return NULL;
     for (int i = 0; i < 2; i++) {
         const Expr *r = e->args[i];
-        if (opt_is_call(r, &scalar_div) && opt_is_const(r->args[0], 1) && !expr_is_uniform(r->args[1]))
+        if (opt_is_call(r, &scalar_div) && opt_is_const(r->args[0], 1) &&
+            !expr_is_uniform(r->args[1]))
             return expr_div(w->p, e->args[1 - i], r->args[1]);
     }
     return NULL;
@@ -138,14 +139,16 @@ const Expr *opt_times_reciprocal(Rewriter *w, const Expr *e)
 
 const Expr *opt_constant_first(Rewriter *w, const Expr *e)
 {
-    bool last = opt_is_call(e, &scalar_mul) && e->args[1]->kind == EXPR_CONST && e->args[0]->kind != EXPR_CONST;
+    bool last = opt_is_call(e, &scalar_mul) && e->args[1]->kind == EXPR_CONST &&
+                e->args[0]->kind != EXPR_CONST;
     return last ? expr_mul(w->p, e->args[1], e->args[0]) : NULL;
 }
 
 /* u of u * x, where u is the same for all elements and x is not */
 static const Expr *leading_uniform(const Expr *e)
 {
-    bool leads = opt_is_call(e, &scalar_mul) && expr_is_uniform(e->args[0]) && !expr_is_uniform(e->args[1]);
+    bool leads =
+        opt_is_call(e, &scalar_mul) && expr_is_uniform(e->args[0]) && !expr_is_uniform(e->args[1]);
     return leads ? e->args[0] : NULL;
 }
 
@@ -153,7 +156,8 @@ static const Expr *leading_uniform(const Expr *e)
 const Expr *opt_uniform_outside(Rewriter *w, const Expr *e)
 {
     bool product = opt_is_call(e, &scalar_mul);
-    if ((!product && !opt_is_call(e, &scalar_div)) || !dtype_is_real(e->type) || expr_is_uniform(e->args[1]))
+    if ((!product && !opt_is_call(e, &scalar_div)) || !dtype_is_real(e->type) ||
+        expr_is_uniform(e->args[1]))
         return NULL;
     const Expr *a = e->args[0], *b = e->args[1], *u = leading_uniform(a);
     if (u)
@@ -162,14 +166,14 @@ const Expr *opt_uniform_outside(Rewriter *w, const Expr *e)
     if (!u)
         return NULL;
     return expr_is_uniform(a) ? expr_mul(w->p, expr_mul(w->p, a, u), b->args[1])
-                             : expr_mul(w->p, u, expr_mul(w->p, a, b->args[1]));
+                              : expr_mul(w->p, u, expr_mul(w->p, a, b->args[1]));
 }
 
 /* a / batch_size is a * (1 / batch_size): one division for all elements. */
 const Expr *opt_divide_by_scalar(Rewriter *w, const Expr *e)
 {
-    if (!opt_is_call(e, &scalar_div) || !dtype_is_real(e->type) || e->args[1]->kind != EXPR_SCALAR ||
-        expr_is_uniform(e->args[0]))
+    if (!opt_is_call(e, &scalar_div) || !dtype_is_real(e->type) ||
+        e->args[1]->kind != EXPR_SCALAR || expr_is_uniform(e->args[0]))
         return NULL;
     return expr_mul(w->p, e->args[0], expr_div(w->p, expr_const(w->p, 1), e->args[1]));
 }
@@ -178,7 +182,8 @@ const Expr *opt_divide_by_scalar(Rewriter *w, const Expr *e)
 const Expr *opt_sign_of_constant(Rewriter *w, const Expr *e)
 {
     double value;
-    if (!opt_is_call(e, &scalar_neg) || !opt_is_call(e->args[0], &scalar_div) || !dtype_is_real(e->type))
+    if (!opt_is_call(e, &scalar_neg) || !opt_is_call(e->args[0], &scalar_div) ||
+        !dtype_is_real(e->type))
         return NULL;
     if (!expr_is_const(e->args[0]->args[0], &value))
         return NULL;
@@ -207,10 +212,12 @@ static const Expr *times(Rewriter *w, double factor, const Expr *e)
 static bool merge_choices(Sum *s, SumTerm *t, double factor, const Expr *e)
 {
     const Expr *branch[2];
-    if (!opt_is_call(e, &scalar_select) || !opt_is_call(t->e, &scalar_select) || t->e->args[0] != e->args[0])
+    if (!opt_is_call(e, &scalar_select) || !opt_is_call(t->e, &scalar_select) ||
+        t->e->args[0] != e->args[0])
         return false;
     for (int i = 0; i < 2; i++)
-        branch[i] = expr_add(s->w->p, times(s->w, t->factor, t->e->args[i + 1]), times(s->w, factor, e->args[i + 1]));
+        branch[i] = expr_add(s->w->p, times(s->w, t->factor, t->e->args[i + 1]),
+                             times(s->w, factor, e->args[i + 1]));
     *t = (SumTerm){1, expr_select(s->w->p, e->args[0], branch[0], branch[1])};
     return true;
 }
@@ -266,7 +273,8 @@ const Expr *opt_divide_by_power_of_two(Rewriter *w, const Expr *e)
 {
     double value;
     int exponent;
-    if (!opt_is_call(e, &scalar_div) || !dtype_is_real(e->type) || !expr_is_const(e->args[1], &value))
+    if (!opt_is_call(e, &scalar_div) || !dtype_is_real(e->type) ||
+        !expr_is_const(e->args[1], &value))
         return NULL;
     if (!isfinite(value) || fabs(frexp(value, &exponent)) != 0.5 || abs(exponent) > 100)
         return NULL;

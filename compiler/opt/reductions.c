@@ -214,8 +214,8 @@ static Node *sum_alone(Rewriter *w, const Node *n, const Expr *body)
     Index **bound = fresh(w, n->bound, n->bound_count, &bound_at);
     body = expr_substitute(w->p, body, &(Substitution){n->rank, n->domain, domain_at});
     body = expr_substitute(w->p, body, &(Substitution){n->bound_count, n->bound, bound_at});
-    Node *sum = graph_compute(w->g, arena_format(w->g->arena, "%s_sum", n->name), n->type, domain, n->rank,
-                              n->reduction, bound, n->bound_count, body, n->span);
+    Node *sum = graph_compute(w->g, arena_format(w->g->arena, "%s_sum", n->name), n->type, domain,
+                              n->rank, n->reduction, bound, n->bound_count, body, n->span);
     sum->layer = n->layer;
     if (node_step_place(n) >= 0)
         sum->step = sum->domain[node_step_place(n)];
@@ -279,14 +279,15 @@ static bool sum_of_sums(Rewriter *w, Node *n)
     if (!is_sum(n) || n->body->kind != EXPR_ACCESS || !reads_each_once(n, n->body))
         return false;
     const Node *inner = n->body->node;
-    if (inner->kind != NODE_COMPUTE || !is_sum(inner) || inner->id >= w->counted || w->uses[inner->id] != 1 ||
-        names_clash(n, inner))
+    if (inner->kind != NODE_COMPUTE || !is_sum(inner) || inner->id >= w->counted ||
+        w->uses[inner->id] != 1 || names_clash(n, inner))
         return false;
     const Affine **at = arena_new(w->g->arena, const Affine *, inner->rank + 1), **bound_at;
     for (int i = 0; i < inner->rank; i++)
         at[i] = n->body->subscripts[i].affine;
     Index **bound = fresh(w, inner->bound, inner->bound_count, &bound_at);
-    const Expr *body = expr_substitute(w->p, inner->body, &(Substitution){inner->rank, inner->domain, at});
+    const Expr *body =
+        expr_substitute(w->p, inner->body, &(Substitution){inner->rank, inner->domain, at});
     body = expr_substitute(w->p, body, &(Substitution){inner->bound_count, inner->bound, bound_at});
     if (is_contraction(w->p, inner, inner->body) && !is_contraction(w->p, n, body))
         return false; /* the product of matrices is cheaper than the sum of all its terms */

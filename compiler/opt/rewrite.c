@@ -102,8 +102,9 @@ static const Expr *simplify_operands(Rewriter *w, const Expr *e)
             args[i] = simplify_under(w, e->args[i], args[0], e->function == &scalar_and);
         else
             args[i] = simplify(w, e->args[i]);
-    return memcmp(args, e->args, sizeof *args * (size_t)e->function->arity) == 0 ? e
-                                                                             : expr_call(w->p, e->function, args);
+    return memcmp(args, e->args, sizeof *args * (size_t)e->function->arity) == 0
+               ? e
+               : expr_call(w->p, e->function, args);
 }
 
 static const Expr *apply_rules(Rewriter *w, const Expr *e)

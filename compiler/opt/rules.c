@@ -28,7 +28,8 @@ static const Expr *nested_guards(Rewriter *w, const Expr *e)
 
 static bool has_zero_branch(const Expr *e)
 {
-    return opt_is_call(e, &scalar_select) && (opt_is_const(e->args[1], 0) || opt_is_const(e->args[2], 0));
+    return opt_is_call(e, &scalar_select) &&
+           (opt_is_const(e->args[1], 0) || opt_is_const(e->args[2], 0));
 }
 
 /* f(…, select(c, a, 0), …) is select(c, f(…, a, …), 0) where f(…, 0, …) is 0. */
@@ -39,7 +40,8 @@ static const Expr *hoist_guard(Rewriter *w, const Expr *e, int operand)
     for (int i = 0; i < 2; i++) {
         const Expr *args[3] = {e->args[0], e->args[1], e->args[2]};
         args[operand] = guarded->args[i + 1];
-        branch[i] = opt_is_const(args[operand], 0) ? zero_like(w, e) : expr_call(w->p, e->function, args);
+        branch[i] =
+            opt_is_const(args[operand], 0) ? zero_like(w, e) : expr_call(w->p, e->function, args);
     }
     return expr_select(w->p, guarded->args[0], branch[0], branch[1]);
 }
@@ -60,7 +62,8 @@ static const Expr *sum_under_one_guard(Rewriter *w, const Expr *e)
     if (!opt_is_call(e, &scalar_add) && !opt_is_call(e, &scalar_sub))
         return NULL;
     const Expr *a = e->args[0], *b = e->args[1];
-    if (!opt_is_call(a, &scalar_select) || !opt_is_call(b, &scalar_select) || a->args[0] != b->args[0])
+    if (!opt_is_call(a, &scalar_select) || !opt_is_call(b, &scalar_select) ||
+        a->args[0] != b->args[0])
         return NULL;
     return expr_select(w->p, a->args[0], opt_call2(w->p, e->function, a->args[1], b->args[1]),
                        opt_call2(w->p, e->function, a->args[2], b->args[2]));
@@ -69,11 +72,13 @@ static const Expr *sum_under_one_guard(Rewriter *w, const Expr *e)
 /* ---- the table ------------------------------------------------------------------------------------------------ */
 
 const Rule opt_expr_rules[] = {
-    {"decided-condition", "a condition that the guards around it imply or contradict", .expr = decided_condition},
+    {"decided-condition", "a condition that the guards around it imply or contradict",
+     .expr = decided_condition},
     {"sign-of-rectified", "z > 0 where max(0, z) is at hand", .expr = opt_sign_of_rectified},
     {"nested-guards", "if c then (if d then a)", .expr = nested_guards},
     {"product-under-guard", "(if c then a else 0) * b", .expr = product_under_guard},
-    {"sum-under-one-guard", "(if c then a else b) + (if c then d else e)", .expr = sum_under_one_guard},
+    {"sum-under-one-guard", "(if c then a else b) + (if c then d else e)",
+     .expr = sum_under_one_guard},
     {"cancel-scalars", "a * batch_size / batch_size", .expr = opt_cancel_scalars},
     {"constants-together", "2 * (3 * a)", .expr = opt_constants_together},
     {"times-reciprocal", "a * (1 / b)", .expr = opt_times_reciprocal},

@@ -14,7 +14,8 @@ const Expr *opt_logistic_slope(Rewriter *w, const Expr *e)
     Product f = product_of(w, e);
     for (int i = 0; f.under.count && i < f.over.count; i++) {
         const Expr *y = f.over.data[i];
-        if (y->kind != EXPR_ACCESS || !is_plain_node(y->node) || !opt_is_call(y->node->body, &scalar_div))
+        if (y->kind != EXPR_ACCESS || !is_plain_node(y->node) ||
+            !opt_is_call(y->node->body, &scalar_div))
             continue;
         const Expr *body = opt_body_at(w, y);
         if (!body || !opt_is_call(body, &scalar_div) || !opt_is_call(body->args[1], &scalar_add))
@@ -22,7 +23,8 @@ const Expr *opt_logistic_slope(Rewriter *w, const Expr *e)
         const Expr *c = body->args[0], *s = body->args[1];
         if (c->kind != EXPR_CONST || (s->args[0] != c && s->args[1] != c))
             continue;
-        int under = factors_find(&f.under, s), over = factors_find(&f.over, s->args[0] == c ? s->args[1] : s->args[0]);
+        int under = factors_find(&f.under, s),
+            over = factors_find(&f.over, s->args[0] == c ? s->args[1] : s->args[0]);
         if (under < 0 || over < 0)
             continue;
         factors_drop(&f.under, under);
@@ -37,7 +39,8 @@ static const Expr *flat_below(const Expr *y, const Expr **x)
 {
     static const double low = -80; /* exp(-80) is 2e-35 */
     const Expr *s = opt_is_call(y, &scalar_div) && opt_is_const(y->args[0], 1) ? y->args[1] : NULL;
-    const Expr *power = s && opt_is_call(s, &scalar_add) ? s->args[opt_is_const(s->args[0], 1)] : NULL;
+    const Expr *power =
+        s && opt_is_call(s, &scalar_add) ? s->args[opt_is_const(s->args[0], 1)] : NULL;
     const Expr *minus = power && opt_is_call(power, &scalar_exp) ? power->args[0] : NULL;
     const Expr *held = minus && opt_is_call(minus, &scalar_neg) ? minus->args[0] : NULL;
     double c;
@@ -56,10 +59,12 @@ const Expr *opt_flat_tail(Rewriter *w, const Expr *e)
     Product f = product_of(w, e->args[1]);
     for (int i = 0; i < f.over.count; i++) {
         const Expr *y = f.over.data[i], *x;
-        const Expr *body = y->kind == EXPR_ACCESS && is_plain_node(y->node) ? opt_body_at(w, y) : NULL;
+        const Expr *body =
+            y->kind == EXPR_ACCESS && is_plain_node(y->node) ? opt_body_at(w, y) : NULL;
         const Expr *c = body ? flat_below(body, &x) : NULL;
         const Expr *rest = c ? expr_sub(w->p, expr_const(w->p, 1), y) : NULL;
-        if (c && e->args[0]->args[0] == x && e->args[0]->args[1] == c && factors_find(&f.over, rest) >= 0)
+        if (c && e->args[0]->args[0] == x && e->args[0]->args[1] == c &&
+            factors_find(&f.over, rest) >= 0)
             return e->args[1];
     }
     return NULL;
@@ -115,7 +120,8 @@ const Expr *opt_quotient_of_product(Rewriter *w, const Expr *e)
         return NULL;
     for (int i = 0; i < 2; i++) {
         const Expr *q = own_quotient(w, e->args[1 - i]), *x = e->args[i];
-        if (x->kind != EXPR_ACCESS || !opt_is_call(q, &scalar_div) || q->args[1]->kind != EXPR_ACCESS)
+        if (x->kind != EXPR_ACCESS || !opt_is_call(q, &scalar_div) ||
+            q->args[1]->kind != EXPR_ACCESS)
             continue;
         const Expr *y = quotient_at_hand(w, x, q->args[1]);
         if (y)
@@ -129,7 +135,8 @@ static Node *rectified(Rewriter *w, const Node *z, const Expr *c)
 {
     for (int i = z->id + 1; i < w->node->id && i < w->counted; i++) {
         Node *y = w->g->nodes.data[i];
-        if (!is_plain_node(y) || !opt_is_call(y->body, &scalar_max) || y->rank != z->rank || y->body->args[0] != c)
+        if (!is_plain_node(y) || !opt_is_call(y->body, &scalar_max) || y->rank != z->rank ||
+            y->body->args[0] != c)
             continue;
         if (y->body->args[1] == expr_access_identity(w->p, (Node *)z, y->domain))
             return y;

@@ -82,7 +82,7 @@ static void visit_access(void *context, const Expr *e)
 
 AccessList body_accesses(ExprPool *p, const Expr *body)
 {
-    AccessVisit v = { .arena = expr_pool_arena(p) };
+    AccessVisit v = {.arena = expr_pool_arena(p)};
     if (body)
         expr_visit(p, body, visit_access, &v);
     return v.list;

@@ -20,7 +20,7 @@ typedef struct Product {
 
 static void add_factor(Product *p, const Expr *value, bool guard)
 {
-    Factor f = { value, guard, 0 };
+    Factor f = {value, guard, 0};
     vec_push(p->arena, &p->factors, f);
 }
 
@@ -51,12 +51,14 @@ static void flatten(Product *p, const Expr *e)
         flatten(p, e->args[0]);
         return;
     }
-    if (e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_const(e->args[2], &value) && value == 0) {
+    if (e->kind == EXPR_CALL && e->function == &scalar_select &&
+        expr_is_const(e->args[2], &value) && value == 0) {
         flatten_guard(p, e->args[0]);
         flatten(p, e->args[1]);
         return;
     }
-    if (e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_const(e->args[1], &value) && value == 0) {
+    if (e->kind == EXPR_CALL && e->function == &scalar_select &&
+        expr_is_const(e->args[1], &value) && value == 0) {
         add_factor(p, expr_not(p->pool, e->args[0]), true);
         flatten(p, e->args[2]);
         return;
@@ -66,7 +68,7 @@ static void flatten(Product *p, const Expr *e)
 
 static Product product_of(ExprPool *pool, const Expr *body)
 {
-    Product p = { .pool = pool, .arena = expr_pool_arena(pool), .constant = 1 };
+    Product p = {.pool = pool, .arena = expr_pool_arena(pool), .constant = 1};
     flatten(&p, body);
     return p;
 }
@@ -87,8 +89,9 @@ static bool is_safe(ExprPool *p, const Expr *e, const Facts *facts)
     if (e->kind != EXPR_CALL)
         return true;
     if (e->function == &scalar_select) {
-        Facts yes = { facts, e->args[0], true }, no = { facts, e->args[0], false };
-        return is_safe(p, e->args[0], facts) && is_safe(p, e->args[1], &yes) && is_safe(p, e->args[2], &no);
+        Facts yes = {facts, e->args[0], true}, no = {facts, e->args[0], false};
+        return is_safe(p, e->args[0], facts) && is_safe(p, e->args[1], &yes) &&
+               is_safe(p, e->args[2], &no);
     }
     for (int i = 0; i < e->function->arity; i++)
         if (!is_safe(p, e->args[i], facts))
@@ -134,7 +137,7 @@ static bool is_rest(const Split *s, const Factor *f)
 
 static Sides try_sides(const Split *s, unsigned on_left)
 {
-    Sides t = { .factors = on_left };
+    Sides t = {.factors = on_left};
     for (int i = 0; i < s->product.factors.count; i++) {
         const Factor *f = &s->product.factors.data[i];
         if (f->guard || is_rest(s, f))
@@ -151,7 +154,8 @@ static Sides try_sides(const Split *s, unsigned on_left)
         return t;
     t.right |= uncovered; /* of one value only */
     double groups = extent_of(s, free & t.left & t.right);
-    double rows = extent_of(s, free & t.left & ~t.right), columns = extent_of(s, free & t.right & ~t.left);
+    double rows = extent_of(s, free & t.left & ~t.right),
+           columns = extent_of(s, free & t.right & ~t.left);
     t.valid = rows >= NARROW && columns >= NARROW;
     t.score = groups * (rows + columns);
     return t;
@@ -230,7 +234,8 @@ static bool build_operands(const Split *s, const Sides *t, Contraction *c)
     if (right_guard)
         right = expr_select(p, right_guard, right, expr_const_typed(p, 0, type));
     if (rest_guard)
-        rest = expr_select(p, rest_guard, rest ? rest : expr_const_typed(p, 1, type), expr_const_typed(p, 0, type));
+        rest = expr_select(p, rest_guard, rest ? rest : expr_const_typed(p, 1, type),
+                           expr_const_typed(p, 0, type));
     c->left = left, c->right = right, c->rest = rest;
     return is_safe(p, left, NULL) && is_safe(p, right, NULL) && (!rest || is_safe(p, rest, NULL));
 }
@@ -254,10 +259,10 @@ static bool add_index(Arena *a, IndexList *list, Index *ix)
 static bool sort_indices(const Split *s, const Sides *t, Contraction *c)
 {
     Arena *a = expr_pool_arena(s->pool);
-    IndexList groups = { 0 }, rows = { 0 }, columns = { 0 }, depth = { 0 };
+    IndexList groups = {0}, rows = {0}, columns = {0}, depth = {0};
     for (int i = 0; i < s->count; i++) {
         uint64_t bit = (uint64_t)1 << i;
-        IndexList *list = s->bound & bit               ? &depth
+        IndexList *list = s->bound & bit             ? &depth
                           : t->left & t->right & bit ? &groups
                           : t->left & bit            ? &rows
                                                      : &columns;
@@ -326,7 +331,7 @@ static void add_whole(Split *s, Index *ix, bool bound)
 /* The index, or its quotient and remainder in its place. */
 static void add_index_parts(Split *s, Index *ix, const Expr *body, bool bound)
 {
-    Divided d = { ix, 0, ix->per_example == 0 };
+    Divided d = {ix, 0, ix->per_example == 0};
     expr_visit(s->pool, body, visit_divided, &d);
     if (!d.possible || !d.divisor || ix->extent % d.divisor) {
         add_whole(s, ix, bound);
@@ -335,7 +340,7 @@ static void add_index_parts(Split *s, Index *ix, const Expr *body, bool bound)
     Index *high = index_new(s->pool, ix->name, ix->extent / d.divisor, 0, ix->span);
     Index *low = index_new(s->pool, ix->name, d.divisor, 0, ix->span);
     const Affine *whole = affine_scale(s->pool, affine_index(s->pool, high), d.divisor);
-    IndexSplit split = { ix, affine_add(s->pool, whole, affine_index(s->pool, low)) };
+    IndexSplit split = {ix, affine_add(s->pool, whole, affine_index(s->pool, low))};
     vec_push(expr_pool_arena(s->pool), &s->splits, split);
     add_whole(s, high, bound);
     add_whole(s, low, bound);
@@ -344,7 +349,7 @@ static void add_index_parts(Split *s, Index *ix, const Expr *body, bool bound)
 static const Expr *take_apart(const Split *s, const Expr *body)
 {
     for (int i = 0; i < s->splits.count; i++) {
-        Substitution by = { 1, &s->splits.data[i].from, &s->splits.data[i].to };
+        Substitution by = {1, &s->splits.data[i].from, &s->splits.data[i].to};
         body = expr_substitute(s->pool, body, &by);
     }
     return body;
@@ -353,7 +358,8 @@ static const Expr *take_apart(const Split *s, const Expr *body)
 static bool list_indices(Split *s, const Expr *body)
 {
     Node *n = s->node;
-    if (2 * (n->rank + n->bound_count) > MOST_INDICES) /* the step of a recurrence is a constant here */
+    if (2 * (n->rank + n->bound_count) >
+        MOST_INDICES) /* the step of a recurrence is a constant here */
         return false;
     for (int i = 0; i < node_loop_count(n); i++)
         add_index_parts(s, node_loop(n, i), body, false);
@@ -379,11 +385,11 @@ bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
         depth *= (double)n->bound[i]->extent;
     if (node_iterations(n) < SMALL_PROBLEM || depth < NARROW)
         return false;
-    Split s = { .pool = p, .node = n };
-    Sides sides = { 0 };
+    Split s = {.pool = p, .node = n};
+    Sides sides = {0};
     if (!list_indices(&s, body) || !find_sides(&s, &sides))
         return false;
-    *c = (Contraction){ 0 };
+    *c = (Contraction){0};
     for (int i = 0; i < s.splits.count; i++)
         vec_push(expr_pool_arena(p), &c->splits, s.splits.data[i]);
     if (!build_operands(&s, &sides, c) || !sort_indices(&s, &sides, c))
@@ -418,8 +424,8 @@ static bool is_within(const Expr *data, const Index *v)
 {
     if (data->kind == EXPR_CALL && data->function->arity == 1)
         data = data->args[0];
-    return data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT && data->node->port->domain != DOMAIN_NUMBER
-           && data->node->port->classes <= v->extent;
+    return data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT &&
+           data->node->port->domain != DOMAIN_NUMBER && data->node->port->classes <= v->extent;
 }
 
 bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s)
@@ -429,7 +435,8 @@ bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s)
     Product product = product_of(p, body);
     int choice = -1;
     for (int i = 0; i < product.factors.count && choice < 0; i++)
-        if (product.factors.data[i].guard && match_choice(n, product.factors.data[i].value, &s->index, &s->data))
+        if (product.factors.data[i].guard &&
+            match_choice(n, product.factors.data[i].value, &s->index, &s->data))
             choice = i;
     if (choice < 0 || expr_uses_index(p, s->data, s->index))
         return false;

@@ -21,7 +21,8 @@ static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
             if (seen[from->id] || s->places[from->id].kind == PLACE_SCRATCH)
                 continue;
             seen[from->id] = true;
-            double touched = node_iterations(k->nodes.data[i]) * node_steps(k->nodes.data[i]), all = (double)node_elements(from);
+            double touched = node_iterations(k->nodes.data[i]) * node_steps(k->nodes.data[i]),
+                   all = (double)node_elements(from);
             bytes += (touched < all ? touched : all) * dtype_size(from->type);
         }
     }
@@ -36,12 +37,14 @@ static double kernel_flops(const Schedule *s, const Kernel *k)
         double iterations = node_iterations(n);
         if (k->kind == KERNEL_SCATTER)
             iterations /= (double)k->scatter.index->extent;
-        flops += iterations * (body_cost(s->graph->pool, s->bodies[n->id]) + (n->reduction != NULL));
+        flops +=
+            iterations * (body_cost(s->graph->pool, s->bodies[n->id]) + (n->reduction != NULL));
     }
     flops *= node_steps(k->nodes.data[0]);
-    if (k->kind == KERNEL_CONTRACTION) /* operands are evaluated while packing: not once a product */
-        flops += node_iterations(k->nodes.data[0]) * node_steps(k->nodes.data[0])
-                 * (2 - 1 - body_cost(s->graph->pool, s->bodies[k->nodes.data[0]->id]));
+    if (k->kind ==
+        KERNEL_CONTRACTION) /* operands are evaluated while packing: not once a product */
+        flops += node_iterations(k->nodes.data[0]) * node_steps(k->nodes.data[0]) *
+                 (2 - 1 - body_cost(s->graph->pool, s->bodies[k->nodes.data[0]->id]));
     return flops;
 }
 
@@ -54,18 +57,20 @@ void cost_run(Schedule *s)
         k->bytes_moved = reads_bytes(s, k, seen);
         for (int j = 0; j < k->nodes.count; j++)
             if (s->places[k->nodes.data[j]->id].kind != PLACE_SCRATCH)
-                k->bytes_moved += (double)node_elements(k->nodes.data[j]) * dtype_size(k->nodes.data[j]->type);
+                k->bytes_moved +=
+                    (double)node_elements(k->nodes.data[j]) * dtype_size(k->nodes.data[j]->type);
     }
 }
 
 /* ---- print ---------------------------------------------------------------------------------------- */
 
-static const char *const kind_names[] = { "nest", "contraction", "scatter" };
+static const char *const kind_names[] = {"nest", "contraction", "scatter"};
 
 static void print_indices(Text *out, Index *const *indices, int count)
 {
     for (int i = 0; i < count; i++)
-        text_printf(out, "%s%s:%lld", i ? " " : "", indices[i]->name, (long long)indices[i]->extent);
+        text_printf(out, "%s%s:%lld", i ? " " : "", indices[i]->name,
+                    (long long)indices[i]->extent);
 }
 
 static void print_loops(Text *out, const Kernel *k)
@@ -86,7 +91,8 @@ static void print_loops(Text *out, const Kernel *k)
     } else if (k->kind == KERNEL_SCATTER) {
         text_append(out, "over ");
         print_indices(out, n->bound, n->bound_count);
-        text_printf(out, ", to %s:%lld", k->scatter.index->name, (long long)k->scatter.index->extent);
+        text_printf(out, ", to %s:%lld", k->scatter.index->name,
+                    (long long)k->scatter.index->extent);
     } else if (k->shared.count) {
         text_append(out, "shared ");
         print_indices(out, k->shared.data, k->shared.count);
@@ -132,10 +138,12 @@ void schedule_print(Text *out, const Schedule *s)
         if (k->recurrence && (i == 0 || s->kernels.data[i - 1]->recurrence != k->recurrence))
             text_printf(out, "for each of %lld steps%s:\n", (long long)k->recurrence->steps,
                         k->recurrence->reversed ? ", from the last" : "");
-        text_printf(out, k->recurrence ? "  %3d  %-11s  " : "%3d  %-11s  ", k->id, kind_names[k->kind]);
+        text_printf(out, k->recurrence ? "  %3d  %-11s  " : "%3d  %-11s  ", k->id,
+                    kind_names[k->kind]);
         print_loops(out, k);
         text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s\n", k->flops, k->bytes_moved,
-                    k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0, i == s->loss_kernel ? "; then the loss is known" : "");
+                    k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,
+                    i == s->loss_kernel ? "; then the loss is known" : "");
         for (int j = 0; j < k->nodes.count; j++)
             print_node(out, s, k, k->nodes.data[j]);
         flops += k->flops;

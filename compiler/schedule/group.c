@@ -49,7 +49,8 @@ static int common_dimensions(const Node *accessed)
 {
     const Node *root = node_storage((Node *)accessed);
     int i = 0;
-    while (i < root->rank && i < accessed->rank && extents_equal(root->domain[i], accessed->domain[i]))
+    while (i < root->rank && i < accessed->rank &&
+           extents_equal(root->domain[i], accessed->domain[i]))
         i++;
     return i;
 }
@@ -87,7 +88,8 @@ static double kernel_work(Planner *p, const Kernel *k)
 {
     double total = 0;
     for (int i = 0; i < k->nodes.count; i++)
-        total += node_iterations(k->nodes.data[i]) * (1 + body_cost(p->pool, p->schedule->bodies[k->nodes.data[i]->id]));
+        total += node_iterations(k->nodes.data[i]) *
+                 (1 + body_cost(p->pool, p->schedule->bodies[k->nodes.data[i]->id]));
     return total;
 }
 
@@ -112,14 +114,17 @@ static bool is_worth_sharing(Planner *p, const Kernel *k, Node *n, int depth)
             return false;
     if (depth == k->shared.count || shared_iterations(k, depth) >= ENOUGH_ITERATIONS)
         return true;
-    return kernel_work(p, k) + node_iterations(n) * (1 + body_cost(p->pool, p->schedule->bodies[n->id])) < LITTLE_WORK;
+    return kernel_work(p, k) +
+               node_iterations(n) * (1 + body_cost(p->pool, p->schedule->bodies[n->id])) <
+           LITTLE_WORK;
 }
 
 /* The number of loops that n could share with the kernel's nodes; -1: it cannot join. */
 static int nest_depth(Planner *p, const Kernel *k, Node *n)
 {
     int depth = 0;
-    while (depth < k->shared.count && depth < node_loop_count(n) && extents_equal(k->shared.data[depth], node_loop(n, depth)))
+    while (depth < k->shared.count && depth < node_loop_count(n) &&
+           extents_equal(k->shared.data[depth], node_loop(n, depth)))
         depth++;
     for (int i = 0; i < PLAN(p, n)->reads.count; i++)
         if (is_in(p, k, PLAN(p, n)->reads.data[i]))
@@ -143,8 +148,8 @@ static bool is_epilogue_of(Planner *p, const Kernel *k, Node *n)
             return false;
         AccessList none = body_accesses(p->pool, p->schedule->bodies[k->nodes.data[i]->id]);
         for (int j = 0; old && j < none.count; j++)
-            if (node_storage(none.data[j]->node) == old
-                && (i == 0 || !access_is_identity(none.data[j], k->nodes.data[i])))
+            if (node_storage(none.data[j]->node) == old &&
+                (i == 0 || !access_is_identity(none.data[j], k->nodes.data[i])))
                 return false;
     }
     return true;
@@ -166,7 +171,8 @@ static int earliest_kernel(Planner *p, Node *n)
     int earliest = 0;
     NodePlan *plan = PLAN(p, n);
     for (int i = 0; i < plan->reads.count; i++)
-        if (plan->reads.data[i]->kind == NODE_COMPUTE && PLAN(p, plan->reads.data[i])->kernel > earliest)
+        if (plan->reads.data[i]->kind == NODE_COMPUTE &&
+            PLAN(p, plan->reads.data[i])->kernel > earliest)
             earliest = PLAN(p, plan->reads.data[i])->kernel;
     for (int i = 0; i < plan->before.count; i++) {
         Node *b = plan->before.data[i];
@@ -241,7 +247,8 @@ static bool wants_own_kernel(Planner *p, Node *n)
     Contraction contraction;
     Scatter scatter;
     const Expr *body = p->schedule->bodies[n->id];
-    return scatter_recognise(p->pool, n, body, &scatter) || contract_recognise(p->pool, n, body, &contraction);
+    return scatter_recognise(p->pool, n, body, &scatter) ||
+           contract_recognise(p->pool, n, body, &contraction);
 }
 
 static void place_in_kernel(Planner *p, Node *n)
@@ -346,7 +353,7 @@ Schedule *schedule_run(Graph *g, const Program *program)
     s->graph = g;
     s->program = program;
     store_prepare(g);
-    Planner p = { .graph = g, .pool = g->pool, .arena = g->arena, .schedule = s };
+    Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s};
     p.plans = arena_new(g->arena, NodePlan, g->nodes.count);
     s->bodies = arena_new(g->arena, const Expr *, g->nodes.count);
     for (int i = 0; i < g->nodes.count; i++)

@@ -99,7 +99,8 @@ static int larger_first(const void *a, const void *b)
 static void place_workspace(Schedule *s)
 {
     int count = s->graph->nodes.count, total = 0, done = 0;
-    Place **all = arena_new(s->graph->arena, Place *, count), **placed = arena_new(s->graph->arena, Place *, count);
+    Place **all = arena_new(s->graph->arena, Place *, count),
+          **placed = arena_new(s->graph->arena, Place *, count);
     for (int i = 0; i < count; i++)
         if (s->places[i].kind == PLACE_WORKSPACE && !s->places[i].same_as)
             all[total++] = &s->places[i];
@@ -146,8 +147,8 @@ static void place_scratch(Schedule *s)
                 p->bytes = 0;
                 continue;
             }
-            p->bytes = align_up((uint64_t)kernel_row_elements(k, k->nodes.data[j])
-                                * (uint64_t)dtype_size(k->nodes.data[j]->type));
+            p->bytes = align_up((uint64_t)kernel_row_elements(k, k->nodes.data[j]) *
+                                (uint64_t)dtype_size(k->nodes.data[j]->type));
             p->offset = k->scratch_bytes;
             k->scratch_bytes += p->bytes;
         }
@@ -186,16 +187,18 @@ uint64_t memory_place_tensors(Program *program, uint64_t base)
 
 void memory_print(Text *out, const Schedule *s)
 {
-    text_printf(out, "memory %s: workspace %llu bytes, lower bound %llu at kernel %d\n", s->graph->name,
-                (unsigned long long)s->workspace_bytes, (unsigned long long)s->lower_bound, s->peak_kernel);
+    text_printf(out, "memory %s: workspace %llu bytes, lower bound %llu at kernel %d\n",
+                s->graph->name, (unsigned long long)s->workspace_bytes,
+                (unsigned long long)s->lower_bound, s->peak_kernel);
     text_append(out, "      offset        bytes  kernels   node\n");
     for (int i = 0; i < s->graph->nodes.count; i++) {
         const Place *p = &s->places[i];
         if (p->kind != PLACE_WORKSPACE || p->same_as)
             continue;
         bool peak = p->first <= s->peak_kernel && s->peak_kernel <= p->last;
-        text_printf(out, "%12llu %12llu  %3d..%-3d  %s%s\n", (unsigned long long)p->offset, (unsigned long long)p->bytes,
-                    p->first, p->last, s->graph->nodes.data[i]->name, peak ? "  (at the peak)" : "");
+        text_printf(out, "%12llu %12llu  %3d..%-3d  %s%s\n", (unsigned long long)p->offset,
+                    (unsigned long long)p->bytes, p->first, p->last, s->graph->nodes.data[i]->name,
+                    peak ? "  (at the peak)" : "");
     }
     for (int i = 0; i < s->kernels.count; i++)
         if (s->kernels.data[i]->scratch_bytes)

@@ -80,8 +80,8 @@ static bool is_settled(const Orderer *o, const NodeList *list, int cluster)
 {
     for (int i = 0; i < list->count; i++) {
         const Node *n = list->data[i];
-        if (n->kind == NODE_COMPUTE && !o->emitted[n->id]
-            && (o->cluster[n->id] < 0 || find_root(o->cluster, n->id) != cluster))
+        if (n->kind == NODE_COMPUTE && !o->emitted[n->id] &&
+            (o->cluster[n->id] < 0 || find_root(o->cluster, n->id) != cluster))
             return false;
     }
     return true;
@@ -115,7 +115,8 @@ static void find_late(Planner *p, const bool *has_user)
 {
     Graph *g = p->graph;
     for (int i = 0; i < g->nodes.count; i++)
-        PLAN(p, g->nodes.data[i])->late = has_user[i] && !PLAN(p, g->nodes.data[i])->forced && !g->nodes.data[i]->recurrence;
+        PLAN(p, g->nodes.data[i])->late =
+            has_user[i] && !PLAN(p, g->nodes.data[i])->forced && !g->nodes.data[i]->recurrence;
     for (int i = g->nodes.count - 1; i >= 0; i--) {
         Node *n = g->nodes.data[i];
         if (!is_scheduled(p, n))
@@ -166,7 +167,7 @@ static void make_clusters(Orderer *o)
 void order_run(Planner *p)
 {
     Graph *g = p->graph;
-    Orderer o = { .planner = p };
+    Orderer o = {.planner = p};
     o.emitted = arena_new(p->arena, bool, g->nodes.count);
     o.cluster = arena_new(p->arena, int, g->nodes.count);
     make_clusters(&o);

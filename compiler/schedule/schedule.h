@@ -19,8 +19,9 @@ typedef enum {
 
 typedef struct Place {
     PlaceKind kind;
-    Node *same_as;   /* a view's storage is that of the node it views */
-    uint64_t offset; /* WORKSPACE: bytes into the workspace; SCRATCH: bytes into the kernel's scratch */
+    Node *same_as; /* a view's storage is that of the node it views */
+    uint64_t
+        offset; /* WORKSPACE: bytes into the workspace; SCRATCH: bytes into the kernel's scratch */
     uint64_t bytes;
     int slot;        /* PORT, OUTPUT */
     Tensor *tensor;  /* TENSOR */
@@ -39,7 +40,8 @@ typedef struct Contraction {
     VEC(Index *) rows;    /* in the left operand and the result                      */
     VEC(Index *) columns; /* in the right operand and the result                     */
     VEC(Index *) depth;   /* in both operands, summed                                */
-    VEC(IndexSplit) splits; /* indices of the node that the lists, operands and rest have in parts */
+    VEC(IndexSplit)
+    splits; /* indices of the node that the lists, operands and rest have in parts */
     const Expr *left, *right; /* the operands, guards and inlined producers included */
     const Expr *rest;         /* factor of the product that goes to the epilogue, or NULL */
 } Contraction;
@@ -57,10 +59,12 @@ typedef enum { KERNEL_NEST, KERNEL_CONTRACTION, KERNEL_SCATTER } KernelKind;
 typedef struct Kernel {
     KernelKind kind;
     int id;
-    const Recurrence *recurrence; /* run once a step, in one loop with its neighbours; or NULL     */
-    Index *step;          /* the same: the step, as the first node names it; given from outside   */
-    VEC(Node *) nodes;    /* computed here, in order; of a contraction: the sum, then its epilogue */
-    VEC(Index *) shared;  /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
+    const Recurrence
+        *recurrence;   /* run once a step, in one loop with its neighbours; or NULL     */
+    Index *step;       /* the same: the step, as the first node names it; given from outside   */
+    VEC(Node *) nodes; /* computed here, in order; of a contraction: the sum, then its epilogue */
+    VEC(Index *)
+    shared; /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
     Contraction contraction;
     Scatter scatter;
     uint64_t scratch_bytes; /* per thread, for PLACE_SCRATCH */
@@ -71,9 +75,9 @@ typedef struct Schedule {
     Graph *graph;
     const Program *program;
     VEC(Kernel *) kernels;
-    Place *places; /* per node id */
+    Place *places;       /* per node id */
     const Expr **bodies; /* per node id: its body with inlined producers put in */
-    int loss_kernel; /* the kernel after which the loss is known, or -1: updates run later */
+    int loss_kernel;     /* the kernel after which the loss is known, or -1: updates run later */
     uint64_t workspace_bytes;
     uint64_t lower_bound; /* the most bytes live at once */
     int peak_kernel;
@@ -87,8 +91,8 @@ int node_loop_count(const Node *n);
 Index *node_loop(const Node *n, int i);
 /* Elements of the node inside the shared loops of its kernel: all of them unless PLACE_SCRATCH. */
 int64_t kernel_row_elements(const Kernel *k, const Node *n);
-void schedule_print(Text *out, const Schedule *s);   /* --emit=schedule */
-void memory_print(Text *out, const Schedule *s);     /* --emit=memory: one entry's workspace */
+void schedule_print(Text *out, const Schedule *s); /* --emit=schedule */
+void memory_print(Text *out, const Schedule *s);   /* --emit=memory: one entry's workspace */
 /* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */
 uint64_t memory_place_tensors(Program *program, uint64_t base);
 

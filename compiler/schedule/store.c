@@ -17,7 +17,8 @@ static Node *make_copy(Graph *g, Node *source, const char *name, Index *batch, D
     const Expr *value = expr_access_identity(g->pool, source, inner);
     if (type != source->type)
         value = expr_cast(g->pool, value, type);
-    return graph_compute(g, name, type, domain, source->rank + (batch != NULL), NULL, NULL, 0, value, source->span);
+    return graph_compute(g, name, type, domain, source->rank + (batch != NULL), NULL, NULL, 0,
+                         value, source->span);
 }
 
 static bool is_number(ResultRole role)
@@ -56,7 +57,8 @@ void store_prepare(Graph *g)
         if (is_number(g->results.data[i].role)) {
             Result *r = &g->results.data[i];
             if (r->value->kind != NODE_COMPUTE || is_taken(g, g->results.count, r->value))
-                r->value = make_copy(g, r->value, r->name ? r->name : r->value->name, NULL, r->value->type);
+                r->value = make_copy(g, r->value, r->name ? r->name : r->value->name, NULL,
+                                     r->value->type);
         }
 }
 
@@ -94,8 +96,9 @@ static bool ends_sum(Planner *p, Node *n)
     AccessList accesses = body_accesses(p->pool, n->body);
     for (int i = 0; i < accesses.count; i++) {
         Node *from = accesses.data[i]->node;
-        if (from->kind == NODE_COMPUTE && (from->reduction || PLAN(p, from)->ends_sum) && PLAN(p, from)->users == 1
-            && !PLAN(p, from)->forced && access_is_identity(accesses.data[i], n))
+        if (from->kind == NODE_COMPUTE && (from->reduction || PLAN(p, from)->ends_sum) &&
+            PLAN(p, from)->users == 1 && !PLAN(p, from)->forced &&
+            access_is_identity(accesses.data[i], n))
             return true;
     }
     return false;
@@ -105,7 +108,8 @@ static bool ends_sum(Planner *p, Node *n)
 static bool goes_on(Planner *p, const Node *n)
 {
     const NodePlan *plan = &p->plans[n->id];
-    if (plan->users != 1 || plan->user->kind != NODE_COMPUTE || plan->user->reduction || plan->user->rank != n->rank)
+    if (plan->users != 1 || plan->user->kind != NODE_COMPUTE || plan->user->reduction ||
+        plan->user->rank != n->rank)
         return false;
     AccessList accesses = body_accesses(p->pool, plan->user->body);
     for (int i = 0; i < accesses.count; i++)
@@ -167,7 +171,8 @@ static void decide_inlining(Planner *p)
         PLAN(p, n)->inlined = wants_inlining(p, n);
         AccessList accesses = body_accesses(p->pool, n->body);
         for (int j = 0; j < accesses.count; j++)
-            PLAN(p, accesses.data[j]->node)->evaluations += access_evaluations(p, n, accesses.data[j]);
+            PLAN(p, accesses.data[j]->node)->evaluations +=
+                access_evaluations(p, n, accesses.data[j]);
     }
 }
 
@@ -180,7 +185,7 @@ static const Expr *inline_leaf(void *context, const Expr *e)
     const Affine **to = arena_new(p->arena, const Affine *, n->rank);
     for (int i = 0; i < n->rank; i++)
         to[i] = e->subscripts[i].affine;
-    Substitution s = { n->rank, n->domain, to };
+    Substitution s = {n->rank, n->domain, to};
     return expr_substitute(p->pool, p->schedule->bodies[n->id], &s);
 }
 
@@ -196,7 +201,7 @@ static void build_bodies(Planner *p)
 static void collect_reads(Planner *p, Node *n)
 {
     NodePlan *plan = PLAN(p, n);
-    plan->reads = (NodeList){ 0 };
+    plan->reads = (NodeList){0};
     AccessList accesses = body_accesses(p->pool, p->schedule->bodies[n->id]);
     int mark = ++p->mark;
     for (int i = 0; i < accesses.count; i++) {
@@ -254,8 +259,8 @@ static bool reads_in_place(Planner *p, Node *n, const Node *old)
         return false;
     AccessList accesses = body_accesses(p->pool, p->schedule->bodies[n->id]);
     for (int i = 0; i < accesses.count; i++)
-        if (node_storage(accesses.data[i]->node) == old
-            && (accesses.data[i]->node != old || !access_is_identity(accesses.data[i], n)))
+        if (node_storage(accesses.data[i]->node) == old &&
+            (accesses.data[i]->node != old || !access_is_identity(accesses.data[i], n)))
             return false;
     return true;
 }
@@ -305,7 +310,7 @@ static void place_update(Planner *p, int result)
     if (reads_in_place(p, n, old) && find_before(p, n, old))
         return;
     PLAN(p, n)->target = NULL;
-    PLAN(p, n)->before = (NodeList){ 0 };
+    PLAN(p, n)->before = (NodeList){0};
     Node *copy = make_copy(g, n, n->name, NULL, n->type);
     r = &g->results.data[result];
     r->value = copy;
@@ -318,7 +323,7 @@ static void place_update(Planner *p, int result)
     p->plans = grown;
     p->schedule->bodies = bodies;
     bodies[copy->id] = copy->body;
-    *PLAN(p, copy) = (NodePlan){ .forced = true, .target = r->tensor, .kernel = -1 };
+    *PLAN(p, copy) = (NodePlan){.forced = true, .target = r->tensor, .kernel = -1};
     collect_reads(p, copy);
     if (!find_before(p, copy, old))
         bug("the copy to %s cannot be ordered", r->tensor->name);

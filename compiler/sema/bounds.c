@@ -52,7 +52,8 @@ static Interval call_interval(const Expr *e)
     if (f == &scalar_mod && b.low > 0)
         return interval(0, b.high - 1);
     if (f == &scalar_div && b.low == b.high && b.low > 0)
-        return interval((int64_t)floor((double)a.low / (double)b.low), (int64_t)floor((double)a.high / (double)b.low));
+        return interval((int64_t)floor((double)a.low / (double)b.low),
+                        (int64_t)floor((double)a.high / (double)b.low));
     if (f == &scalar_mul && a.low >= 0 && b.low >= 0 && a.high < INT32_MAX && b.high < INT32_MAX)
         return interval(a.low * b.low, a.high * b.high);
     return unknown_interval;
@@ -79,11 +80,15 @@ Interval data_interval(const Expr *e)
 static bool too_many_classes(Sema *s, const Ast *item, const Port *port, int64_t extent)
 {
     const char *type = port->domain == DOMAIN_CLASS ? "class" : "token";
-    diag_error(s->diag, item->span, "`%s` runs from 0 to %lld, and what it selects from has %lld entries", port->name,
+    diag_error(s->diag, item->span,
+               "`%s` runs from 0 to %lld, and what it selects from has %lld entries", port->name,
                (long long)port->classes - 1, (long long)extent);
-    diag_note(s->diag, port->span, "`%s` is declared here as %s(%lld)", port->name, type, (long long)port->classes);
-    diag_help(s->diag, port->domain == DOMAIN_CLASS ? "make the last layer %lld wide, or declare `%s` as %s(%lld)"
-                                                    : "give the table %lld rows, or declare `%s` as %s(%lld)",
+    diag_note(s->diag, port->span, "`%s` is declared here as %s(%lld)", port->name, type,
+              (long long)port->classes);
+    diag_help(s->diag,
+              port->domain == DOMAIN_CLASS
+                  ? "make the last layer %lld wide, or declare `%s` as %s(%lld)"
+                  : "give the table %lld rows, or declare `%s` as %s(%lld)",
               (long long)port->classes, port->name, type, (long long)extent);
     return false;
 }
@@ -93,16 +98,19 @@ static bool prove_data(Sema *s, const Ast *item, const Expr *data, int64_t exten
     const Interval range = data_interval(data);
     if (range.low >= 0 && range.high < extent)
         return true;
-    if (data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT && data->node->port->domain != DOMAIN_NUMBER)
+    if (data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT &&
+        data->node->port->domain != DOMAIN_NUMBER)
         return too_many_classes(s, item, data->node->port, extent);
-    diag_error(s->diag, item->span, "this subscript may leave dimension %d, which has %lld entries", dimension + 1,
-               (long long)extent);
+    diag_error(s->diag, item->span, "this subscript may leave dimension %d, which has %lld entries",
+               dimension + 1, (long long)extent);
     if (range.low <= INT32_MIN && range.high >= INT32_MAX)
-        diag_help(s->diag, "its values are not known; declare the input as class(%lld), or clamp them with min and max",
+        diag_help(s->diag,
+                  "its values are not known; declare the input as class(%lld), or clamp them with "
+                  "min and max",
                   (long long)extent);
     else
-        diag_help(s->diag, "its values run from %lld to %lld; clamp them with min and max", (long long)range.low,
-                  (long long)range.high);
+        diag_help(s->diag, "its values run from %lld to %lld; clamp them with min and max",
+                  (long long)range.low, (long long)range.high);
     return false;
 }
 
@@ -128,19 +136,23 @@ static bool over_batch(const Subscript *sub)
 static bool uses_batch(const Affine *a)
 {
     for (int i = 0; a && i < a->count; i++)
-        if (a->terms[i].kind == TERM_INDEX ? a->terms[i].index->per_example : uses_batch(a->terms[i].inner))
+        if (a->terms[i].kind == TERM_INDEX ? a->terms[i].index->per_example
+                                           : uses_batch(a->terms[i].inner))
             return true;
     return false;
 }
 
-bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension, const Ast *base)
+bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension,
+                  const Ast *base)
 {
     const int64_t extent = of->extent;
     if (of->per_example || uses_batch(sub->affine)) {
         if (of->per_example && over_batch(sub))
             return true;
-        diag_error(s->diag, item->span, of->per_example ? "this dimension runs over the batch, and the subscript does not"
-                                                        : "this subscript runs over the batch, and the dimension does not");
+        diag_error(s->diag, item->span,
+                   of->per_example
+                       ? "this dimension runs over the batch, and the subscript does not"
+                       : "this subscript runs over the batch, and the dimension does not");
         diag_help(s->diag, "an index over the batch has the range `batch`: [m: batch]");
         return false;
     }
@@ -154,15 +166,18 @@ bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *o
     }
     const Interval range = affine_interval(sub->affine);
     if (range.low == range.high) {
-        diag_error(s->diag, item->span, "entry %lld does not exist: the dimension has %lld, counted from 0",
+        diag_error(s->diag, item->span,
+                   "entry %lld does not exist: the dimension has %lld, counted from 0",
                    (long long)range.low, (long long)extent);
         return false;
     }
-    diag_error(s->diag, item->span, "this subscript runs from %lld to %lld, and the dimension has %lld entries",
+    diag_error(s->diag, item->span,
+               "this subscript runs from %lld to %lld, and the dimension has %lld entries",
                (long long)range.low, (long long)range.high, (long long)extent);
     Text t;
     text_init(&t, s->arena);
     ast_format_expr(&t, base);
-    diag_help(s->diag, "say what to read outside: (%s else 0), or guard it with if … then … else …", t.data);
+    diag_help(s->diag, "say what to read outside: (%s else 0), or guard it with if … then … else …",
+              t.data);
     return false;
 }

@@ -8,7 +8,8 @@ static bool need_tensor(Sema *s, const Value *v, const char *name)
 {
     for (int i = 0; v->kind == VALUE_TENSOR && i < v->rank; i++)
         if (value_dimension(v, i)->per_example) {
-            diag_error(s->diag, v->span, "`%s` needs a fixed shape, and this is %s", name, value_describe(s, v));
+            diag_error(s->diag, v->span, "`%s` needs a fixed shape, and this is %s", name,
+                       value_describe(s, v));
             return false;
         }
     if (v->kind == VALUE_TENSOR)
@@ -28,13 +29,15 @@ static int64_t value_size(const Value *v)
 static bool list_integers(Sema *s, const Value *v, const char *what, int64_t *out, int room)
 {
     if (v->kind != VALUE_LIST || v->items.count > room) {
-        diag_error(s->diag, v->span, "%s must be a list of whole numbers, found %s", what, value_describe(s, v));
+        diag_error(s->diag, v->span, "%s must be a list of whole numbers, found %s", what,
+                   value_describe(s, v));
         return false;
     }
     for (int i = 0; i < v->items.count; i++) {
         const Value *item = v->items.data[i];
         if (item->kind != VALUE_NUMBER || !item->is_integer || item->number < 0) {
-            diag_error(s->diag, item->span, "%s must hold whole numbers, found %s", what, value_describe(s, item));
+            diag_error(s->diag, item->span, "%s must hold whole numbers, found %s", what,
+                       value_describe(s, item));
             return false;
         }
         out[i] = (int64_t)item->number;
@@ -43,20 +46,24 @@ static bool list_integers(Sema *s, const Value *v, const char *what, int64_t *ou
 }
 
 /* The value of argument `axis`, by name or as the last position; `otherwise` when it is absent. */
-static bool take_axis(Sema *s, Value **args, const char *const *names, int *count, int rank, int otherwise, int *axis)
+static bool take_axis(Sema *s, Value **args, const char *const *names, int *count, int rank,
+                      int otherwise, int *axis)
 {
     *axis = otherwise;
     for (int i = 0; i < *count; i++) {
         if (!names[i])
             continue;
         if (strcmp(names[i], "axis")) {
-            diag_error(s->diag, args[i]->span, "there is no argument named `%s` here, only `axis`", names[i]);
+            diag_error(s->diag, args[i]->span, "there is no argument named `%s` here, only `axis`",
+                       names[i]);
             return false;
         }
         const Value *v = args[i];
         const int at = v->kind == VALUE_NUMBER && v->is_integer ? (int)v->number : rank;
         if (at < -rank || at >= rank) {
-            diag_error(s->diag, v->span, rank == 1 ? "the only axis is %d, found %s" : "the axes are 0 to %d, found %s",
+            diag_error(s->diag, v->span,
+                       rank == 1 ? "the only axis is %d, found %s"
+                                 : "the axes are 0 to %d, found %s",
                        rank - 1, value_describe(s, v));
             return false;
         }
@@ -72,7 +79,8 @@ static bool take_axis(Sema *s, Value **args, const char *const *names, int *coun
 
 /* ---- views ------------------------------------------------------------------------------------------- */
 
-static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const char *name, Span span)
+static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const char *name,
+                        Span span)
 {
     Node *n = value_to_node(s, x, name);
     if (!n)
@@ -83,7 +91,8 @@ static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const
     for (int i = 0; i < leading; i++)
         domain[i] = index_copy(p, n->domain[i]);
     for (int i = 0; i < rank; i++)
-        domain[leading + i] = index_new(p, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, span);
+        domain[leading + i] =
+            index_new(p, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, span);
     Node *v = graph_view(s->graph, name, n, domain, rank + leading, user_span(s, span));
     if (n->recurrence) {
         v->recurrence = n->recurrence;
@@ -103,8 +112,8 @@ static Value *apply_reshape(Sema *s, Value **args, const char *const *names, int
     for (int i = 0; i < args[1]->items.count; i++)
         size *= shape[i];
     if (size != value_size(args[0])) {
-        diag_error(s->diag, span, "the new shape has %lld elements, the tensor %s has %lld", (long long)size,
-                   shape_text(s, args[0]), (long long)value_size(args[0]));
+        diag_error(s->diag, span, "the new shape has %lld elements, the tensor %s has %lld",
+                   (long long)size, shape_text(s, args[0]), (long long)value_size(args[0]));
         return NULL;
     }
     return make_view(s, args[0], shape, args[1]->items.count, "reshape", span);
@@ -124,7 +133,8 @@ static Index **new_dims(Sema *s, const int64_t *shape, int rank)
 {
     Index **dims = arena_new(s->arena, Index *, rank + 1);
     for (int i = 0; i < rank; i++)
-        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, SPAN_NONE);
+        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)),
+                            shape[i], 0, SPAN_NONE);
     return dims;
 }
 
@@ -162,14 +172,16 @@ static Value *apply_transpose(Sema *s, Value **args, const char *const *names, i
         order[i] = x->rank - 1 - i;
     if (count == 2 && !list_integers(s, args[1], "the order of axes", order, 16))
         return NULL;
-    bool seen[16] = {false}, fits = x->rank <= 16 && (count == 1 || args[1]->items.count == x->rank);
+    bool seen[16] = {false},
+         fits = x->rank <= 16 && (count == 1 || args[1]->items.count == x->rank);
     for (int i = 0; fits && i < x->rank; i++) {
         fits = order[i] < x->rank && !seen[order[i]];
         if (fits)
             seen[order[i]] = true;
     }
     if (!fits) {
-        diag_error(s->diag, span, "the order must name each of the %d axes of %s once", x->rank, shape_text(s, x));
+        diag_error(s->diag, span, "the order must name each of the %d axes of %s once", x->rank,
+                   shape_text(s, x));
         return NULL;
     }
     const Affine *at[16];
@@ -191,8 +203,8 @@ static bool same_but_axis(Sema *s, const Value *a, const Value *b, int axis, con
         same = i == axis || x == y;
     }
     if (!same) {
-        diag_error(s->diag, b->span, "`%s` needs equal shapes but for axis %d, found %s and %s", name, axis,
-                   shape_text(s, a), shape_text(s, b));
+        diag_error(s->diag, b->span, "`%s` needs equal shapes but for axis %d, found %s and %s",
+                   name, axis, shape_text(s, a), shape_text(s, b));
         value_note(s, a);
         value_note(s, b);
     }
@@ -200,7 +212,8 @@ static bool same_but_axis(Sema *s, const Value *a, const Value *b, int axis, con
 }
 
 /* The arguments' tensors: given one by one, or as one list. */
-static bool gather_tensors(Sema *s, Value **args, int count, const char *name, Value ***tensors, int *total)
+static bool gather_tensors(Sema *s, Value **args, int count, const char *name, Value ***tensors,
+                           int *total)
 {
     *tensors = args;
     *total = count;
@@ -219,8 +232,11 @@ static Value *apply_concat(Sema *s, Value **args, const char *const *names, int 
     ExprPool *p = s->program->pool;
     Value **parts;
     int total, axis;
-    const int rank = args[0]->kind == VALUE_LIST && args[0]->items.count ? args[0]->items.data[0]->rank : args[0]->rank;
-    if (!take_axis(s, args, names, &count, rank, 0, &axis) || !gather_tensors(s, args, count, "concat", &parts, &total))
+    const int rank = args[0]->kind == VALUE_LIST && args[0]->items.count
+                         ? args[0]->items.data[0]->rank
+                         : args[0]->rank;
+    if (!take_axis(s, args, names, &count, rank, 0, &axis) ||
+        !gather_tensors(s, args, count, "concat", &parts, &total))
         return NULL;
     int64_t *shape = arena_new(s->arena, int64_t, rank + 1), sum = 0;
     for (int k = 0; k < total; k++) {
@@ -246,7 +262,8 @@ static Value *apply_concat(Sema *s, Value **args, const char *const *names, int 
         const Expr *part = read_at(s, parts[k], at);
         if (!part)
             return NULL;
-        const Affine *below = affine_offset(p, affine_scale(p, affine_index(p, dims[axis]), -1), sum + extent - 1);
+        const Affine *below =
+            affine_offset(p, affine_scale(p, affine_index(p, dims[axis]), -1), sum + extent - 1);
         e = e ? expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, below), part, e) : part;
     }
     return moved(s, e, dims, rank, "concat", span);
@@ -257,8 +274,11 @@ static Value *apply_stack(Sema *s, Value **args, const char *const *names, int c
     ExprPool *p = s->program->pool;
     Value **parts;
     int total, axis;
-    const int rank = 1 + (args[0]->kind == VALUE_LIST && args[0]->items.count ? args[0]->items.data[0]->rank : args[0]->rank);
-    if (!take_axis(s, args, names, &count, rank, 0, &axis) || !gather_tensors(s, args, count, "stack", &parts, &total))
+    const int rank =
+        1 + (args[0]->kind == VALUE_LIST && args[0]->items.count ? args[0]->items.data[0]->rank
+                                                                 : args[0]->rank);
+    if (!take_axis(s, args, names, &count, rank, 0, &axis) ||
+        !gather_tensors(s, args, count, "stack", &parts, &total))
         return NULL;
     int64_t *shape = arena_new(s->arena, int64_t, rank + 1);
     for (int i = 0, from = 0; i < rank; i++)
@@ -273,7 +293,8 @@ static Value *apply_stack(Sema *s, Value **args, const char *const *names, int c
             at[to++] = affine_index(p, dims[i]);
     const Expr *e = NULL;
     for (int k = total - 1; k >= 0; k--) {
-        const Expr *part = same_but_axis(s, parts[0], parts[k], -1, "stack") ? read_at(s, parts[k], at) : NULL;
+        const Expr *part =
+            same_but_axis(s, parts[0], parts[k], -1, "stack") ? read_at(s, parts[k], at) : NULL;
         if (!part)
             return NULL;
         const Affine *here = affine_offset(p, affine_index(p, dims[axis]), -k);
@@ -282,7 +303,8 @@ static Value *apply_stack(Sema *s, Value **args, const char *const *names, int c
     return moved(s, e, dims, rank, "stack", span);
 }
 
-static bool split_sizes(Sema *s, const Value *how, int64_t extent, int64_t *sizes, int room, int *parts)
+static bool split_sizes(Sema *s, const Value *how, int64_t extent, int64_t *sizes, int room,
+                        int *parts)
 {
     int64_t sum = 0;
     if (how->kind == VALUE_NUMBER && how->is_integer && how->number >= 1 && how->number <= room) {
@@ -299,11 +321,13 @@ static bool split_sizes(Sema *s, const Value *how, int64_t extent, int64_t *size
     if (sum == extent)
         return true;
     if (how->kind == VALUE_NUMBER) {
-        diag_error(s->diag, how->span, "the axis has %lld entries, which do not split into %d equal parts",
+        diag_error(s->diag, how->span,
+                   "the axis has %lld entries, which do not split into %d equal parts",
                    (long long)extent, *parts);
         return false;
     }
-    diag_error(s->diag, how->span, "the parts add up to %lld, the axis has %lld", (long long)sum, (long long)extent);
+    diag_error(s->diag, how->span, "the parts add up to %lld, the axis has %lld", (long long)sum,
+               (long long)extent);
     return false;
 }
 
@@ -314,7 +338,8 @@ static Value *apply_split(Sema *s, Value **args, const char *const *names, int c
     int64_t sizes[ROOM], extent = 0, start = 0;
     int parts, axis;
     Value *x = args[0];
-    if (!need_tensor(s, x, "split") || !take_axis(s, args, names, &count, x->rank, x->rank - 1, &axis))
+    if (!need_tensor(s, x, "split") ||
+        !take_axis(s, args, names, &count, x->rank, x->rank - 1, &axis))
         return NULL;
     value_extent(x, axis, &extent);
     if (!split_sizes(s, args[1], extent, sizes, ROOM, &parts))
@@ -367,7 +392,8 @@ static Value *apply_size(Sema *s, Value **args, const char *const *names, int co
     return value_number(s, args[0]->kind == VALUE_TENSOR ? (double)value_size(args[0]) : 1, span);
 }
 
-static Value *apply_is_integer(Sema *s, Value **args, const char *const *names, int count, Span span)
+static Value *apply_is_integer(Sema *s, Value **args, const char *const *names, int count,
+                               Span span)
 {
     const Value *v = args[0];
     if (v->kind != VALUE_TENSOR)

@@ -81,7 +81,8 @@ static void unknown_argument(Sema *s, const Ast *decl, const Value *v, const cha
 }
 
 /* One value a parameter; NULL where the default is to be taken. */
-static Value **match_arguments(Sema *s, const Ast *decl, Value **args, const char *const *names, int count, Span span)
+static Value **match_arguments(Sema *s, const Ast *decl, Value **args, const char *const *names,
+                               int count, Span span)
 {
     Value **bound = arena_new(s->arena, Value *, decl->items.count + 1);
     for (int i = 0, next = 0; i < count; i++) {
@@ -91,12 +92,13 @@ static Value **match_arguments(Sema *s, const Ast *decl, Value **args, const cha
             return NULL;
         }
         if (at >= decl->items.count) {
-            diag_error(s->diag, args[i]->span, "`%s` takes %d argument%s, this is one too many", decl->name,
-                       decl->items.count, decl->items.count == 1 ? "" : "s");
+            diag_error(s->diag, args[i]->span, "`%s` takes %d argument%s, this is one too many",
+                       decl->name, decl->items.count, decl->items.count == 1 ? "" : "s");
             return NULL;
         }
         if (bound[at]) {
-            diag_error(s->diag, args[i]->span, "argument `%s` of `%s` is given twice", decl->items.data[at]->name, decl->name);
+            diag_error(s->diag, args[i]->span, "argument `%s` of `%s` is given twice",
+                       decl->items.data[at]->name, decl->name);
             diag_note(s->diag, bound[at]->span, "first here");
             return NULL;
         }
@@ -104,7 +106,8 @@ static Value **match_arguments(Sema *s, const Ast *decl, Value **args, const cha
     }
     for (int i = 0; i < decl->items.count; i++)
         if (!bound[i] && !decl->items.data[i]->left) {
-            diag_error(s->diag, span, "`%s` needs its argument `%s`", decl->name, decl->items.data[i]->name);
+            diag_error(s->diag, span, "`%s` needs its argument `%s`", decl->name,
+                       decl->items.data[i]->name);
             diag_note(s->diag, decl->items.data[i]->span, "declared here");
             return NULL;
         }
@@ -130,9 +133,11 @@ static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
     }
     text_append(&t, "]");
     if (v->kind != VALUE_TENSOR) {
-        value_unexpected(s, v, arena_format(s->arena, "the tensor %s of `%s`", t.data, s->frame->decl->name));
+        value_unexpected(
+            s, v, arena_format(s->arena, "the tensor %s of `%s`", t.data, s->frame->decl->name));
     } else {
-        diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, t.data, value_describe(s, v));
+        diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, t.data,
+                   value_describe(s, v));
         if (v->name)
             value_note(s, v);
     }
@@ -140,8 +145,8 @@ static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
     return false;
 }
 
-static bool match_dimension(Sema *s, const Ast *param, const Ast *item, const Value *v, int64_t extent,
-                            bool over_batch)
+static bool match_dimension(Sema *s, const Ast *param, const Ast *item, const Value *v,
+                            int64_t extent, bool over_batch)
 {
     if (item->kind == AST_NUMBER)
         return (int64_t)item->number == extent || pattern_mismatch(s, param, v);
@@ -161,7 +166,8 @@ static bool match_dimension(Sema *s, const Ast *param, const Ast *item, const Va
     }
     if ((int64_t)before->number == extent)
         return true;
-    diag_error(s->diag, v->span, "dimension `%s` of `%s` is %lld here", item->name, s->frame->decl->name, (long long)extent);
+    diag_error(s->diag, v->span, "dimension `%s` of `%s` is %lld here", item->name,
+               s->frame->decl->name, (long long)extent);
     diag_note(s->diag, before->span, "and %lld here", (long long)before->number);
     return false;
 }
@@ -253,7 +259,8 @@ static FrameKind frame_kind(const Ast *decl)
 static void bind_optimized(Sema *s, Span span)
 {
     s->frame->weight = s->updated;
-    frame_bind(s, s->frame, intern(s->names, "w"), value_node(s, tensor_current(s, s->updated), span), span);
+    frame_bind(s, s->frame, intern(s->names, "w"),
+               value_node(s, tensor_current(s, s->updated), span), span);
     frame_bind(s, s->frame, intern(s->names, "g"), value_node(s, s->gradient, span), span);
 }
 
@@ -276,14 +283,15 @@ static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span 
     return NULL;
 }
 
-Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value **args, const char *const *names,
-                         int count, Span span)
+Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value **args,
+                         const char *const *names, int count, Span span)
 {
     Value **bound = match_arguments(s, d->ast, args, names, count, span);
     if (!bound)
         return NULL;
     if (s->frame->depth > DEEPEST_CALL) {
-        diag_error(s->diag, span, "`%s` is called within itself more than %d deep", d->name, DEEPEST_CALL);
+        diag_error(s->diag, span, "`%s` is called within itself more than %d deep", d->name,
+                   DEEPEST_CALL);
         diag_help(s->diag, "end it with an if on a number known at compile time");
         return NULL;
     }
@@ -334,7 +342,8 @@ static const char *automatic_path(Sema *s, const char *name)
         vec_push(s->arena, &f->counters, c);
         count = 1;
     }
-    return intern(s->names, arena_format(s->arena, "%s%s%s_%d", f->path, *f->path ? "." : "", name, count));
+    return intern(s->names,
+                  arena_format(s->arena, "%s%s%s_%d", f->path, *f->path ? "." : "", name, count));
 }
 
 static bool lacks_tensor(const Ast *decl, const Arguments *args)
@@ -364,7 +373,8 @@ static Value *make_instance(Sema *s, const Ast *decl, const Arguments *args, Spa
 }
 
 /* What `info` tells of a layer of the model. */
-static void record_layer(Sema *s, const Ast *decl, const char *path, const Value *result, int first_node)
+static void record_layer(Sema *s, const Ast *decl, const char *path, const Value *result,
+                         int first_node)
 {
     if (s->layers_recorded || s->training || s->frame->kind != FRAME_MODEL)
         return;
@@ -395,8 +405,8 @@ static void record_layer(Sema *s, const Ast *decl, const char *path, const Value
     vec_push(s->arena, &s->program->layers, row);
 }
 
-static Value *apply_layer(Sema *s, const Declaration *d, const char *path, Value **args, const char *const *names,
-                          int count, Span span)
+static Value *apply_layer(Sema *s, const Declaration *d, const char *path, Value **args,
+                          const char *const *names, int count, Span span)
 {
     const int first_node = s->graph->nodes.count;
     Value *v = apply_declaration(s, d, path, args, names, count, span);
@@ -433,23 +443,26 @@ static Value *call_random(Sema *s, RandomKind kind, Span span)
 {
     ExprPool *p = s->program->pool;
     const bool init = s->graph == s->init;
-    const bool batched = !init && s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE;
+    const bool batched =
+        !init && s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE;
     /* Starting values draw from sites of their own, so that no layer repeats them. */
     const int site = init ? (1 << 20) + s->init_site++ : s->site++;
-    return value_expr(s, expr_random(p, kind, site, affine_index(p, batched ? s->element_batched : s->element)), NULL,
-                      0, span);
+    return value_expr(
+        s, expr_random(p, kind, site, affine_index(p, batched ? s->element_batched : s->element)),
+        NULL, 0, span);
 }
 
 static Value *call_scalar(Sema *s, const ScalarFunction *f, const Arguments *args, Span span)
 {
     for (int i = 0; i < args->names.count; i++)
         if (args->names.data[i]) {
-            diag_error(s->diag, args->values.data[i]->span, "`%s` takes its arguments without names", f->name);
+            diag_error(s->diag, args->values.data[i]->span,
+                       "`%s` takes its arguments without names", f->name);
             return NULL;
         }
     if (args->values.count != f->arity) {
-        diag_error(s->diag, span, "`%s` takes %d argument%s, found %d", f->name, f->arity, f->arity == 1 ? "" : "s",
-                   args->values.count);
+        diag_error(s->diag, span, "`%s` takes %d argument%s, found %d", f->name, f->arity,
+                   f->arity == 1 ? "" : "s", args->values.count);
         if (args->values.count == 1 && reduction_find(f->name))
             diag_help(s->diag, "over a tensor's elements: %s[...] x[...]", f->name);
         return NULL;
@@ -466,13 +479,14 @@ static Value *call_declared(Sema *s, const Declaration *d, const Arguments *args
     case AST_LAYER:
         if (lacks_tensor(d->ast, args))
             return make_instance(s, d->ast, args, span);
-        return apply_layer(s, d, automatic_path(s, d->name), args->values.data, args->names.data, args->values.count,
-                           span);
+        return apply_layer(s, d, automatic_path(s, d->name), args->values.data, args->names.data,
+                           args->values.count, span);
     case AST_FN:
     case AST_SCHEDULE:
     case AST_INITIALIZER: {
         const int first_node = s->graph->nodes.count;
-        Value *v = apply_declaration(s, d, s->frame->path, args->values.data, args->names.data, args->values.count, span);
+        Value *v = apply_declaration(s, d, s->frame->path, args->values.data, args->names.data,
+                                     args->values.count, span);
         if (v && v->kind == VALUE_TENSOR && !v->node)
             v->hint = d->name;
         else if (v && v->kind == VALUE_TENSOR && v->node->id >= first_node)
@@ -499,12 +513,15 @@ static void unknown_callee(Sema *s, const Ast *callee)
 {
     const Value *variable = frame_lookup(s->frame, callee->name);
     if (variable) {
-        diag_error(s->diag, callee->span, "`%s` is %s and cannot be called", callee->name, value_describe(s, variable));
+        diag_error(s->diag, callee->span, "`%s` is %s and cannot be called", callee->name,
+                   value_describe(s, variable));
         if (variable->kind == VALUE_TENSOR)
             diag_help(s->diag, "subscripts stand in brackets: %s[…]", callee->name);
     } else if (reduction_find(callee->name)) {
-        diag_error(s->diag, callee->span, "`%s` is a reduction: it names its indices in brackets", callee->name);
-        diag_help(s->diag, "over every element: %s[...] x[...]; over one index: %s[i] x[i]", callee->name, callee->name);
+        diag_error(s->diag, callee->span, "`%s` is a reduction: it names its indices in brackets",
+                   callee->name);
+        diag_help(s->diag, "over every element: %s[...] x[...]; over one index: %s[i] x[i]",
+                  callee->name, callee->name);
     } else if (s->frame->kind == FRAME_SCHEDULE) {
         sema_unknown_name(s, callee->span, callee->name, AST_SCHEDULE, "schedule");
     } else {
@@ -548,7 +565,8 @@ Value *eval_call(Sema *s, const Ast *call, Value *piped)
         return NULL;
     /* Variables and functions do not hide each other: only instances are called by a variable's name. */
     if (target && target->kind != VALUE_INSTANCE && callee->kind != AST_NAME) {
-        diag_error(s->diag, callee->span, "this is %s and cannot be called", value_describe(s, target));
+        diag_error(s->diag, callee->span, "this is %s and cannot be called",
+                   value_describe(s, target));
         return NULL;
     }
     if (!eval_arguments(s, call, piped, &args))

@@ -7,17 +7,20 @@
 static bool fit_to_derive(Sema *s, const Node *y, const Node *x, Span at, const Value *of)
 {
     if (of->rank != 0 || !dtype_is_real(y->type)) {
-        diag_error(s->diag, of->span, "`grad` differentiates one real number, found %s", value_describe(s, of));
+        diag_error(s->diag, of->span, "`grad` differentiates one real number, found %s",
+                   value_describe(s, of));
         diag_help(s->diag, "take one element, y[0], or a sum: sum[i] y[i]");
         return false;
     }
     if (!dtype_is_real(x->type)) {
-        diag_error(s->diag, at, "there is no derivative by whole numbers (%s)", dtype_name(x->type));
+        diag_error(s->diag, at, "there is no derivative by whole numbers (%s)",
+                   dtype_name(x->type));
         diag_help(s->diag, "convert first, x = f32(raw), and differentiate by x");
         return false;
     }
     if (node_is_batched(y) && !node_is_batched(x)) {
-        diag_error(s->diag, at, "the derivative by a tensor shared by all examples is one for each example");
+        diag_error(s->diag, at,
+                   "the derivative by a tensor shared by all examples is one for each example");
         diag_help(s->diag, "average what you differentiate: grad(mean[batch] y, x)");
         return false;
     }
@@ -36,7 +39,8 @@ static Value *zeros_like(Sema *s, const Value *x, Span span)
 Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Span span)
 {
     if (args[1]->kind != VALUE_TENSOR || !args[1]->node) {
-        diag_error(s->diag, args[1]->span, "`grad` needs a variable that y was computed from, found %s",
+        diag_error(s->diag, args[1]->span,
+                   "`grad` needs a variable that y was computed from, found %s",
                    value_describe(s, args[1]));
         return NULL;
     }
@@ -54,10 +58,12 @@ Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Sp
 Value *apply_jvp(Sema *s, Value **args, const char *const *names, int count, Span span)
 {
     Value *slope = apply_grad(s, args, names, 2, span);
-    Value *product = slope ? apply_function(s, &scalar_mul, (Value *[]){slope, args[2]}, span) : NULL;
+    Value *product =
+        slope ? apply_function(s, &scalar_mul, (Value *[]){slope, args[2]}, span) : NULL;
     if (!product || product->rank == 0)
         return product;
-    Node *sum = make_node(s, "jvp", product->expr, NULL, 0, &reduce_sum, product->dims, product->rank, span);
+    Node *sum = make_node(s, "jvp", product->expr, NULL, 0, &reduce_sum, product->dims,
+                          product->rank, span);
     return value_node(s, sum, span);
 }
 
@@ -73,8 +79,8 @@ static const Expr *at_element(Sema *s, const Ast *param, Value *v, const Node *y
     for (int i = 0; same && i < v->rank; i++)
         same = value_dimension(v, i)->extent == y->domain[batched + i]->extent;
     if (!same && n && v->rank) {
-        diag_error(s->diag, v->span, "a stated derivative works element by element, and `%s` is %s", param->name,
-                   value_describe(s, v));
+        diag_error(s->diag, v->span, "a stated derivative works element by element, and `%s` is %s",
+                   param->name, value_describe(s, v));
         return NULL;
     }
     const Expr *e = n ? access_node(s, n, y->domain + batched, v->rank) : NULL;
@@ -110,8 +116,8 @@ static Node *result_node(Sema *s, const Ast *decl, Value *result)
     Index **dims;
     int rank;
     if (!value_is_closed(s, result)) {
-        diag_error(s->diag, decl->name_span, "`%s` states its derivative, and is called on single elements here",
-                   decl->name);
+        diag_error(s->diag, decl->name_span,
+                   "`%s` states its derivative, and is called on single elements here", decl->name);
         diag_help(s->diag, "call it on whole tensors");
         return NULL;
     }
@@ -136,7 +142,8 @@ Value *state_derivatives(Sema *s, const Ast *decl, Value *result)
         const Expr *e = v->kind == VALUE_TENSOR ? at_element(s, param, v, y) : NULL;
         ok = v->kind != VALUE_TENSOR || e;
         if (ok)
-            frame_bind(s, elements, param->name, e ? value_expr(s, e, NULL, 0, v->span) : v, param->span);
+            frame_bind(s, elements, param->name, e ? value_expr(s, e, NULL, 0, v->span) : v,
+                       param->span);
     }
     for (int i = 0; ok && i < decl->orelse.count; i++)
         ok = state_derivative(s, decl->orelse.data[i], elements, call, y);

@@ -15,10 +15,12 @@ const Expr *coerce(Sema *s, const Expr *e, DType type, Span span, bool *ok)
     const bool integer = dtype_is_integer(e->type);
     if (type == TYPE_I32 && (integer || e->type == TYPE_BOOL))
         return integer && e->type != TYPE_I32 ? e : expr_cast(p, e, type);
-    if (dtype_is_real(type) && (e->kind == EXPR_AFFINE || e->type == TYPE_BOOL || dtype_is_real(e->type)))
+    if (dtype_is_real(type) &&
+        (e->kind == EXPR_AFFINE || e->type == TYPE_BOOL || dtype_is_real(e->type)))
         return expr_cast(p, e, type);
     if (dtype_is_real(type) && integer) {
-        diag_error(s->diag, span, "this is whole-number data (%s), and the other side is real", dtype_name(e->type));
+        diag_error(s->diag, span, "this is whole-number data (%s), and the other side is real",
+                   dtype_name(e->type));
         diag_help(s->diag, "convert it with f32(…)");
     } else if (type == TYPE_BOOL) {
         diag_error(s->diag, span, "expected a condition here, found a number");
@@ -60,8 +62,8 @@ static Value *fold(Sema *s, const ScalarFunction *f, Value **args, Span span)
 }
 
 /* All tensors must have one shape; numbers join any. */
-static bool unify_shapes(Sema *s, const ScalarFunction *f, Value **args, const Expr **exprs, int count,
-                         Index ***dims, int *rank)
+static bool unify_shapes(Sema *s, const ScalarFunction *f, Value **args, const Expr **exprs,
+                         int count, Index ***dims, int *rank)
 {
     Value *first = NULL;
     for (int i = 0; i < count; i++) {
@@ -81,8 +83,9 @@ static bool unify_shapes(Sema *s, const ScalarFunction *f, Value **args, const E
         for (int k = 0; same && k < r; k++)
             same = d[k]->extent == (*dims)[k]->extent;
         if (!same) {
-            diag_error(s->diag, span_join(first->span, args[i]->span), "`%s` needs equal shapes, found %s and %s",
-                       f->infix ? f->infix : f->name, shape_text(s, first), shape_text(s, args[i]));
+            diag_error(s->diag, span_join(first->span, args[i]->span),
+                       "`%s` needs equal shapes, found %s and %s", f->infix ? f->infix : f->name,
+                       shape_text(s, first), shape_text(s, args[i]));
             value_note(s, first);
             value_note(s, args[i]);
             diag_help(s->diag, "index notation says which axes meet: y[i, j] = a[i, j] + b[j]");
@@ -99,7 +102,8 @@ static bool unify_shapes(Sema *s, const ScalarFunction *f, Value **args, const E
 
 /* The type both sides of an operation meet in.  Numbers written without a point join either side;
  * among themselves they are real, but for subscripts. */
-static DType common_type(Sema *s, const ScalarFunction *f, const Expr **exprs, Value **args, int from, int count)
+static DType common_type(Sema *s, const ScalarFunction *f, const Expr **exprs, Value **args,
+                         int from, int count)
 {
     if (f->signature == SIGNATURE_REAL || f->signature == SIGNATURE_TO_REAL)
         return s->program->real;
@@ -141,7 +145,8 @@ Value *apply_function(Sema *s, const ScalarFunction *f, Value **args, Span span)
         const DType type = f->signature == SIGNATURE_TO_REAL ? s->program->real : TYPE_I32;
         return value_expr(s, expr_cast(s->program->pool, exprs[0], type), dims, rank, span);
     }
-    DType type = f->signature == SIGNATURE_TRUTH ? TYPE_BOOL : common_type(s, f, exprs, args, 0, f->arity);
+    DType type =
+        f->signature == SIGNATURE_TRUTH ? TYPE_BOOL : common_type(s, f, exprs, args, 0, f->arity);
     if (divides_indices(s, f, type))
         type = s->program->real;
     for (int i = 0; i < f->arity; i++)
@@ -166,5 +171,6 @@ Value *apply_select(Sema *s, Value *cond, Value *yes, Value *no, Span span)
     exprs[2] = coerce(s, exprs[2], type, no->span, &ok);
     if (!ok)
         return NULL;
-    return value_expr(s, expr_select(s->program->pool, exprs[0], exprs[1], exprs[2]), dims, rank, span);
+    return value_expr(s, expr_select(s->program->pool, exprs[0], exprs[1], exprs[2]), dims, rank,
+                      span);
 }

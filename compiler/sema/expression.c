@@ -17,7 +17,8 @@ static Value *eval_list(Sema *s, const Ast *a)
 
 bool is_ambient(Sema *s, const char *name)
 {
-    static const char *const names[] = {"training", "pi", "batch", "batch_size", "step", "total_steps"};
+    static const char *const names[] = {"training",   "pi",   "batch",
+                                        "batch_size", "step", "total_steps"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (name == intern(s->names, names[i]))
             return true;
@@ -43,7 +44,8 @@ static Value *eval_ambient(Sema *s, const Ast *a)
     if (a->name == intern(s->names, "step"))
         return value_expr(s, expr_scalar(p, SCALAR_STEP, 0), NULL, 0, a->span);
     if (a->name == intern(s->names, "total_steps"))
-        return value_node(s, hyper_node(s, intern(s->names, "steps"), (double)s->program->train.steps), a->span);
+        return value_node(
+            s, hyper_node(s, intern(s->names, "steps"), (double)s->program->train.steps), a->span);
     return NULL;
 }
 
@@ -74,7 +76,8 @@ static void note_later_definition(Sema *s, const char *name)
     const AstList *body = &s->frame->decl->body;
     for (int i = 0; i < body->count; i++)
         if (body->data[i]->kind == AST_ASSIGN && body->data[i]->name == name) {
-            diag_note(s->diag, body->data[i]->name_span, "`%s` is defined here, after its use", name);
+            diag_note(s->diag, body->data[i]->name_span, "`%s` is defined here, after its use",
+                      name);
             return;
         }
 }
@@ -83,7 +86,9 @@ static Value *eval_name(Sema *s, const Ast *a)
 {
     IndexScope *scope = index_lookup(s, a->name);
     if (scope)
-        return value_expr(s, expr_affine(s->program->pool, affine_index(s->program->pool, scope->index)), NULL, 0, a->span);
+        return value_expr(
+            s, expr_affine(s->program->pool, affine_index(s->program->pool, scope->index)), NULL, 0,
+            a->span);
     Value *v = frame_lookup(s->frame, a->name);
     if (v) {
         Value *here = arena_new(s->arena, Value, 1);
@@ -103,7 +108,8 @@ static Value *eval_name(Sema *s, const Ast *a)
         return v;
     if (s->symbols)
         return word(s, a);
-    if (sema_declaration(s, a->name, AST_KIND_COUNT) || scalar_find(a->name) || builtin_find(a->name)) {
+    if (sema_declaration(s, a->name, AST_KIND_COUNT) || scalar_find(a->name) ||
+        builtin_find(a->name)) {
         diag_error(s->diag, a->span, "`%s` is a function, and is used as a value here", a->name);
         diag_help(s->diag, "call it: %s(x), or x |> %s", a->name, a->name);
         return NULL;
@@ -122,7 +128,8 @@ static Value *eval_member(Sema *s, const Ast *a)
         return v;
     if (name) {
         const char *path = s->frame->path;
-        const char *full = *path ? intern(s->names, arena_format(s->arena, "%s.%s", path, name)) : name;
+        const char *full =
+            *path ? intern(s->names, arena_format(s->arena, "%s.%s", path, name)) : name;
         Tensor *t = tensor_find(s, full);
         if (t && s->current.count && tensor_current(s, t))
             return value_node(s, tensor_current(s, t), a->span);
@@ -182,7 +189,8 @@ static Value *eval_binary(Sema *s, const Ast *a)
         const ScalarFunction *f = scalar_find_infix(a->name, 2);
         const bool words = args[0]->kind == VALUE_SYMBOL || args[1]->kind == VALUE_SYMBOL ||
                            args[0]->kind == VALUE_STRING || args[1]->kind == VALUE_STRING;
-        v = words && equality ? compare_words(s, a, args[0], args[1]) : apply_function(s, f, args, a->span);
+        v = words && equality ? compare_words(s, a, args[0], args[1])
+                              : apply_function(s, f, args, a->span);
     }
     s->integer_division = outer_division;
     return v;
@@ -281,7 +289,8 @@ static void note_free(FreeIndices *f, const Affine *a)
         }
         Index *ix = a->terms[t].index;
         const Sema *s = f->sema;
-        bool skip = ix == s->batch || (s->scan && ix == s->scan->index) || ix == s->element || ix == s->element_batched;
+        bool skip = ix == s->batch || (s->scan && ix == s->scan->index) || ix == s->element ||
+                    ix == s->element_batched;
         for (int i = 0; i < f->bound_count; i++)
             skip = skip || f->bound[i] == ix;
         for (int i = 0; i < f->found.count; i++)
@@ -309,12 +318,15 @@ static int order_of(const Statement *st, const Index *ix)
     return 1000000 + ix->id;
 }
 
-void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims, int *rank)
+void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims,
+                  int *rank)
 {
     FreeIndices f = {s, bound, bound_count, {0}};
     expr_visit(s->program->pool, body, visit_free, &f);
     for (int i = 1; i < f.found.count; i++)
-        for (int k = i; k > 0 && order_of(s->statement, f.found.data[k - 1]) > order_of(s->statement, f.found.data[k]); k--) {
+        for (int k = i; k > 0 && order_of(s->statement, f.found.data[k - 1]) >
+                                     order_of(s->statement, f.found.data[k]);
+             k--) {
             Index *swap = f.found.data[k];
             f.found.data[k] = f.found.data[k - 1];
             f.found.data[k - 1] = swap;
@@ -336,7 +348,8 @@ static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
     const Expr *count = NULL;
     for (int i = 0; i < b->count; i++)
         if (b->indices[i]->per_example)
-            count = times(p, count, expr_scalar(p, whole_set ? SCALAR_EXAMPLES : SCALAR_BATCH_SIZE, 0));
+            count =
+                times(p, count, expr_scalar(p, whole_set ? SCALAR_EXAMPLES : SCALAR_BATCH_SIZE, 0));
         else
             fixed *= (double)b->indices[i]->extent;
     if (!count)
@@ -345,7 +358,8 @@ static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
 }
 
 /* In a metric, a sum over the batch runs over the whole evaluated set: an accumulator. */
-static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b, const Expr *body)
+static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b,
+                            const Expr *body)
 {
     if (r != &reduce_sum && r != &reduce_mean) {
         diag_error(s->diag, a->span, "over the evaluated set, only sum and mean are available");
@@ -356,7 +370,8 @@ static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bou
         diag_help(s->diag, "the set is read once: write it with sums of squares and products");
         return NULL;
     }
-    Node *n = make_node(s, s->statement->name, body, NULL, 0, &reduce_sum, b->indices, b->count, a->span);
+    Node *n =
+        make_node(s, s->statement->name, body, NULL, 0, &reduce_sum, b->indices, b->count, a->span);
     const int slot = s->program->accumulator_count++;
     graph_result(s->graph, RESULT_SUM, n->name, n, NULL, slot);
     const Expr *sum = expr_scalar(s->program->pool, SCALAR_SUM, slot);
@@ -381,7 +396,8 @@ static const Expr *reduction_body(Sema *s, const Ast *a, const Reduction *r)
 
 /* The node of a reduction.  Where it is a statement's whole right side, `lhs` is the domain and
  * *whole gets the node itself. */
-Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank, Node **whole)
+Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank,
+                   Node **whole)
 {
     const Reduction *r = reduction_find(a->name);
     Memo *m = memo_find(s, a);
@@ -407,14 +423,17 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
         if (bound.count == 0 && !r->position) { /* `...` that stands for nothing */
             v = value_expr(s, body, NULL, 0, a->span);
         } else if (m->batch && s->in_metric && rank) {
-            diag_error(s->diag, a->span, "in a metric, a reduction over the batch gives one number");
+            diag_error(s->diag, a->span,
+                       "in a metric, a reduction over the batch gives one number");
             diag_help(s->diag, "name an entry, sum[batch] x[0], or reduce over all indices");
         } else if (m->batch && s->in_metric) {
             v = set_reduction(s, a, r, &bound, body);
         } else {
             const Reduction *kept = r->mean ? &reduce_sum : r;
-            const char *node_name = whole && !r->mean ? name : arena_format(s->arena, "%s_%s", name, a->name);
-            Node *n = make_node(s, node_name, body, dims, rank, kept, bound.indices, bound.count, a->span);
+            const char *node_name =
+                whole && !r->mean ? name : arena_format(s->arena, "%s_%s", name, a->name);
+            Node *n = make_node(s, node_name, body, dims, rank, kept, bound.indices, bound.count,
+                                a->span);
             s->batch = outer_batch;
             const Expr *e = access_node(s, n, dims, rank);
             if (r->mean)
@@ -471,7 +490,8 @@ Value *eval(Sema *s, const Ast *a)
     case AST_OVER:
         return eval_over(s, a);
     case AST_AT:
-        diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]", a->left->name ? a->left->name : "x", a->name);
+        diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]",
+                   a->left->name ? a->left->name : "x", a->name);
         return NULL;
     default:
         diag_error(s->diag, a->span, "this cannot be a value");
@@ -507,7 +527,8 @@ Value *eval_number(Sema *s, const Ast *a, const char *what)
     if (!v || v->kind == VALUE_NUMBER)
         return v;
     if (v->kind == VALUE_TENSOR)
-        diag_error(s->diag, a->span, "%s must be known at compile time, and this depends on data", what);
+        diag_error(s->diag, a->span, "%s must be known at compile time, and this depends on data",
+                   what);
     else
         value_unexpected(s, v, arena_format(s->arena, "a number for %s", what));
     return NULL;
@@ -532,7 +553,8 @@ bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out)
     if (!v)
         return false;
     if (v->kind == VALUE_TENSOR) {
-        diag_error(s->diag, a->span, "%s must be known at compile time, and this depends on data", what);
+        diag_error(s->diag, a->span, "%s must be known at compile time, and this depends on data",
+                   what);
         diag_help(s->diag, "choose between values instead: if … then … else …");
         return false;
     }

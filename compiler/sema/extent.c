@@ -52,7 +52,8 @@ static const char *range_text(Sema *s, const Index *ix)
 }
 
 /* Two uses of one index must agree on its extent. */
-static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const Index *dimension, const Ast *use)
+static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const Index *dimension,
+                         const Ast *use)
 {
     Index *ix = scope->index;
     if (ix->extent == 0) {
@@ -62,9 +63,11 @@ static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const In
         scope->origin = base;
         return true;
     }
-    if (ix->per_example == dimension->per_example && (ix->extent == dimension->extent || scope->given))
+    if (ix->per_example == dimension->per_example &&
+        (ix->extent == dimension->extent || scope->given))
         return true; /* a given range need not cover the dimension: bounds.c looks whether it fits */
-    diag_error(s->diag, use->span, "index `%s` runs over %s here", ix->name, range_text(s, dimension));
+    diag_error(s->diag, use->span, "index `%s` runs over %s here", ix->name,
+               range_text(s, dimension));
     diag_note(s->diag, scope->origin_span, "and over %s here", range_text(s, ix));
     if (scope->origin)
         value_note(s, scope->origin);
@@ -75,7 +78,8 @@ static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const In
 /* A layer of the library that its tensor is too small for. */
 static void nothing_left(Sema *s, const Ast *item, double extent)
 {
-    diag_error(s->diag, item->span, "`%s` would give %g entries along `%s` here", s->frame->decl->name, extent, item->name);
+    diag_error(s->diag, item->span, "`%s` would give %g entries along `%s` here",
+               s->frame->decl->name, extent, item->name);
     for (int i = 0; i < s->frame->bindings.count; i++) {
         const Value *v = s->frame->bindings.data[i].value;
         if (!v || v->kind != VALUE_TENSOR)
@@ -102,7 +106,8 @@ bool eval_range(Sema *s, const Ast *item, Index *ix)
     if (sources_is_library(s, item->span))
         nothing_left(s, item, v->number);
     else
-        diag_error(s->diag, item->span, "index `%s` cannot run over %g entries", item->name, v->number);
+        diag_error(s->diag, item->span, "index `%s` cannot run over %g entries", item->name,
+                   v->number);
     return false;
 }
 
@@ -132,8 +137,10 @@ static const char *name_of(const Value *v)
  * image where a vector was meant. */
 static void ellipsis_mismatch(Sema *s, const Ellipsis *e, const Value *base, int count, Span span)
 {
-    const Value *longer = e->count > count ? e->base : base, *shorter = e->count > count ? base : e->base;
-    diag_error(s->diag, span, "`...` stands for %d dimension%s of one tensor, and for %s%d of another", e->count,
+    const Value *longer = e->count > count ? e->base : base,
+                *shorter = e->count > count ? base : e->base;
+    diag_error(s->diag, span,
+               "`...` stands for %d dimension%s of one tensor, and for %s%d of another", e->count,
                e->count == 1 ? "" : "s", e->count == count ? "other " : "", count);
     value_note(s, e->base);
     value_note(s, base);
@@ -179,7 +186,8 @@ static bool infer_list(Sema *s, const AstList *list)
 
 static bool is_unknown(Sema *s, const char *name)
 {
-    return !frame_lookup(s->frame, name) && !frame_is_broken(s->frame, name) && !is_ambient(s, name);
+    return !frame_lookup(s->frame, name) && !frame_is_broken(s->frame, name) &&
+           !is_ambient(s, name);
 }
 
 /* Once a statement for each name. */
@@ -189,8 +197,10 @@ static bool unknown_index(Sema *s, const Ast *item)
         if (s->statement->unknown.data[i] == item->name)
             return false;
     vec_push(s->arena, &s->statement->unknown, item->name);
-    diag_error(s->diag, item->span, "index `%s` is neither on the left side nor bound by a reduction", item->name);
-    diag_help(s->diag, "sum over it: sum[%s] …, or name it on the left: y[%s] = …", item->name, item->name);
+    diag_error(s->diag, item->span,
+               "index `%s` is neither on the left side nor bound by a reduction", item->name);
+    diag_help(s->diag, "sum over it: sum[%s] …, or name it on the left: y[%s] = …", item->name,
+              item->name);
     return false;
 }
 
@@ -241,7 +251,8 @@ static bool first_in_reduction(Sema *s, const Ast *item, const IndexScope *outer
 {
     for (const IndexScope *i = s->statement->indices; i != outer; i = i->outer)
         if (i->name == item->name) {
-            diag_error(s->diag, item->span, "index `%s` stands twice in this reduction", item->name);
+            diag_error(s->diag, item->span, "index `%s` stands twice in this reduction",
+                       item->name);
             return false;
         }
     return true;
@@ -262,7 +273,8 @@ static bool infer_reduce(Sema *s, const Ast *a)
         }
         if (item->name == intern(s->names, "batch") && !item->left) {
             m->batch = true;
-            m->batch_index = index_new(s->program->pool, item->name, s->program->train.batch, 1, item->span);
+            m->batch_index =
+                index_new(s->program->pool, item->name, s->program->train.batch, 1, item->span);
             continue;
         }
         ok = first_in_reduction(s, item, outer) && ok;
@@ -276,8 +288,10 @@ static bool infer_reduce(Sema *s, const Ast *a)
     for (IndexScope *i = m->scope; i != outer; i = i->outer)
         if (ok && i->index->extent <= 0) {
             diag_error(s->diag, i->origin_span, "nothing says how far index `%s` runs", i->name);
-            diag_help(s->diag, "let it stand alone in a subscript: %s[%s] x[%s]; or give it a range: %s[%s: n]", a->name,
-                      i->name, i->name, a->name, i->name);
+            diag_help(
+                s->diag,
+                "let it stand alone in a subscript: %s[%s] x[%s]; or give it a range: %s[%s: n]",
+                a->name, i->name, i->name, a->name, i->name);
             ok = false;
         }
     s->statement->indices = outer;

@@ -32,7 +32,8 @@ static const char *pattern_of(Sema *s, const Ast *item)
 {
     const char *pattern = item->kind == AST_STRING ? item->name : dotted_name(s, item);
     if (!pattern) {
-        diag_error(s->diag, item->span, "expected a path such as encoder, or a pattern such as \"*.bias\"");
+        diag_error(s->diag, item->span,
+                   "expected a path such as encoder, or a pattern such as \"*.bias\"");
         return NULL;
     }
     return pattern;
@@ -62,7 +63,8 @@ static bool add_group(Sema *s, Group g)
         if (g.patterns.count == 0 && s->groups.data[i].patterns.count == 0) {
             diag_error(s->diag, g.span, "there is an optimizer for all parameters already");
             diag_note(s->diag, s->groups.data[i].span, "here");
-            diag_help(s->diag, "say which parameters this one updates: over encoder, or over \"*.bias\"");
+            diag_help(s->diag,
+                      "say which parameters this one updates: over encoder, or over \"*.bias\"");
             return false;
         }
     vec_push(s->arena, &s->groups, g);
@@ -73,8 +75,10 @@ bool read_optimizer(Sema *s, const Ast *e)
 {
     Group g = {.span = e->span};
     const AstList *items = &e->items;
-    if (items->count == 0 || (items->count > 1 && (items->count < 3 || !is_word(items->data[1], "over"))))
-        return wrong_form(s, e, "optimizer adam(lr = 1e-3), or optimizer sgd(lr = 0.1) over \"*.bias\"");
+    if (items->count == 0 ||
+        (items->count > 1 && (items->count < 3 || !is_word(items->data[1], "over"))))
+        return wrong_form(s, e,
+                          "optimizer adam(lr = 1e-3), or optimizer sgd(lr = 0.1) over \"*.bias\"");
     g.call = items->data[0];
     return (items->count == 1 || read_patterns(s, e, 2, &g) == items->count) && add_group(s, g);
 }

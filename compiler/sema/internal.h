@@ -12,10 +12,10 @@ typedef struct Statement Statement;
 /* ---- value.c: what an expression means ------------------------------------------------------------ */
 
 typedef enum {
-    VALUE_NUMBER,   /* known at compile time                                    */
-    VALUE_TRUTH,    /* the same                                                 */
+    VALUE_NUMBER, /* known at compile time                                    */
+    VALUE_TRUTH,  /* the same                                                 */
     VALUE_STRING,
-    VALUE_SYMBOL,   /* a bare word: same, last                                  */
+    VALUE_SYMBOL, /* a bare word: same, last                                  */
     VALUE_LIST,
     VALUE_TENSOR,   /* a node, or an expression over `dims` not stored (yet)    */
     VALUE_INSTANCE, /* a layer with its arguments, waiting for its tensor       */
@@ -31,8 +31,8 @@ typedef struct Instance {
 
 struct Value {
     ValueKind kind;
-    Span span; /* where it came from, for notes */
-    Span label; /* of the name it was given as an argument under */
+    Span span;        /* where it came from, for notes */
+    Span label;       /* of the name it was given as an argument under */
     const char *name; /* TENSOR: the variable it was last read from */
     Span defined;     /* the same: where that variable is defined   */
     const char *near; /* SYMBOL: a variable of nearly that name     */
@@ -47,7 +47,7 @@ struct Value {
     const Expr *expr;
     int rank;
     Index **dims;
-    const char *hint; /* a name for its node, once it gets one */
+    const char *hint;      /* a name for its node, once it gets one */
     Node *steps;           /* what a scan made: its value at every step, and */
     const char *step_name; /* … the name of the scan's index; or NULL        */
     Instance *instance;
@@ -61,7 +61,14 @@ typedef struct Declaration {
     bool library;
 } Declaration;
 
-typedef enum { FRAME_MODEL, FRAME_LAYER, FRAME_FN, FRAME_OPTIMIZER, FRAME_SCHEDULE, FRAME_INITIALIZER } FrameKind;
+typedef enum {
+    FRAME_MODEL,
+    FRAME_LAYER,
+    FRAME_FN,
+    FRAME_OPTIMIZER,
+    FRAME_SCHEDULE,
+    FRAME_INITIALIZER
+} FrameKind;
 
 typedef struct Binding {
     const char *name;
@@ -95,9 +102,9 @@ typedef struct IndexScope {
     struct IndexScope *outer;
     const char *name;
     Index *index;
-    bool given;       /* its range is written: i: n         */
-    Span origin_span; /* what settled its extent, for notes */
-    bool stated;      /* by a range: i: 14; smaller dimensions need guards, then */
+    bool given;          /* its range is written: i: n         */
+    Span origin_span;    /* what settled its extent, for notes */
+    bool stated;         /* by a range: i: 14; smaller dimensions need guards, then */
     const Value *origin; /* the same: the tensor, or NULL   */
 } IndexScope;
 
@@ -125,14 +132,14 @@ struct Statement {
     Ellipsis *ellipsis;
     VEC(Memo *) memos;
     VEC(const char *) unknown; /* indices already complained of */
-    VEC(Index *) order; /* the left side's indices: the order inner nodes keep */
-    const char *name;   /* for the nodes of inner reductions */
+    VEC(Index *) order;        /* the left side's indices: the order inner nodes keep */
+    const char *name;          /* for the nodes of inner reductions */
 };
 
 /* Which parameters an optimizer updates, by which loss. */
 typedef struct Group {
-    const Ast *call;          /* the optimizer; NULL: the one without patterns            */
-    const char *loss;         /* NULL: all losses                                         */
+    const Ast *call;            /* the optimizer; NULL: the one without patterns            */
+    const char *loss;           /* NULL: all losses                                         */
     VEC(const char *) patterns; /* none: whatever no other group takes                    */
     Span span;
     int matched;
@@ -164,7 +171,7 @@ struct Sema {
     VEC(Declaration) declarations;
     VEC(const char *) files; /* read so far */
     const Ast *model, *train;
-    VEC(Group) groups;    /* in the order of the train block      */
+    VEC(Group) groups; /* in the order of the train block      */
     double clip_norm;
     Span best_span; /* what the best checkpoint is chosen by */
     Program *program;
@@ -173,34 +180,34 @@ struct Sema {
     Graph *graph;
     bool training;
     bool asked_training; /* the text asked, so that inference differs */
-    Index *batch;   /* the current example             */
-    Scan *scan;     /* the scan around, or NULL        */
-    Index *element; /* stands for a random's element, batched when it is `element_batched` */
+    Index *batch;        /* the current example             */
+    Scan *scan;          /* the scan around, or NULL        */
+    Index *element;      /* stands for a random's element, batched when it is `element_batched` */
     Index *element_batched;
     int site;
     int statements_run; /* of this entry, those of layers and repeats included */
     Frame *frame;
     Statement *statement;
     const Facts *facts;
-    VEC(const Expr *) *unproven; /* inside (… else v): tests of subscripts that may leave */
-    bool compile_time;     /* hyper-parameters count as the numbers they are declared as   */
-    bool integer_division; /* inside a subscript or a condition on indices                 */
-    bool symbols;          /* an unknown name is a word                                    */
-    bool in_metric;        /* reductions over the batch run over the whole evaluated set   */
-    VEC(Result) updates;   /* of states, in order                                          */
+    VEC(const Expr *) * unproven; /* inside (… else v): tests of subscripts that may leave */
+    bool compile_time;            /* hyper-parameters count as the numbers they are declared as   */
+    bool integer_division;        /* inside a subscript or a condition on indices                 */
+    bool symbols;                 /* an unknown name is a word                                    */
+    bool in_metric;               /* reductions over the batch run over the whole evaluated set   */
+    VEC(Result) updates;          /* of states, in order                                          */
     VEC(const char *) frozen;
     VEC(Span) frozen_spans;
     VEC(const Expr *) loss_values, metric_values; /* over SCALAR_SUM                       */
-    VEC(Node *) current;             /* per program tensor: its newest value in this graph */
+    VEC(Node *) current; /* per program tensor: its newest value in this graph */
     Graph *init;
     int init_site;
     bool layers_recorded;
-    Span call; /* the user's innermost call around the library's text */
+    Span call;                /* the user's innermost call around the library's text */
     const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
     Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
     Node *gradient;
     VEC(const char *) tail; /* lines behind a printed graph */
-    bool printing; /* outputs and metrics join the training graph, to be printed */
+    bool printing;          /* outputs and metrics join the training graph, to be printed */
     VEC(Binding) schedules; /* optimizer arguments that are schedules: one node each */
 };
 
@@ -291,7 +298,8 @@ IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span);
 /* As many subscripts as dimensions?  Reports otherwise. */
 bool subscripts_fit(Sema *s, const Ast *a, const Value *base);
 Value *eval_subscript(Sema *s, const Ast *a);
-bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension, const Ast *base);
+bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension,
+                  const Ast *base);
 Interval data_interval(const Expr *e);
 
 /* ---- expression.c ------------------------------------------------------------------------------------- */
@@ -303,8 +311,10 @@ bool eval_integer(Sema *s, const Ast *a, const char *what, int64_t *out);
 Value *eval_number(Sema *s, const Ast *a, const char *what);
 bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out);
 /* The enclosing statement's indices in `body`, those bound aside, in the order of its left side. */
-void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims, int *rank);
-Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank, Node **whole);
+void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims,
+                  int *rank);
+Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank,
+                   Node **whole);
 
 /* ---- call.c --------------------------------------------------------------------------------------------- */
 Value *eval_call(Sema *s, const Ast *call, Value *piped);
@@ -343,7 +353,8 @@ void run_update(Sema *s, const Ast *a);
 void run_gradient(Sema *s, const Ast *a);
 void unknown_parameter(Sema *s, Span at, const char *name, const char *purpose);
 Tensor *tensor_find(Sema *s, const char *name);
-Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank, Span span);
+Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank,
+                   Span span);
 Node *tensor_current(Sema *s, Tensor *t);
 void tensor_set(Sema *s, Tensor *t, Node *value);
 Node *hyper_node(Sema *s, const char *name, double initial);

@@ -50,13 +50,15 @@ static const Expr *place_draw(void *context, const Expr *e)
     for (int i = 0; i < d->rank; i++)
         domain[i] = index_copy(p, d->domain[i]);
     const Expr *body = expr_random(p, e->random, e->site, linear_coordinate(p, domain, d->rank));
-    Node *n = graph_compute(s->graph, e->random == RANDOM_UNIFORM ? "uniform" : "normal", body->type, domain, d->rank,
-                            NULL, NULL, 0, body, user_span(s, d->span));
+    Node *n =
+        graph_compute(s->graph, e->random == RANDOM_UNIFORM ? "uniform" : "normal", body->type,
+                      domain, d->rank, NULL, NULL, 0, body, user_span(s, d->span));
     n->layer = s->frame ? s->frame->path : "";
     return expr_access_identity(p, n, d->domain);
 }
 
-static void copy_indices(ExprPool *p, Index *const *from, int count, Index **to, Index **keys, const Affine **values)
+static void copy_indices(ExprPool *p, Index *const *from, int count, Index **to, Index **keys,
+                         const Affine **values)
 {
     for (int i = 0; i < count; i++) {
         to[i] = index_copy(p, from[i]);
@@ -83,7 +85,8 @@ static void limit_size(Sema *s, const char *name, Index **domain, int rank, Span
     for (int i = 0; i < rank; i++) {
         if (domain[i]->per_example)
             continue;
-        if (domain[i]->extent <= LARGEST_EXTENT && (elements *= domain[i]->extent) <= LARGEST_EXTENT)
+        if (domain[i]->extent <= LARGEST_EXTENT &&
+            (elements *= domain[i]->extent) <= LARGEST_EXTENT)
             continue;
         diag_error(s->diag, span, "`%s` has more than 2147483648 elements", name);
         for (int k = 0; k < rank; k++)
@@ -105,14 +108,16 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
 {
     ExprPool *p = s->program->pool;
     const int total = rank + bound_count + 2;
-    Index **domain = arena_new(s->arena, Index *, total), **bound_copy = arena_new(s->arena, Index *, total);
+    Index **domain = arena_new(s->arena, Index *, total),
+          **bound_copy = arena_new(s->arena, Index *, total);
     Index **keys = arena_new(s->arena, Index *, total);
     const Affine **values = arena_new(s->arena, const Affine *, total);
 
     bool bound_batch = false;
     for (int i = 0; i < bound_count; i++)
         bound_batch = bound_batch || bound[i] == s->batch;
-    const bool own = !bound_batch && (expr_uses_index(p, body, s->batch) || expr_uses_index(p, body, s->element_batched));
+    const bool own = !bound_batch && (expr_uses_index(p, body, s->batch) ||
+                                      expr_uses_index(p, body, s->element_batched));
     /* A first index over the batch would pass for the example itself: that one stands before it. */
     const bool batched = own || (rank && dims[0]->per_example);
     Index *unused = index_copy(p, s->batch);
@@ -133,8 +138,8 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
     Draws draws = {s, all, leading + rank + bound_count, span};
     body = expr_map(p, expr_substitute(p, body, &sub), place_draw, &draws);
     const DType type = r && r->position ? TYPE_I32 : body->type;
-    Node *n = graph_compute(s->graph, name ? name : "t", type, domain, leading + rank, r, bound_copy,
-                            bound_count, body, user_span(s, span));
+    Node *n = graph_compute(s->graph, name ? name : "t", type, domain, leading + rank, r,
+                            bound_copy, bound_count, body, user_span(s, span));
     n->layer = s->frame ? s->frame->path : "";
     if (stepped) {
         n->step = domain[batched];

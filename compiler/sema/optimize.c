@@ -36,7 +36,8 @@ static Index **tensor_indices(Sema *s, const Tensor *t)
 {
     Index **dims = arena_new(s->arena, Index *, t->rank + 1);
     for (int i = 0; i < t->rank; i++)
-        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)), t->shape[i], 0, t->span);
+        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)),
+                            t->shape[i], 0, t->span);
     return dims;
 }
 
@@ -51,8 +52,10 @@ static void store_gradient(Sema *s, Tensor *t)
     Index **dims = tensor_indices(s, t);
     const Expr *before = access_node(s, graph_tensor(s->graph, sum), dims, t->rank);
     const Expr *start = expr_select(p, expr_scalar(p, SCALAR_FIRST, 0), expr_const(p, 0), before);
-    const Expr *scaled = expr_mul(p, expr_scalar(p, SCALAR_SCALE, 0), access_node(s, g, dims, t->rank));
-    Node *n = make_node(s, sum->name, expr_add(p, start, scaled), dims, t->rank, NULL, NULL, 0, t->span);
+    const Expr *scaled =
+        expr_mul(p, expr_scalar(p, SCALAR_SCALE, 0), access_node(s, g, dims, t->rank));
+    Node *n =
+        make_node(s, sum->name, expr_add(p, start, scaled), dims, t->rank, NULL, NULL, 0, t->span);
     graph_result(s->graph, RESULT_UPDATE, sum->name, n, sum, 0);
 }
 
@@ -62,8 +65,9 @@ static const Expr *squared_norm(Sema *s, Node *g, const Tensor *t)
 {
     Index **dims = tensor_indices(s, t);
     const Expr *e = access_node(s, g, dims, t->rank);
-    Node *n = make_node(s, arena_format(s->arena, "%s_square", t->name), expr_mul(s->program->pool, e, e), NULL, 0,
-                        t->rank ? &reduce_sum : NULL, dims, t->rank, t->span);
+    Node *n =
+        make_node(s, arena_format(s->arena, "%s_square", t->name), expr_mul(s->program->pool, e, e),
+                  NULL, 0, t->rank ? &reduce_sum : NULL, dims, t->rank, t->span);
     return access_node(s, n, NULL, 0);
 }
 
@@ -76,8 +80,10 @@ static const Expr *clip_factor(Sema *s, Node **gradients, Tensor **weights, int 
         sum = expr_add(p, sum, squared_norm(s, gradients[i], weights[i]));
     const Expr *root = expr_call(p, &scalar_sqrt, &sum);
     const Expr *limit = access_node(s, hyper_node(s, "clip_norm", s->clip_norm), NULL, 0);
-    const Expr *args[2] = {expr_const(p, 1), expr_div(p, limit, expr_add(p, root, expr_const(p, 1e-6)))};
-    Node *n = make_node(s, "clip", expr_call(p, &scalar_min, args), NULL, 0, NULL, NULL, 0, s->train->span);
+    const Expr *args[2] = {expr_const(p, 1),
+                           expr_div(p, limit, expr_add(p, root, expr_const(p, 1e-6)))};
+    Node *n = make_node(s, "clip", expr_call(p, &scalar_min, args), NULL, 0, NULL, NULL, 0,
+                        s->train->span);
     return access_node(s, n, NULL, 0);
 }
 
@@ -88,9 +94,10 @@ static void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int coun
     const Expr *factor = clip_factor(s, gradients, weights, count);
     for (int i = 0; i < count; i++) {
         Index **dims = tensor_indices(s, weights[i]);
-        const Expr *e = expr_mul(s->program->pool, access_node(s, gradients[i], dims, weights[i]->rank), factor);
-        gradients[i] = make_node(s, arena_format(s->arena, "%s_clipped", weights[i]->name), e, dims, weights[i]->rank,
-                                 NULL, NULL, 0, weights[i]->span);
+        const Expr *e = expr_mul(s->program->pool,
+                                 access_node(s, gradients[i], dims, weights[i]->rank), factor);
+        gradients[i] = make_node(s, arena_format(s->arena, "%s_clipped", weights[i]->name), e, dims,
+                                 weights[i]->rank, NULL, NULL, 0, weights[i]->span);
     }
 }
 
@@ -118,7 +125,8 @@ static Value *schedule_argument(Sema *s, const char *name, const Ast *a)
 static bool calls_schedule(Sema *s, const Ast *a)
 {
     const Ast *callee = a->kind == AST_CALL ? a->left : a;
-    return a->kind == AST_CALL && callee->kind == AST_NAME && sema_declaration(s, callee->name, AST_SCHEDULE);
+    return a->kind == AST_CALL && callee->kind == AST_NAME &&
+           sema_declaration(s, callee->name, AST_SCHEDULE);
 }
 
 static bool run_optimizer(Sema *s, const Ast *call, const Declaration *d)
@@ -128,9 +136,12 @@ static bool run_optimizer(Sema *s, const Ast *call, const Declaration *d)
     for (int i = 0; call->kind == AST_CALL && i < call->items.count; i++) {
         const Ast *item = call->items.data[i];
         const Ast *a = item->kind == AST_ARGUMENT ? item->left : item;
-        const char *name = item->kind == AST_ARGUMENT ? item->name : i < d->ast->items.count ? d->ast->items.data[i]->name : "";
+        const char *name = item->kind == AST_ARGUMENT ? item->name
+                           : i < d->ast->items.count  ? d->ast->items.data[i]->name
+                                                      : "";
         s->symbols = true;
-        Value *v = calls_schedule(s, a) ? schedule_argument(s, name, a) : eval_statement(s, a, name);
+        Value *v =
+            calls_schedule(s, a) ? schedule_argument(s, name, a) : eval_statement(s, a, name);
         s->symbols = false;
         if (!v)
             return false;
@@ -144,9 +155,11 @@ static bool run_optimizer(Sema *s, const Ast *call, const Declaration *d)
 static const Declaration *find_optimizer(Sema *s, const Ast *call)
 {
     const Ast *callee = call->kind == AST_CALL ? call->left : call;
-    const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
+    const Declaration *d =
+        callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
     if (!d)
-        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER, "optimizer");
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER,
+                          "optimizer");
     return d;
 }
 
@@ -188,7 +201,8 @@ static bool update_parameters(Sema *s)
         Tensor *t = s->program->tensors.data[i];
         if (t->role != ROLE_PARAM || t->frozen)
             continue;
-        Node *g = s->entry == ENTRY_UPDATE ? graph_tensor(s->graph, gradient_tensor(s, t)) : take_gradient(s, t);
+        Node *g = s->entry == ENTRY_UPDATE ? graph_tensor(s->graph, gradient_tensor(s, t))
+                                           : take_gradient(s, t);
         if (!g)
             continue;
         weights[trained] = t;
@@ -221,9 +235,12 @@ static void total_loss(Sema *s)
         Index *outer = s->batch, *b = index_copy(p, s->batch);
         s->batch = b;
         const Expr *each = access_node(s, r.value, NULL, 0);
-        Node *sum = make_node(s, arena_format(s->arena, "%s_sum", r.name), each, NULL, 0, &reduce_sum, &b, 1, r.value->span);
+        Node *sum = make_node(s, arena_format(s->arena, "%s_sum", r.name), each, NULL, 0,
+                              &reduce_sum, &b, 1, r.value->span);
         s->batch = outer;
-        total = expr_add(p, total, expr_div(p, access_node(s, sum, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0)));
+        total = expr_add(
+            p, total,
+            expr_div(p, access_node(s, sum, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0)));
     }
     g->results.count = kept;
     Node *n = make_node(s, "mean_loss", total, NULL, 0, NULL, NULL, 0, s->model->span);
@@ -234,7 +251,8 @@ static void total_loss(Sema *s)
 bool add_updates(Sema *s)
 {
     const int errors = diag_error_count(s->diag);
-    const bool loss = s->entry == ENTRY_STEP || s->entry == ENTRY_GRADIENT || s->entry == ENTRY_LOSS;
+    const bool loss =
+        s->entry == ENTRY_STEP || s->entry == ENTRY_GRADIENT || s->entry == ENTRY_LOSS;
     s->schedules.count = 0;
     if (loss)
         total_loss(s);

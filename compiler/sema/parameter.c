@@ -13,13 +13,19 @@ Tensor *tensor_find(Sema *s, const char *name)
     return NULL;
 }
 
-Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank, Span span)
+Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank,
+                   Span span)
 {
     Tensor *t = arena_new(s->arena, Tensor, 1);
     int64_t *copy = arena_new(s->arena, int64_t, rank + 1);
     if (rank)
         memcpy(copy, shape, sizeof *shape * (size_t)rank);
-    *t = (Tensor){.name = intern(s->names, name), .role = role, .type = type, .rank = rank, .shape = copy, .span = user_span(s, span)};
+    *t = (Tensor){.name = intern(s->names, name),
+                  .role = role,
+                  .type = type,
+                  .rank = rank,
+                  .shape = copy,
+                  .span = user_span(s, span)};
     vec_push(s->arena, &s->program->tensors, t);
     return t;
 }
@@ -73,14 +79,16 @@ static bool flatten_literal(Sema *s, const Value *v, const int64_t *shape, int r
 {
     if (rank == 0) {
         if (v->kind != VALUE_NUMBER) {
-            diag_error(s->diag, v->span, "expected a number in this literal, found %s", value_describe(s, v));
+            diag_error(s->diag, v->span, "expected a number in this literal, found %s",
+                       value_describe(s, v));
             return false;
         }
         *(*out)++ = v->number;
         return true;
     }
     if (v->kind != VALUE_LIST || v->items.count != shape[0]) {
-        diag_error(s->diag, v->span, "expected a list of %lld here, found %s", (long long)shape[0], value_describe(s, v));
+        diag_error(s->diag, v->span, "expected a list of %lld here, found %s", (long long)shape[0],
+                   value_describe(s, v));
         return false;
     }
     for (int i = 0; i < v->items.count; i++)
@@ -93,7 +101,8 @@ static Index **shape_indices(Sema *s, const int64_t *shape, int rank)
 {
     Index **dims = arena_new(s->arena, Index *, rank + 1);
     for (int i = 0; i < rank; i++)
-        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, SPAN_NONE);
+        dims[i] = index_new(s->program->pool, intern(s->names, arena_format(s->arena, "i%d", i)),
+                            shape[i], 0, SPAN_NONE);
     return dims;
 }
 
@@ -127,7 +136,8 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
     }
     if (!ok)
         return NULL;
-    return make_node(s, t->name, e, rank ? dims : shape_indices(s, t->shape, t->rank), t->rank, NULL, NULL, 0, t->span);
+    return make_node(s, t->name, e, rank ? dims : shape_indices(s, t->shape, t->rank), t->rank,
+                     NULL, NULL, 0, t->span);
 }
 
 /* The shortest digits that read back as the same number. */
@@ -165,15 +175,18 @@ static void print_value(Text *out, const Value *v)
 static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
 {
     const Ast *callee = a->kind == AST_CALL ? a->left : a;
-    const Declaration *d = callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_INITIALIZER) : NULL;
+    const Declaration *d =
+        callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_INITIALIZER) : NULL;
     if (!d) {
-        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_INITIALIZER, "initializer");
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_INITIALIZER,
+                          "initializer");
         return NULL;
     }
     VEC(Value *) args = {0};
     VEC(const char *) names = {0};
     if (d->ast->items.count && d->ast->items.data[0]->flag) {
-        Value *like = value_expr(s, expr_const(s->program->pool, 0), shape_indices(s, t->shape, t->rank), t->rank, a->span);
+        Value *like = value_expr(s, expr_const(s->program->pool, 0),
+                                 shape_indices(s, t->shape, t->rank), t->rank, a->span);
         vec_push(s->arena, &args, like);
         vec_push(s->arena, &names, NULL);
     }
@@ -221,8 +234,10 @@ static Value *indexed_start(Sema *s, Tensor *t, const Ast *declaration)
         dims[i] = index_new(s->program->pool, item->name, t->shape[i], 0, item->span);
         index_push(s, item->name, dims[i], item->span)->given = true;
     }
-    if (infer_extents(s, declaration->left) && (v = eval(s, declaration->left)) && v->kind != VALUE_LIST && v->rank == 0)
-        v = (e = value_to_scalar(s, v, "a start")) ? value_expr(s, e, dims, t->rank, v->span) : NULL;
+    if (infer_extents(s, declaration->left) && (v = eval(s, declaration->left)) &&
+        v->kind != VALUE_LIST && v->rank == 0)
+        v = (e = value_to_scalar(s, v, "a start")) ? value_expr(s, e, dims, t->rank, v->span)
+                                                   : NULL;
     statement_leave(s);
     return v;
 }
@@ -230,7 +245,8 @@ static Value *indexed_start(Sema *s, Tensor *t, const Ast *declaration)
 static Value *constant_start(Sema *s, Tensor *t, const Ast *declaration)
 {
     const Ast *a = declaration->left;
-    Value *v = names_indices(declaration) ? indexed_start(s, t, declaration) : eval_statement(s, a, t->name);
+    Value *v = names_indices(declaration) ? indexed_start(s, t, declaration)
+                                          : eval_statement(s, a, t->name);
     if (!v)
         return NULL;
     Text text;
@@ -258,7 +274,8 @@ static void add_start(Sema *s, Tensor *t, const Ast *declaration)
     s->scan = NULL;
     s->current.data = NULL;
     s->current.count = s->current.capacity = 0;
-    Value *v = declaration->flag ? call_initializer(s, t, start) : constant_start(s, t, declaration);
+    Value *v =
+        declaration->flag ? call_initializer(s, t, start) : constant_start(s, t, declaration);
     Node *n = v ? start_node(s, t, v) : NULL;
     if (n && node_is_batched(n))
         diag_error(s->diag, start->span, "the start of `%s` depends on an input", t->name);
@@ -286,7 +303,8 @@ static bool declared_shape(Sema *s, const Ast *a, int64_t **shape)
             ok = false;
             break;
         }
-        ok = eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &(*shape)[i]);
+        ok = eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension",
+                          &(*shape)[i]);
         if (ok && (*shape)[i] == 0) {
             diag_error(s->diag, item->span, "a dimension must be at least 1");
             ok = false;
@@ -302,8 +320,10 @@ static bool same_shape(Sema *s, const Tensor *t, const int64_t *shape, int rank,
     for (int i = 0; same && i < rank; i++)
         same = t->shape[i] == shape[i];
     if (!same) {
-        diag_error(s->diag, a->span, "`%s` would have shape %s here", t->name, dimensions_text(s, shape, rank));
-        diag_note(s->diag, t->span, "it was made here with shape %s", dimensions_text(s, t->shape, t->rank));
+        diag_error(s->diag, a->span, "`%s` would have shape %s here", t->name,
+                   dimensions_text(s, shape, rank));
+        diag_note(s->diag, t->span, "it was made here with shape %s",
+                  dimensions_text(s, t->shape, t->rank));
         diag_help(s->diag, "what shares an instance must have equal widths");
     }
     return same;
@@ -332,10 +352,12 @@ static void declare(Sema *s, const Ast *a, Role role)
     if (t && !same_shape(s, t, shape, a->items.count, a))
         return;
     if (!t) {
-        t = tensor_add(s, name, role, s->program->real, shape, a->items.count, user_span(s, a->span));
+        t = tensor_add(s, name, role, s->program->real, shape, a->items.count,
+                       user_span(s, a->span));
         add_start(s, t, a);
     }
-    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span), a->name_span);
+    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span),
+               a->name_span);
 }
 
 void run_param(Sema *s, const Ast *a)
@@ -348,7 +370,8 @@ static void declare_moment(Sema *s, const Ast *a)
 {
     Tensor *w = s->frame->weight;
     if (a->items.count) {
-        diag_error(s->diag, a->span, "an optimizer's state has the shape of the parameter, without brackets");
+        diag_error(s->diag, a->span,
+                   "an optimizer's state has the shape of the parameter, without brackets");
         return;
     }
     const char *name = intern(s->names, arena_format(s->arena, "%s.%s", w->name, a->name));
@@ -358,7 +381,8 @@ static void declare_moment(Sema *s, const Ast *a)
         t->of = w;
         add_start(s, t, a);
     }
-    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span), a->name_span);
+    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span),
+               a->name_span);
 }
 
 void run_state(Sema *s, const Ast *a)
@@ -376,13 +400,16 @@ static Tensor *updated_tensor(Sema *s, const Ast *a)
     const Frame *f = s->frame;
     if (f->kind == FRAME_OPTIMIZER && a->name == intern(s->names, "w"))
         return f->weight;
-    const char *name = f->kind == FRAME_OPTIMIZER ? intern(s->names, arena_format(s->arena, "%s.%s", f->weight->name, a->name))
-                                                  : full_path(s, a->name);
+    const char *name =
+        f->kind == FRAME_OPTIMIZER
+            ? intern(s->names, arena_format(s->arena, "%s.%s", f->weight->name, a->name))
+            : full_path(s, a->name);
     Tensor *t = tensor_find(s, name);
     if (t && (f->kind == FRAME_OPTIMIZER || t->role == ROLE_STATE))
         return t;
     if (t) {
-        diag_error(s->diag, a->name_span, "`%s` is a parameter; only the optimizer updates it", a->name);
+        diag_error(s->diag, a->name_span, "`%s` is a parameter; only the optimizer updates it",
+                   a->name);
         return NULL;
     }
     diag_error(s->diag, a->name_span, "there is no state named `%s` here", a->name);
@@ -427,8 +454,10 @@ void run_update(Sema *s, const Ast *a)
     if (!n)
         return;
     if (node_understood(n) > node_is_batched(n)) {
-        diag_error(s->diag, a->span, "the new value of `%s` is one for each step of the scan", a->name);
-        diag_help(s->diag, "update it after the scan; what goes from step to step is a carry of the scan");
+        diag_error(s->diag, a->span, "the new value of `%s` is one for each step of the scan",
+                   a->name);
+        diag_help(s->diag,
+                  "update it after the scan; what goes from step to step is a carry of the scan");
         return;
     }
     if (node_is_batched(n)) {

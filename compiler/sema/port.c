@@ -12,8 +12,9 @@ typedef struct RawType {
 } RawType;
 
 static const RawType raw_types[] = {
-    {"u8", TYPE_U8, DOMAIN_NUMBER},   {"u16", TYPE_U16, DOMAIN_NUMBER}, {"i32", TYPE_I32, DOMAIN_NUMBER},
-    {"f32", TYPE_F32, DOMAIN_NUMBER}, {"f64", TYPE_F64, DOMAIN_NUMBER}, {"class", TYPE_I32, DOMAIN_CLASS},
+    {"u8", TYPE_U8, DOMAIN_NUMBER},    {"u16", TYPE_U16, DOMAIN_NUMBER},
+    {"i32", TYPE_I32, DOMAIN_NUMBER},  {"f32", TYPE_F32, DOMAIN_NUMBER},
+    {"f64", TYPE_F64, DOMAIN_NUMBER},  {"class", TYPE_I32, DOMAIN_CLASS},
     {"token", TYPE_I32, DOMAIN_TOKEN},
 };
 
@@ -36,7 +37,8 @@ static bool port_type(Sema *s, const Ast *a, Port *port)
         port->domain = raw_types[i].domain;
         const int wanted = port->domain != DOMAIN_NUMBER;
         if ((a->kind == AST_CALL ? a->items.count : 0) != wanted) {
-            diag_error(s->diag, a->span, wanted ? "write it so: %s(10)" : "`%s` takes no argument", names[i]);
+            diag_error(s->diag, a->span, wanted ? "write it so: %s(10)" : "`%s` takes no argument",
+                       names[i]);
             return false;
         }
         if (!wanted) {
@@ -48,7 +50,8 @@ static bool port_type(Sema *s, const Ast *a, Port *port)
         if (!eval_integer(s, a->items.data[0], "the number of classes", &port->classes))
             return false;
         if (port->classes < 1 || port->classes > INT32_MAX) {
-            diag_error(s->diag, a->items.data[0]->span, "the number of classes lies between 1 and 2147483647");
+            diag_error(s->diag, a->items.data[0]->span,
+                       "the number of classes lies between 1 and 2147483647");
             return false;
         }
         port->type = class_type(port->classes);
@@ -57,9 +60,11 @@ static bool port_type(Sema *s, const Ast *a, Port *port)
     const char *near = name->name ? nearest_name(name->name, names, count) : NULL;
     if (name->name && !near && (!strcmp(name->name, "int") || !strcmp(name->name, "i64")))
         near = "i32";
-    else if (name->name && !near && (!strcmp(name->name, "float") || !strcmp(name->name, "float32")))
+    else if (name->name && !near &&
+             (!strcmp(name->name, "float") || !strcmp(name->name, "float32")))
         near = "f32";
-    diag_error(s->diag, a->span, "unknown input type; there are u8, u16, i32, f32, f64, class(n) and token(n)");
+    diag_error(s->diag, a->span,
+               "unknown input type; there are u8, u16, i32, f32, f64, class(n) and token(n)");
     if (near)
         diag_help(s->diag, "did you mean `%s`?", near);
     return false;
@@ -77,7 +82,11 @@ static Port *make_input(Sema *s, const Ast *a)
 {
     Port *port = arena_new(s->arena, Port, 1);
     int64_t *shape = arena_new(s->arena, int64_t, a->items.count + 1);
-    *port = (Port){.name = a->name, .rank = a->items.count, .shape = shape, .is_target = a->flag, .span = a->span};
+    *port = (Port){.name = a->name,
+                   .rank = a->items.count,
+                   .shape = shape,
+                   .is_target = a->flag,
+                   .span = a->span};
     for (int i = 0; i < a->items.count; i++) {
         const Ast *item = a->items.data[i];
         if (!eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &shape[i]))
@@ -121,8 +130,12 @@ static Port *output_port(Sema *s, const Ast *a, const Node *n)
     int64_t *shape = arena_new(s->arena, int64_t, n->rank + 1);
     for (int i = 1; i < n->rank; i++)
         shape[i - 1] = n->domain[i]->extent;
-    *port = (Port){.name = a->name, .type = n->type, .rank = n->rank - 1, .shape = shape,
-                   .slot = s->program->outputs.count, .span = a->span};
+    *port = (Port){.name = a->name,
+                   .type = n->type,
+                   .rank = n->rank - 1,
+                   .shape = shape,
+                   .slot = s->program->outputs.count,
+                   .span = a->span};
     vec_push(s->arena, &s->program->outputs, port);
     return port;
 }
@@ -156,7 +169,8 @@ void run_output(Sema *s, const Ast *a)
         return;
     for (int i = 0; i < v->rank; i++)
         if (value_dimension(v, i)->per_example) {
-            diag_error(s->diag, a->span, "an output has a fixed shape, and this is %s", value_describe(s, v));
+            diag_error(s->diag, a->span, "an output has a fixed shape, and this is %s",
+                       value_describe(s, v));
             return;
         }
     if (!node_is_batched(n)) {
@@ -164,7 +178,8 @@ void run_output(Sema *s, const Ast *a)
         return;
     }
     for (int i = 0; i < s->graph->results.count; i++)
-        if (s->graph->results.data[i].role == RESULT_OUTPUT && s->graph->results.data[i].name == a->name)
+        if (s->graph->results.data[i].role == RESULT_OUTPUT &&
+            s->graph->results.data[i].name == a->name)
             diag_error(s->diag, a->span, "there is an output named `%s` already", a->name);
     graph_result(s->graph, RESULT_OUTPUT, a->name, n, NULL, output_port(s, a, n)->slot);
 }
@@ -202,12 +217,14 @@ static const Expr *sum_over_set(Sema *s, const Expr *e, const char *name, Span s
         Index *b = index_copy(p, s->batch);
         Index *outer = s->batch;
         s->batch = b;
-        sum = make_node(s, arena_format(s->arena, "%s_sum", name), access_node(s, each, NULL, 0), NULL, 0, &reduce_sum,
-                        &b, 1, span);
+        sum = make_node(s, arena_format(s->arena, "%s_sum", name), access_node(s, each, NULL, 0),
+                        NULL, 0, &reduce_sum, &b, 1, span);
         s->batch = outer;
     } else {
-        const Expr *weighted = expr_mul(p, access_node(s, each, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0));
-        sum = make_node(s, arena_format(s->arena, "%s_sum", name), weighted, NULL, 0, NULL, NULL, 0, span);
+        const Expr *weighted =
+            expr_mul(p, access_node(s, each, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0));
+        sum = make_node(s, arena_format(s->arena, "%s_sum", name), weighted, NULL, 0, NULL, NULL, 0,
+                        span);
     }
     const int slot = s->program->accumulator_count++;
     graph_result(s->graph, RESULT_SUM, name, sum, NULL, slot);
@@ -220,7 +237,8 @@ static const Expr *measure(Sema *s, const Ast *a, const char *name, const char *
     if (!v)
         return NULL;
     if (v->kind == VALUE_TENSOR && v->rank > 0) {
-        diag_error(s->diag, a->span, "%s must be one number for each example, this is %s", what, value_describe(s, v));
+        diag_error(s->diag, a->span, "%s must be one number for each example, this is %s", what,
+                   value_describe(s, v));
         diag_help(s->diag, "reduce it: mean[i] …[i], or sum[i] …[i]");
         return NULL;
     }
@@ -284,9 +302,11 @@ static bool rests_on_batch(Sema *s, const Ast *a, const Expr *e)
     expr_visit(s->program->pool, e, look_for_batch, &search);
     if (!search.found)
         return false;
-    diag_error(s->diag, a->span, "this metric depends on the examples that happen to be in one batch");
+    diag_error(s->diag, a->span,
+               "this metric depends on the examples that happen to be in one batch");
     diag_note(s->diag, search.found->span, "`%s` reduces over the batch here", search.found->name);
-    diag_help(s->diag, "put the reduction into the metric: there it runs over the whole evaluated set");
+    diag_help(s->diag,
+              "put the reduction into the metric: there it runs over the whole evaluated set");
     return true;
 }
 
@@ -311,7 +331,8 @@ void run_metric(Sema *s, const Ast *a)
     bool per_example = false;
     expr_visit(s->program->pool, e, see_access, &per_example);
     if (whole_set && per_example) {
-        diag_error(s->diag, a->span, "this metric mixes single examples with sums over the whole set");
+        diag_error(s->diag, a->span,
+                   "this metric mixes single examples with sums over the whole set");
         diag_help(s->diag, "put everything under mean[batch] or sum[batch]");
         return;
     }

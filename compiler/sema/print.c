@@ -38,8 +38,8 @@ static bool reads_back(Sema *s, const Ast *a)
         const Ast *callee = a->kind == AST_PIPE ? a->right : a->left;
         callee = callee->kind == AST_CALL ? callee->left : callee;
         const Declaration *d = callee->kind == AST_NAME ? sema_callable(s, callee->name) : NULL;
-        if (callee->kind != AST_NAME || frame_lookup(s->frame, callee->name) || (d && !d->library) ||
-            (d && d->ast->kind == AST_LAYER))
+        if (callee->kind != AST_NAME || frame_lookup(s->frame, callee->name) ||
+            (d && !d->library) || (d && d->ast->kind == AST_LAYER))
             return false;
     }
     const Value *v = a->kind == AST_NAME ? frame_lookup(s->frame, a->name) : NULL;
@@ -83,8 +83,10 @@ void print_later(Sema *s, const Ast *a, const char *name)
     Text t;
     text_init(&t, s->arena);
     const bool same = reads_back(s, a->left);
-    const bool lone = same && a->kind == AST_OUTPUT && a->left->kind == AST_NAME && a->left->name == name;
-    text_printf(&t, "  %s %s%s", a->kind == AST_METRIC ? "metric" : "output", name, lone ? "" : " = ");
+    const bool lone =
+        same && a->kind == AST_OUTPUT && a->left->kind == AST_NAME && a->left->name == name;
+    text_printf(&t, "  %s %s%s", a->kind == AST_METRIC ? "metric" : "output", name,
+                lone ? "" : " = ");
     if (same)
         keep_names(s, a->left);
     if (same && !lone)

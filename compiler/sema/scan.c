@@ -66,15 +66,18 @@ static bool count_steps(Sema *s, const Ast *a, Index *ix)
         if (find_extent(s, a->body.data[i], a->name, ix))
             return true;
     diag_error(s->diag, a->name_span, "nothing says how far `%s` runs", a->name);
-    diag_help(s->diag, "an index that stands alone in a subscript takes that dimension's extent; otherwise give the "
-                       "number of steps: scan %s: n", a->name);
+    diag_help(s->diag,
+              "an index that stands alone in a subscript takes that dimension's extent; otherwise "
+              "give the "
+              "number of steps: scan %s: n",
+              a->name);
     return false;
 }
 
 /* ---- carries ------------------------------------------------------------------------------------------------ */
 
 typedef struct Start {
-    Node *node;     /* or */
+    Node *node; /* or */
     double number;
     DType type;
     int rank;
@@ -89,8 +92,9 @@ static bool carry_dimensions(Sema *s, const Ast *a, Start *start)
         const Ast *item = a->items.data[i];
         int64_t extent;
         statement_enter(s, a->name);
-        const bool known = item->kind != AST_ELLIPSIS &&
-                           eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &extent);
+        const bool known =
+            item->kind != AST_ELLIPSIS &&
+            eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &extent);
         statement_leave(s);
         if (known && extent < 1)
             diag_error(s->diag, item->span, "a dimension must be at least 1");
@@ -98,7 +102,9 @@ static bool carry_dimensions(Sema *s, const Ast *a, Start *start)
             diag_error(s->diag, item->span, "a carry needs every dimension");
         if (!known || extent < 1)
             return false;
-        const char *name = item->kind == AST_INDEX ? item->name : intern(s->names, arena_format(s->arena, "i%d", i));
+        const char *name = item->kind == AST_INDEX
+                               ? item->name
+                               : intern(s->names, arena_format(s->arena, "i%d", i));
         start->dims[i] = index_new(s->program->pool, name, extent, 0, item->span);
     }
     return true;
@@ -116,10 +122,11 @@ static bool fits(Sema *s, const Ast *a, const Start *start, const Value *v)
 {
     bool same = v->rank == start->rank;
     for (int i = 0; same && i < v->rank; i++)
-        same = value_dimension(v, i)->extent == start->dims[i]->extent && !value_dimension(v, i)->per_example;
+        same = value_dimension(v, i)->extent == start->dims[i]->extent &&
+               !value_dimension(v, i)->per_example;
     if (!same)
-        diag_error(s->diag, a->left->span, "the start of `%s` must have its shape, found %s", a->name,
-                   value_describe(s, v));
+        diag_error(s->diag, a->left->span, "the start of `%s` must have its shape, found %s",
+                   a->name, value_describe(s, v));
     return same;
 }
 
@@ -177,8 +184,9 @@ static Node *carry_node(Sema *s, const Scan *scan, const Ast *a, const Start *st
     domain[1] = index_copy(p, scan->index);
     for (int i = 0; i < start->rank; i++)
         domain[2 + i] = index_copy(p, start->dims[i]);
-    Node *n = graph_compute(s->graph, arena_format(s->arena, "%s_carried", a->name), start->type, domain,
-                            start->rank + 2, NULL, NULL, 0, expr_const_typed(p, 0, start->type), user_span(s, a->span));
+    Node *n = graph_compute(s->graph, arena_format(s->arena, "%s_carried", a->name), start->type,
+                            domain, start->rank + 2, NULL, NULL, 0,
+                            expr_const_typed(p, 0, start->type), user_span(s, a->span));
     n->layer = s->frame->path;
     n->step = domain[1];
     n->recurrence = &scan->open;
@@ -189,9 +197,11 @@ static Node *carry_node(Sema *s, const Scan *scan, const Ast *a, const Start *st
 static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const Start *start)
 {
     ExprPool *p = s->program->pool;
-    const Affine *t = affine_index(p, scan->index), *before = affine_offset(p, t, scan->open.reversed ? 1 : -1);
+    const Affine *t = affine_index(p, scan->index),
+                 *before = affine_offset(p, t, scan->open.reversed ? 1 : -1);
     const Affine *inside =
-        scan->open.reversed ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1) : before;
+        scan->open.reversed ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1)
+                            : before;
     Subscript *subs = arena_new(s->arena, Subscript, start->rank + 2);
     subs[0].affine = affine_index(p, s->batch);
     subs[1].affine = before;
@@ -199,7 +209,8 @@ static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const St
         subs[2 + i].affine = affine_index(p, start->dims[i]);
     const Expr *first = start->node ? access_node(s, start->node, start->dims, start->rank)
                                     : expr_const_typed(p, start->number, start->type);
-    const Expr *e = expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, inside), expr_access(p, n, subs), first);
+    const Expr *e =
+        expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, inside), expr_access(p, n, subs), first);
     return value_expr(s, e, start->dims, start->rank, a->name_span);
 }
 
@@ -277,12 +288,13 @@ bool run_carry_update(Sema *s, const Ast *a)
     if (!c)
         return false;
     const char *path = s->frame->path;
-    Node *n = carry_value(s, a, c, *path ? arena_format(s->arena, "%s_%s", path, a->name) : a->name);
+    Node *n =
+        carry_value(s, a, c, *path ? arena_format(s->arena, "%s_%s", path, a->name) : a->name);
     if (!n)
         return true;
     if (n->type != c->node->type)
-        diag_error(s->diag, a->span, "`%s` starts as %s, and this is %s", a->name, dtype_name(c->node->type),
-                   dtype_name(n->type));
+        diag_error(s->diag, a->span, "`%s` starts as %s, and this is %s", a->name,
+                   dtype_name(c->node->type), dtype_name(n->type));
     c->value = n;
     frame_bind(s, s->frame, a->name, value_node(s, n, a->name_span), a->name_span);
     return true;
@@ -295,14 +307,16 @@ static bool close_carries(Sema *s, Scan *scan)
     for (int i = 0; i < scan->carries.count; i++) {
         Carry *c = &scan->carries.data[i];
         if (!c->value) {
-            diag_error(s->diag, c->ast->name_span, "the scan never updates its carry `%s`", c->ast->name);
+            diag_error(s->diag, c->ast->name_span, "the scan never updates its carry `%s`",
+                       c->ast->name);
             diag_help(s->diag, "write %s <- …, or leave it out", c->ast->name);
             return false;
         }
         ExprPool *p = s->program->pool;
         const Expr *e = access_node(s, c->value, c->node->domain + 2, c->node->rank - 2);
         Index *from[] = {s->batch, scan->index};
-        const Affine *to[] = {affine_index(p, c->node->domain[0]), affine_index(p, c->node->domain[1])};
+        const Affine *to[] = {affine_index(p, c->node->domain[0]),
+                              affine_index(p, c->node->domain[1])};
         c->node->body = expr_substitute(p, e, &(Substitution){2, from, to});
     }
     return true;
@@ -312,7 +326,8 @@ static bool depends_on_step(Sema *s, const Scan *scan, const Value *v)
 {
     if (!v || v->kind != VALUE_TENSOR)
         return false;
-    return v->node ? v->node->recurrence == &scan->open : expr_uses_index(s->program->pool, v->expr, scan->index);
+    return v->node ? v->node->recurrence == &scan->open
+                   : expr_uses_index(s->program->pool, v->expr, scan->index);
 }
 
 static const Affine *last_step(Sema *s, const Scan *scan)
@@ -356,7 +371,8 @@ static void close_scan(Sema *s, Scan *scan)
             s->graph->nodes.data[i]->recurrence = NULL;
     for (int i = 0; i < s->frame->bindings.count; i++)
         if (stepped[i])
-            s->frame->bindings.data[i].value = last_value(s, scan, s->frame->bindings.data[i].value);
+            s->frame->bindings.data[i].value =
+                last_value(s, scan, s->frame->bindings.data[i].value);
     graph_sort(s->graph);
 }
 
@@ -368,7 +384,8 @@ Value *eval_over(Sema *s, const Ast *a)
     if (v->kind == VALUE_TENSOR && v->steps && v->step_name == a->name)
         return value_node(s, v->steps, a->span);
     diag_error(s->diag, a->span, "there is no scan over `%s` that this is a value of", a->name);
-    diag_help(s->diag, "`h over t` stands after `scan t … { … }`, for a name that its body gives a value at each step");
+    diag_help(s->diag, "`h over t` stands after `scan t … { … }`, for a name that its body gives a "
+                       "value at each step");
     return NULL;
 }
 
@@ -400,7 +417,8 @@ void run_scan(Sema *s, const Ast *a)
         return;
     scan->open.open = true;
     scan->open.steps = scan->index->extent;
-    scan->scope = (IndexScope){.name = a->name, .index = scan->index, .origin_span = a->name_span, .given = a->left};
+    scan->scope = (IndexScope){
+        .name = a->name, .index = scan->index, .origin_span = a->name_span, .given = a->left};
     if (!open_carries(s, scan, a))
         return;
     s->scan = scan;

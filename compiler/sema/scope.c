@@ -22,7 +22,9 @@ const Declaration *sema_declaration(Sema *s, const char *name, AstKind kind)
 const Declaration *sema_callable(Sema *s, const char *name)
 {
     const FrameKind kind = s->frame->kind;
-    const AstKind own = kind == FRAME_SCHEDULE ? AST_SCHEDULE : kind == FRAME_INITIALIZER ? AST_INITIALIZER : AST_FN;
+    const AstKind own = kind == FRAME_SCHEDULE      ? AST_SCHEDULE
+                        : kind == FRAME_INITIALIZER ? AST_INITIALIZER
+                                                    : AST_FN;
     const Declaration *d = sema_declaration(s, name, own);
     if (!d)
         d = sema_declaration(s, name, AST_FN);
@@ -118,8 +120,10 @@ void sema_unknown_name(Sema *s, Span at, const char *name, AstKind kind, const c
 {
     enum { ROOM = 1024 };
     const char **names = arena_new(s->arena, const char *, ROOM);
-    const int count = kind == AST_KIND_COUNT ? known_names(s, names, ROOM) : declared_names(s, kind, names, ROOM);
-    const char *near = kind == AST_KIND_COUNT ? diag_nearest(name, names, count) : nearest_name(name, names, count);
+    const int count =
+        kind == AST_KIND_COUNT ? known_names(s, names, ROOM) : declared_names(s, kind, names, ROOM);
+    const char *near = kind == AST_KIND_COUNT ? diag_nearest(name, names, count)
+                                              : nearest_name(name, names, count);
     diag_error(s->diag, at, "there is no %s named `%s` here", what, name);
     if (near && strcmp(near, name))
         diag_help(s->diag, "did you mean `%s`?", near);

@@ -10,8 +10,8 @@
 
 static bool is_definition(AstKind k)
 {
-    return k == AST_MODEL || k == AST_LAYER || k == AST_FN || k == AST_OPTIMIZER || k == AST_SCHEDULE ||
-           k == AST_INITIALIZER;
+    return k == AST_MODEL || k == AST_LAYER || k == AST_FN || k == AST_OPTIMIZER ||
+           k == AST_SCHEDULE || k == AST_INITIALIZER;
 }
 
 /* Schedules, initializers and optimizers are looked up apart from what expressions call. */
@@ -84,7 +84,8 @@ static void read_file(Sema *s, const Ast *file, bool library, bool main)
 static void read_library(Sema *s)
 {
     for (const LibraryFile *f = library_files; f->path; f++) {
-        const int file = source_add(s->syntax->sources, f->path, f->text, (int)strlen(f->text), true);
+        const int file =
+            source_add(s->syntax->sources, f->path, f->text, (int)strlen(f->text), true);
         const Ast *tree = syntax_parse(s->syntax, file);
         if (tree)
             read_file(s, tree, true, false);
@@ -185,7 +186,8 @@ static bool body_has(const AstList *body, AstKind kind)
         const Ast *a = body->data[i];
         if (a->kind == kind)
             return true;
-        if ((a->kind == AST_IF || a->kind == AST_REPEAT || a->kind == AST_SCAN) && (body_has(&a->body, kind) || body_has(&a->orelse, kind)))
+        if ((a->kind == AST_IF || a->kind == AST_REPEAT || a->kind == AST_SCAN) &&
+            (body_has(&a->body, kind) || body_has(&a->orelse, kind)))
             return true;
     }
     return false;
@@ -193,7 +195,8 @@ static bool body_has(const AstList *body, AstKind kind)
 
 bool sema_has_entry(const Sema *s, EntryKind kind)
 {
-    const bool loss = body_has(&s->model->body, AST_LOSS), metric = body_has(&s->model->body, AST_METRIC);
+    const bool loss = body_has(&s->model->body, AST_LOSS),
+               metric = body_has(&s->model->body, AST_METRIC);
     switch (kind) {
     case ENTRY_INIT:
         return true;
@@ -234,10 +237,12 @@ static void check_purpose(Sema *s)
     }
     const bool loss = body_has(body, AST_LOSS);
     if (!loss && !body_has(body, AST_METRIC) && !body_has(body, AST_OUTPUT)) {
-        diag_error(s->diag, s->model->name_span, "model `%s` states no loss, no metric and no output", s->model->name);
+        diag_error(s->diag, s->model->name_span,
+                   "model `%s` states no loss, no metric and no output", s->model->name);
         diag_help(s->diag, "say what it is for: loss mse(y, t), or output y");
     } else if (!loss && s->groups.count && s->train->name) {
-        diag_error(s->diag, s->groups.data[0].span, "an optimizer needs a loss, and model `%s` states none", s->model->name);
+        diag_error(s->diag, s->groups.data[0].span,
+                   "an optimizer needs a loss, and model `%s` states none", s->model->name);
         diag_note(s->diag, s->model->name_span, "the model is here");
     }
 }
@@ -332,7 +337,8 @@ static void freeze_parameters(Sema *s)
         bool any = false;
         for (int k = 0; k < s->program->tensors.count; k++) {
             Tensor *t = s->program->tensors.data[k];
-            if (t->role != ROLE_PARAM || strncmp(t->name, name, length) || (t->name[length] && t->name[length] != '.'))
+            if (t->role != ROLE_PARAM || strncmp(t->name, name, length) ||
+                (t->name[length] && t->name[length] != '.'))
                 continue;
             t->frozen = any = true;
         }
@@ -369,11 +375,13 @@ static bool build_finish(Sema *s)
     const int count = program->losses.count + program->metrics.count;
     for (int i = 0; i < count; i++) {
         const bool loss = i < program->losses.count;
-        const Expr *value = loss ? s->loss_values.data[i] : s->metric_values.data[i - program->losses.count];
+        const Expr *value =
+            loss ? s->loss_values.data[i] : s->metric_values.data[i - program->losses.count];
         const Expr *e = in_double(p, value);
         if (e->type != TYPE_F64)
             e = expr_cast(p, e, TYPE_F64);
-        const char *name = loss ? program->losses.data[i] : program->metrics.data[i - program->losses.count];
+        const char *name =
+            loss ? program->losses.data[i] : program->metrics.data[i - program->losses.count];
         Node *n = graph_compute(g, name, TYPE_F64, NULL, 0, NULL, NULL, 0, e, s->model->span);
         graph_result(g, RESULT_VALUE, name, n, NULL, i);
     }
@@ -384,7 +392,8 @@ static bool build_finish(Sema *s)
 /* States change in training alone; what a body says of them elsewhere has no effect. */
 static void add_state_updates(Sema *s)
 {
-    for (int i = 0; i < s->updates.count && (s->entry == ENTRY_STEP || s->entry == ENTRY_GRADIENT); i++) {
+    for (int i = 0; i < s->updates.count && (s->entry == ENTRY_STEP || s->entry == ENTRY_GRADIENT);
+         i++) {
         const Result *r = &s->updates.data[i];
         graph_result(s->graph, r->role, r->name, r->value, r->tensor, 0);
     }
@@ -402,7 +411,8 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
     s->layers_recorded = s->layers_recorded || s->program->layers.count > layers;
     if (diag_error_count(s->diag) == errors)
         freeze_parameters(s);
-    if (!s->options.whole_loss && diag_error_count(s->diag) == errors && (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
+    if (!s->options.whole_loss && diag_error_count(s->diag) == errors &&
+        (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
         assign_groups(s);
     add_state_updates(s);
     return diag_error_count(s->diag) == errors;
@@ -430,7 +440,8 @@ bool sema_complete(Sema *s, EntryKind kind)
 {
     /* Passes in between may have replaced nodes: start from what the graph holds now. */
     s->current.count = 0;
-    if (kind == ENTRY_FINISH || kind == ENTRY_INIT || kind == ENTRY_EVALUATE || kind == ENTRY_PREDICT)
+    if (kind == ENTRY_FINISH || kind == ENTRY_INIT || kind == ENTRY_EVALUATE ||
+        kind == ENTRY_PREDICT)
         return true;
     return add_updates(s);
 }

@@ -10,7 +10,9 @@ static bool push_left_index(Sema *s, const Ast *item, int64_t extent)
 {
     if (item->kind != AST_INDEX && item->kind != AST_NAME) {
         diag_error(s->diag, item->span, "the left side names indices: y[i, j] = …");
-        diag_help(s->diag, "a tensor is defined once, for all its elements: y[i: 3] = if i == 0 then 1 else x[i]");
+        diag_help(
+            s->diag,
+            "a tensor is defined once, for all its elements: y[i: 3] = if i == 0 then 1 else x[i]");
         return false;
     }
     if (index_lookup(s, item->name)) {
@@ -23,8 +25,8 @@ static bool push_left_index(Sema *s, const Ast *item, int64_t extent)
         if (!eval_range(s, item, ix))
             return false;
         if (extent && ix->extent != extent) {
-            diag_error(s->diag, item->span, "index `%s` runs over %lld, the tensor has %lld here", item->name,
-                       (long long)ix->extent, (long long)extent);
+            diag_error(s->diag, item->span, "index `%s` runs over %lld, the tensor has %lld here",
+                       item->name, (long long)ix->extent, (long long)extent);
             return false;
         }
     }
@@ -38,11 +40,13 @@ static bool push_left_side(Sema *s, const Ast *a, const int64_t *shape, int shap
     for (int i = 0; i < a->items.count; i++)
         ellipsis = ellipsis || a->items.data[i]->kind == AST_ELLIPSIS;
     if (shape && !ellipsis && a->items.count != shape_rank) {
-        diag_error(s->diag, a->span, "%d indices for a tensor of %d dimensions", a->items.count, shape_rank);
+        diag_error(s->diag, a->span, "%d indices for a tensor of %d dimensions", a->items.count,
+                   shape_rank);
         return false;
     }
     for (int i = 0; i < a->items.count; i++)
-        if (a->items.data[i]->kind != AST_ELLIPSIS && !push_left_index(s, a->items.data[i], shape ? shape[i] : 0))
+        if (a->items.data[i]->kind != AST_ELLIPSIS &&
+            !push_left_index(s, a->items.data[i], shape ? shape[i] : 0))
             return false;
     return true;
 }
@@ -55,7 +59,8 @@ static bool left_indices(Sema *s, const Ast *a)
         const Ast *item = a->items.data[i];
         if (item->kind == AST_ELLIPSIS) {
             if (!st->ellipsis->known) {
-                diag_error(s->diag, item->span, "nothing on the right side says what `...` stands for");
+                diag_error(s->diag, item->span,
+                           "nothing on the right side says what `...` stands for");
                 return false;
             }
             for (int k = 0; k < st->ellipsis->count; k++)
@@ -65,8 +70,11 @@ static bool left_indices(Sema *s, const Ast *a)
         Index *ix = index_lookup(s, item->name)->index;
         if (ix->extent <= 0) {
             diag_error(s->diag, item->span, "nothing says how far index `%s` runs", ix->name);
-            diag_help(s->diag, "an index that stands alone in a subscript takes that dimension's extent; otherwise "
-                               "give a range: %s: n", ix->name);
+            diag_help(s->diag,
+                      "an index that stands alone in a subscript takes that dimension's extent; "
+                      "otherwise "
+                      "give a range: %s: n",
+                      ix->name);
             return false;
         }
         vec_push(s->arena, &st->order, ix);
@@ -78,8 +86,9 @@ static Node *define_body(Sema *s, const Ast *a, const char *name)
 {
     Statement *st = s->statement;
     Node *whole = NULL;
-    Value *v = a->left->kind == AST_REDUCE ? eval_reduce(s, a->left, name, st->order.data, st->order.count, &whole)
-                                           : eval(s, a->left);
+    Value *v = a->left->kind == AST_REDUCE
+                   ? eval_reduce(s, a->left, name, st->order.data, st->order.count, &whole)
+                   : eval(s, a->left);
     if (whole || !v)
         return whole;
     const Expr *body = value_to_scalar(s, v, "the right side");
@@ -91,7 +100,8 @@ static Node *define_body(Sema *s, const Ast *a, const char *name)
     int count;
     free_indices(s, body, st->order.data, st->order.count, &left_over, &count);
     if (count) {
-        diag_error(s->diag, a->span, "a tensor cannot be defined for each `%s` of the caller", left_over[0]->name);
+        diag_error(s->diag, a->span, "a tensor cannot be defined for each `%s` of the caller",
+                   left_over[0]->name);
         diag_help(s->diag, "call the function on whole tensors");
         return NULL;
     }
@@ -128,17 +138,20 @@ static void run_assign(Sema *s, const Ast *a)
     } else {
         const int first = s->graph->nodes.count;
         v = eval_statement(s, a->left, node_name(s, a->name));
-        if (v && v->kind == VALUE_TENSOR && !v->node && s->frame->kind != FRAME_INITIALIZER && value_is_closed(s, v)) {
+        if (v && v->kind == VALUE_TENSOR && !v->node && s->frame->kind != FRAME_INITIALIZER &&
+            value_is_closed(s, v)) {
             v->hint = NULL;
             v->node = value_to_node(s, v, node_name(s, a->name));
             if (v->node && v->node->id >= first)
                 node_rename(s, v->node, node_name(s, a->name));
-        } else if (v && v->kind == VALUE_TENSOR && v->node && v->node->id >= first && s->frame->kind == FRAME_MODEL) {
+        } else if (v && v->kind == VALUE_TENSOR && v->node && v->node->id >= first &&
+                   s->frame->kind == FRAME_MODEL) {
             node_rename(s, v->node, a->name);
         } else if (v && v->kind == VALUE_INSTANCE && !v->instance->path) {
-            v->instance->path = *s->frame->path
-                                    ? intern(s->names, arena_format(s->arena, "%s.%s", s->frame->path, a->name))
-                                    : a->name;
+            v->instance->path =
+                *s->frame->path
+                    ? intern(s->names, arena_format(s->arena, "%s.%s", s->frame->path, a->name))
+                    : a->name;
         }
         if (v && v->kind == VALUE_TENSOR)
             v->span = a->name_span;
@@ -155,7 +168,8 @@ static bool within_budget(Sema *s, const Ast *a)
     if (++s->statements_run <= MOST_STATEMENTS && s->graph->nodes.count <= MOST_NODES)
         return true;
     if (s->statements_run != INT_MAX / 2)
-        diag_error(s->diag, a->span, "this model is written out into more than %d statements or %d tensors",
+        diag_error(s->diag, a->span,
+                   "this model is written out into more than %d statements or %d tensors",
                    MOST_STATEMENTS, MOST_NODES);
     s->statements_run = INT_MAX / 2 - 1; /* say so once */
     s->frame->returned = true;
@@ -178,7 +192,8 @@ static void run_repeat(Sema *s, const Ast *a)
     const bool known = eval_integer(s, a->left, "a repeat's count", &times);
     for (int64_t i = 0; known && i < times && !s->frame->returned && within_budget(s, a); i++) {
         if (a->name)
-            frame_bind(s, s->frame, a->name, value_number(s, (double)i, a->name_span), a->name_span);
+            frame_bind(s, s->frame, a->name, value_number(s, (double)i, a->name_span),
+                       a->name_span);
         const int errors = diag_error_count(s->diag);
         run_body(s, &a->body);
         if (diag_error_count(s->diag) > errors)
@@ -227,8 +242,10 @@ static const StatementRow rows[] = {
     {AST_SCAN, run_scan, IN_MODEL | IN_LAYER | IN_FN, "a model, layer or function", true},
     {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},
     {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer", true},
-    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", false},
-    {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer", true},
+    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer",
+     false},
+    {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER,
+     "a model, layer or optimizer", true},
     {AST_INPUT, run_input, IN_MODEL, "a model", false},
     {AST_LOSS, run_loss, IN_MODEL, "a model", false},
     {AST_METRIC, run_metric, IN_MODEL, "a model", false},

@@ -45,8 +45,9 @@ static int list_position(Sema *s, const Ast *a, const Value *list)
         return -1;
     if (at >= 0 && at < list->items.count)
         return (int)at;
-    diag_error(s->diag, a->items.data[0]->span, "entry %lld does not exist: the list has %d, counted from 0",
-               (long long)at, list->items.count);
+    diag_error(s->diag, a->items.data[0]->span,
+               "entry %lld does not exist: the list has %d, counted from 0", (long long)at,
+               list->items.count);
     return -1;
 }
 
@@ -72,10 +73,11 @@ bool subscripts_fit(Sema *s, const Ast *a, const Value *base)
     if (ellipsis ? count <= base->rank : count == base->rank)
         return true;
     if (base->rank == 0)
-        diag_error(s->diag, a->span, "a single number takes no subscripts, here %s %d", count == 1 ? "is" : "are", count);
+        diag_error(s->diag, a->span, "a single number takes no subscripts, here %s %d",
+                   count == 1 ? "is" : "are", count);
     else
-        diag_error(s->diag, a->span, "%d subscript%s for a tensor of %d dimension%s", count, count == 1 ? "" : "s",
-                   base->rank, base->rank == 1 ? "" : "s");
+        diag_error(s->diag, a->span, "%d subscript%s for a tensor of %d dimension%s", count,
+                   count == 1 ? "" : "s", base->rank, base->rank == 1 ? "" : "s");
     if (base->rank || base->name)
         value_note(s, base);
     return false;
@@ -93,7 +95,8 @@ static bool all_subscripts(Sema *s, const Ast *a, const Value *base, Subscript *
             continue;
         }
         if (!make_subscript(s, item, &subs[dimension]) ||
-            !prove_inside(s, item, &subs[dimension], value_dimension(base, dimension), dimension, a))
+            !prove_inside(s, item, &subs[dimension], value_dimension(base, dimension), dimension,
+                          a))
             return false;
         dimension++;
     }
@@ -110,7 +113,8 @@ static Value *index_expression(Sema *s, const Value *base, const Subscript *subs
     return value_expr(s, expr_substitute(s->program->pool, base->expr, &sub), NULL, 0, span);
 }
 
-static Value *index_node(Sema *s, Node *n, Index *example, const Subscript *subs, int rank, Span span)
+static Value *index_node(Sema *s, Node *n, Index *example, const Subscript *subs, int rank,
+                         Span span)
 {
     Subscript *all = arena_new(s->arena, Subscript, rank + 2);
     Index *leading[2];

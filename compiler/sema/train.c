@@ -72,7 +72,8 @@ static void unknown_option(Sema *s, const SourceRow *row, const Ast *item)
     if (near)
         diag_help(s->diag, "did you mean `%s`?", near);
     else
-        diag_help(s->diag, "its options are: %s%s%s", row->positional, *row->positional ? " " : "", row->named);
+        diag_help(s->diag, "its options are: %s%s%s", row->positional, *row->positional ? " " : "",
+                  row->named);
 }
 
 static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainSource *out)
@@ -80,12 +81,14 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
     const bool named = item->kind == AST_ARGUMENT;
     const Ast *value = named ? item->left : item;
     const char *key = named ? item->name : row->positional;
-    if (named && strcmp(row->named, "*") && !lists(row->named, key) && strcmp(row->positional, key)) {
+    if (named && strcmp(row->named, "*") && !lists(row->named, key) &&
+        strcmp(row->positional, key)) {
         unknown_option(s, row, item);
         return false;
     }
     if (!named && !*row->positional) {
-        diag_error(s->diag, item->span, "`%s` names its files: %s(image = \"…\", label = \"…\")", row->name, row->name);
+        diag_error(s->diag, item->span, "`%s` names its files: %s(image = \"…\", label = \"…\")",
+                   row->name, row->name);
         return false;
     }
     s->symbols = true;
@@ -97,7 +100,8 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
     if (v->kind == VALUE_TRUTH)
         option.text = v->number != 0 ? "yes" : "no";
     else if (v->kind != VALUE_NUMBER && v->kind != VALUE_STRING && v->kind != VALUE_SYMBOL) {
-        diag_error(s->diag, value->span, "expected a string, a word or a number, found %s", value_describe(s, v));
+        diag_error(s->diag, value->span, "expected a string, a word or a number, found %s",
+                   value_describe(s, v));
         return false;
     }
     vec_push(s->arena, &out->options, option);
@@ -107,7 +111,8 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
 static TrainSource *read_source(Sema *s, const Ast *call)
 {
     const char *names[SOURCE_COUNT];
-    const char *name = call->kind == AST_CALL && call->left->kind == AST_NAME ? call->left->name : "";
+    const char *name =
+        call->kind == AST_CALL && call->left->kind == AST_NAME ? call->left->name : "";
     for (int i = 0; i < SOURCE_COUNT; i++) {
         names[i] = sources[i].name;
         if (strcmp(name, names[i]))
@@ -147,7 +152,8 @@ static bool read_holdout(Sema *s, const Ast *e)
         return (t->holdout = read_source(s, e->items.data[0])) != NULL;
     Value *v = eval_number(s, e->items.data[0], "the part held out");
     if (v && (v->number <= 0 || v->number >= 1)) {
-        diag_error(s->diag, e->items.data[0]->span, "the part held out lies between 0 and 1, found %g", v->number);
+        diag_error(s->diag, e->items.data[0]->span,
+                   "the part held out lies between 0 and 1, found %g", v->number);
         if (v->number > 1 && v->number < 100)
             diag_help(s->diag, "for %g percent, write holdout %g", v->number, v->number / 100);
     }
@@ -164,17 +170,20 @@ static bool read_batch(Sema *s, const Ast *e)
     if (e->items.count != 1 && !(e->items.count == 3 && is_word(e->items.data[1], "accumulate")))
         return expect_items(s, e, 1, 0, usage);
     return read_count(s, e->items.data[0], "the batch", &t->batch) &&
-           (e->items.count == 1 || read_count(s, e->items.data[2], "the accumulated batches", &t->accumulate));
+           (e->items.count == 1 ||
+            read_count(s, e->items.data[2], "the accumulated batches", &t->accumulate));
 }
 
 static bool read_epochs(Sema *s, const Ast *e)
 {
-    return expect_items(s, e, 1, 1, "epochs 30") && read_count(s, e->items.data[0], "epochs", &s->program->train.epochs);
+    return expect_items(s, e, 1, 1, "epochs 30") &&
+           read_count(s, e->items.data[0], "epochs", &s->program->train.epochs);
 }
 
 static bool read_steps(Sema *s, const Ast *e)
 {
-    return expect_items(s, e, 1, 1, "steps 5000") && read_count(s, e->items.data[0], "steps", &s->program->train.steps);
+    return expect_items(s, e, 1, 1, "steps 5000") &&
+           read_count(s, e->items.data[0], "steps", &s->program->train.steps);
 }
 
 static bool read_evaluate(Sema *s, const Ast *e)
@@ -192,14 +201,17 @@ static bool read_checkpoint(Sema *s, const Ast *e)
 {
     Train *t = &s->program->train;
     const AstList *i = &e->items;
-    const bool direction = i->count == 4 && (is_word(i->data[3], "lowest") || is_word(i->data[3], "highest"));
-    if ((i->count != 3 && !direction) || !is_word(i->data[0], "best") || !is_word(i->data[1], "by") ||
-        i->data[2]->kind != AST_NAME)
-        return expect_items(s, e, 1, 0, "checkpoint best by loss, or checkpoint best by rmse lowest");
+    const bool direction =
+        i->count == 4 && (is_word(i->data[3], "lowest") || is_word(i->data[3], "highest"));
+    if ((i->count != 3 && !direction) || !is_word(i->data[0], "best") ||
+        !is_word(i->data[1], "by") || i->data[2]->kind != AST_NAME)
+        return expect_items(s, e, 1, 0,
+                            "checkpoint best by loss, or checkpoint best by rmse lowest");
     t->best_by = i->data[2]->name;
     s->best_span = i->data[2]->span;
     /* Losses are better when lower; of metrics we know only what they say. */
-    t->best_is_larger = direction ? is_word(i->data[3], "highest") : strcmp(t->best_by, "loss") != 0;
+    t->best_is_larger =
+        direction ? is_word(i->data[3], "highest") : strcmp(t->best_by, "loss") != 0;
     return true;
 }
 
@@ -215,7 +227,8 @@ static bool read_stop(Sema *s, const Ast *e)
 static bool read_seed(Sema *s, const Ast *e)
 {
     int64_t seed;
-    if (!expect_items(s, e, 1, 1, "seed 1") || !eval_integer(s, e->items.data[0], "the seed", &seed))
+    if (!expect_items(s, e, 1, 1, "seed 1") ||
+        !eval_integer(s, e->items.data[0], "the seed", &seed))
         return false;
     s->program->train.seed = (uint64_t)seed;
     return true;
@@ -236,7 +249,8 @@ bool check_best(Sema *s)
     const char **names = arena_new(s->arena, const char *, count);
     names[0] = "loss";
     for (int i = 1; i < count; i++)
-        names[i] = i <= p->losses.count ? p->losses.data[i - 1] : p->metrics.data[i - 1 - p->losses.count];
+        names[i] =
+            i <= p->losses.count ? p->losses.data[i - 1] : p->metrics.data[i - 1 - p->losses.count];
     for (int i = 0; i < count; i++)
         if (!best || !strcmp(best, names[i]))
             return true;
@@ -260,7 +274,8 @@ static bool read_clip_norm(Sema *s, const Ast *e)
         return false;
     Value *v = eval_number(s, e->items.data[0], "the norm");
     if (v && v->number <= 0)
-        diag_error(s->diag, e->items.data[0]->span, "the norm must be above 0, found %g", v->number);
+        diag_error(s->diag, e->items.data[0]->span, "the norm must be above 0, found %g",
+                   v->number);
     s->clip_norm = v ? v->number : 0;
     return v != NULL;
 }
@@ -316,21 +331,24 @@ static bool may_repeat(const Ast *entry)
 bool read_train(Sema *s)
 {
     Train *t = &s->program->train;
-    *t = (Train){.batch = 32, .accumulate = 1, .seed = 1, .shuffle = true, .evaluate_in_epochs = true};
+    *t = (Train){
+        .batch = 32, .accumulate = 1, .seed = 1, .shuffle = true, .evaluate_in_epochs = true};
     const AstList none = {0};
     const AstList *body = s->train ? &s->train->body : &none;
     bool ok = true;
     for (int i = 0; i < body->count; i++) {
         for (int k = 0; k < i; k++)
             if (body->data[k]->name == body->data[i]->name && !may_repeat(body->data[i])) {
-                diag_error(s->diag, body->data[i]->span, "`%s` is given twice", body->data[i]->name);
+                diag_error(s->diag, body->data[i]->span, "`%s` is given twice",
+                           body->data[i]->name);
                 diag_note(s->diag, body->data[k]->span, "first here");
                 ok = false;
             }
         ok = read_entry(s, body->data[i]) && ok;
     }
     if (t->epochs && t->steps) {
-        diag_error(s->diag, s->train->span, "a training ends after epochs or after steps, not both");
+        diag_error(s->diag, s->train->span,
+                   "a training ends after epochs or after steps, not both");
         ok = false;
     }
     if (!t->epochs && !t->steps)

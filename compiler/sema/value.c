@@ -108,16 +108,19 @@ const char *value_describe(Sema *s, const Value *v)
     case VALUE_LIST:
         return arena_format(s->arena, "a list of %d", v->items.count);
     case VALUE_INSTANCE:
-        return arena_format(s->arena, "the layer `%s`, not applied to a tensor", v->instance->decl->name);
+        return arena_format(s->arena, "the layer `%s`, not applied to a tensor",
+                            v->instance->decl->name);
     case VALUE_TENSOR:
-        return v->rank ? arena_format(s->arena, "a tensor %s", shape_text(s, v)) : "a single number";
+        return v->rank ? arena_format(s->arena, "a tensor %s", shape_text(s, v))
+                       : "a single number";
     }
     return "a value";
 }
 
 void value_note(Sema *s, const Value *v)
 {
-    const char *what = v->rank ? arena_format(s->arena, "with shape %s", shape_text(s, v)) : "as a single number";
+    const char *what =
+        v->rank ? arena_format(s->arena, "with shape %s", shape_text(s, v)) : "as a single number";
     if (v->kind != VALUE_TENSOR)
         diag_note(s->diag, v->span, "this is %s", value_describe(s, v));
     else if (v->name)
@@ -137,7 +140,8 @@ static void collect_words(const Ast *a, Words *w)
     const int room = (int)(sizeof w->names / sizeof *w->names);
     if (!a)
         return;
-    if (a->kind == AST_BINARY && !strcmp(a->name, "==") && a->right->kind == AST_NAME && w->count < room)
+    if (a->kind == AST_BINARY && !strcmp(a->name, "==") && a->right->kind == AST_NAME &&
+        w->count < room)
         w->names[w->count++] = a->right->name;
     const Ast *parts[] = {a->cond, a->left, a->right};
     for (int i = 0; i < 3; i++)
@@ -168,7 +172,8 @@ void value_unexpected(Sema *s, const Value *v, const char *expected)
     }
     diag_error(s->diag, v->span, "expected %s, found %s", expected, value_describe(s, v));
     if (v->kind == VALUE_INSTANCE)
-        diag_help(s->diag, "apply it to a tensor: x |> %s", v->name ? v->name : v->instance->decl->name);
+        diag_help(s->diag, "apply it to a tensor: x |> %s",
+                  v->name ? v->name : v->instance->decl->name);
     else if (v->kind == VALUE_LIST)
         diag_help(s->diag, "take one of its entries: [0]");
 }
@@ -255,5 +260,6 @@ bool value_is_closed(Sema *s, const Value *v)
     Index **dims;
     int rank;
     free_indices(s, v->expr, v->dims, v->rank, &dims, &rank);
-    return rank == 0 && !expr_has_scalar(s, v->expr, SCALAR_SUM) && !expr_has_scalar(s, v->expr, SCALAR_EXAMPLES);
+    return rank == 0 && !expr_has_scalar(s, v->expr, SCALAR_SUM) &&
+           !expr_has_scalar(s, v->expr, SCALAR_EXAMPLES);
 }

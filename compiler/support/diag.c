@@ -67,10 +67,10 @@ static void add_message(Diag *d, Severity severity, Span at, const char *text)
     add_note(d, at, arena_format(d->arena, "in `%s`, from the library", callee));
 }
 
-#define FORMAT_ARGS(text)                              \
-    va_list args;                                      \
-    va_start(args, format);                            \
-    const char *text = arena_vformat(d->arena, format, args); \
+#define FORMAT_ARGS(text)                                                                          \
+    va_list args;                                                                                  \
+    va_start(args, format);                                                                        \
+    const char *text = arena_vformat(d->arena, format, args);                                      \
     va_end(args)
 
 void diag_error(Diag *d, Span at, const char *format, ...)

@@ -32,19 +32,19 @@ const char *intern_n(Interner *in, const char *text, size_t length);
 
 /* ---- vec.h: growing arrays in an arena -------------------------------------------------------- */
 
-#define VEC(Type)           \
-    struct {                \
-        Type *data;         \
-        int count;          \
-        int capacity;       \
+#define VEC(Type)                                                                                  \
+    struct {                                                                                       \
+        Type *data;                                                                                \
+        int count;                                                                                 \
+        int capacity;                                                                              \
     }
 
 /* Appends `item`; the old storage stays behind in the arena. */
-#define vec_push(arena, vec, item)                                                              \
-    do {                                                                                        \
-        if ((vec)->count == (vec)->capacity)                                                    \
-            (vec)->data = vec_grow((arena), (vec)->data, &(vec)->capacity, sizeof *(vec)->data); \
-        (vec)->data[(vec)->count++] = (item);                                                   \
+#define vec_push(arena, vec, item)                                                                 \
+    do {                                                                                           \
+        if ((vec)->count == (vec)->capacity)                                                       \
+            (vec)->data = vec_grow((arena), (vec)->data, &(vec)->capacity, sizeof *(vec)->data);   \
+        (vec)->data[(vec)->count++] = (item);                                                      \
     } while (0)
 
 void *vec_grow(Arena *a, void *data, int *capacity, size_t item_size);
@@ -120,7 +120,8 @@ const char *diag_nearest(const char *name, const char *const *candidates, int co
 /* The world's faults (a full disk, no memory): message to stderr, exit 1. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Our own faults: message with place in the compiler, then abort. */
-_Noreturn void bug_at(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void bug_at(const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 #define bug(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
 
 #endif

@@ -11,29 +11,51 @@ Ast *ast_new(Arena *a, AstKind kind, Span span)
 }
 
 static const char *const kind_names[AST_KIND_COUNT] = {
-    [AST_NUMBER] = "number",       [AST_STRING] = "string",
-    [AST_NAME] = "name",           [AST_TRUTH] = "truth",
-    [AST_LIST] = "list",           [AST_UNARY] = "unary",
-    [AST_BINARY] = "binary",       [AST_PIPE] = "pipe",
-    [AST_IF_EXPR] = "if-then",     [AST_ELSE] = "else",
-    [AST_CALL] = "call",           [AST_ARGUMENT] = "argument",
-    [AST_SUBSCRIPT] = "subscript", [AST_ELLIPSIS] = "ellipsis",
-    [AST_MEMBER] = "member",       [AST_AT] = "at",
-    [AST_REDUCE] = "reduce",       [AST_INDEX] = "index",
-    [AST_INPUT] = "input",         [AST_PARAM] = "param",
-    [AST_STATE] = "state",         [AST_ASSIGN] = "assign",
-    [AST_UPDATE] = "update",       [AST_LOSS] = "loss",
-    [AST_METRIC] = "metric",       [AST_OUTPUT] = "output",
-    [AST_RETURN] = "return",       [AST_IF] = "if",
-    [AST_REPEAT] = "repeat",       [AST_SCAN] = "scan",
-    [AST_CARRY] = "carry",         [AST_OVER] = "over",
+    [AST_NUMBER] = "number",
+    [AST_STRING] = "string",
+    [AST_NAME] = "name",
+    [AST_TRUTH] = "truth",
+    [AST_LIST] = "list",
+    [AST_UNARY] = "unary",
+    [AST_BINARY] = "binary",
+    [AST_PIPE] = "pipe",
+    [AST_IF_EXPR] = "if-then",
+    [AST_ELSE] = "else",
+    [AST_CALL] = "call",
+    [AST_ARGUMENT] = "argument",
+    [AST_SUBSCRIPT] = "subscript",
+    [AST_ELLIPSIS] = "ellipsis",
+    [AST_MEMBER] = "member",
+    [AST_AT] = "at",
+    [AST_REDUCE] = "reduce",
+    [AST_INDEX] = "index",
+    [AST_INPUT] = "input",
+    [AST_PARAM] = "param",
+    [AST_STATE] = "state",
+    [AST_ASSIGN] = "assign",
+    [AST_UPDATE] = "update",
+    [AST_LOSS] = "loss",
+    [AST_METRIC] = "metric",
+    [AST_OUTPUT] = "output",
+    [AST_RETURN] = "return",
+    [AST_IF] = "if",
+    [AST_REPEAT] = "repeat",
+    [AST_SCAN] = "scan",
+    [AST_CARRY] = "carry",
+    [AST_OVER] = "over",
     [AST_GRADIENT] = "gradient",
-    [AST_FREEZE] = "freeze",       [AST_INIT_FROM] = "init",
-    [AST_PARAMETER] = "parameter", [AST_MODEL] = "model",
-    [AST_LAYER] = "layer",         [AST_FN] = "fn",
-    [AST_OPTIMIZER] = "optimizer", [AST_SCHEDULE] = "schedule",
-    [AST_INITIALIZER] = "initializer", [AST_TRAIN] = "train",
-    [AST_ENTRY] = "entry",         [AST_IMPORT] = "import",
+    [AST_FREEZE] = "freeze",
+    [AST_INIT_FROM] = "init",
+    [AST_PARAMETER] = "parameter",
+    [AST_MODEL] = "model",
+    [AST_LAYER] = "layer",
+    [AST_FN] = "fn",
+    [AST_OPTIMIZER] = "optimizer",
+    [AST_SCHEDULE] = "schedule",
+    [AST_INITIALIZER] = "initializer",
+    [AST_TRAIN] = "train",
+    [AST_ENTRY] = "entry",
+    [AST_IMPORT] = "import",
     [AST_FILE] = "file",
 };
 
@@ -120,7 +142,8 @@ static void dump_node(const Dump *d, const Ast *n, int indent, const char *role)
     text_append(d->out, flag_word(n));
     dump_place(d, n->span);
     text_append(d->out, "\n");
-    bool applied = n->kind == AST_CALL || n->kind == AST_SUBSCRIPT; /* what is applied comes first */
+    bool applied =
+        n->kind == AST_CALL || n->kind == AST_SUBSCRIPT; /* what is applied comes first */
     dump_node(d, n->cond, indent + 2, "if: ");
     if (applied)
         dump_node(d, n->left, indent + 2, "");

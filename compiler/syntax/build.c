@@ -155,7 +155,8 @@ static void check_arguments(Parser *p, AstList arguments)
         if (a->kind == AST_ARGUMENT) {
             named = a;
         } else if (named) {
-            diag_error(p->cx->diag, a->span, "an argument without a name stands after one with a name");
+            diag_error(p->cx->diag, a->span,
+                       "an argument without a name stands after one with a name");
             diag_note(p->cx->diag, named->span, "the argument with a name");
             diag_help(p->cx->diag, "put the arguments without names first");
             return;
@@ -183,8 +184,9 @@ Ast *ast_subscript(Parser *p, Span span, Ast *base, AstList items)
 {
     for (int i = 0; i < items.count; i++)
         if (items.data[i]->kind == AST_INDEX)
-            diag_error(p->cx->diag, items.data[i]->span,
-                       "a subscript has no range: that stands on the left of `=` or in a reduction");
+            diag_error(
+                p->cx->diag, items.data[i]->span,
+                "a subscript has no range: that stands on the left of `=` or in a reduction");
     Ast *n = start(p, AST_SUBSCRIPT, span, base->span, NULL);
     n->left = base;
     n->items = items;
@@ -266,7 +268,8 @@ Word path_join(Parser *p, Word path, Word name)
     return w;
 }
 
-static Ast *statement(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList items, Ast *left)
+static Ast *statement(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList items,
+                      Ast *left)
 {
     Ast *n = start(p, kind, span, name_span, name.text);
     n->items = items;
@@ -274,14 +277,16 @@ static Ast *statement(Parser *p, AstKind kind, Span span, Span name_span, Word n
     return finish(p, n);
 }
 
-Ast *ast_input(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *type, bool target)
+Ast *ast_input(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *type,
+               bool target)
 {
     Ast *n = statement(p, AST_INPUT, span, name_span, name, dims, type);
     n->flag = target;
     return n;
 }
 
-Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *value, bool random)
+Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *value,
+               bool random)
 {
     Ast *n = statement(p, AST_PARAM, span, path_span, path, dims, value);
     n->flag = random;
@@ -293,11 +298,13 @@ Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, As
     return statement(p, AST_STATE, span, path_span, path, dims, value);
 }
 
-Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets, Ast *value)
+Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
+                Ast *value)
 {
     if (strchr(path.text, '.')) {
         diag_error(p->cx->diag, path_span, "a definition gives one plain name, without dots");
-        diag_help(p->cx->diag, "to change a state, write `<-`; to state a derivative, begin with `gradient`");
+        diag_help(p->cx->diag,
+                  "to change a state, write `<-`; to state a derivative, begin with `gradient`");
     }
     Ast *n = statement(p, AST_ASSIGN, span, path_span, path, left_side(p, items), value);
     n->flag = brackets;
@@ -311,7 +318,8 @@ Ast *ast_output(Parser *p, Span span, Span name_span, Word name, AstList items, 
     return n;
 }
 
-Ast *ast_update(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets, Ast *value)
+Ast *ast_update(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
+                Ast *value)
 {
     Ast *n = statement(p, AST_UPDATE, span, path_span, path, left_side(p, items), value);
     n->flag = brackets;
@@ -350,8 +358,8 @@ Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, Ast
     return finish(p, n);
 }
 
-Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed, AstList carries,
-              AstList body)
+Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed,
+              AstList carries, AstList body)
 {
     Ast *n = start(p, AST_SCAN, span, name_span, name.text);
     n->left = extent;
@@ -385,7 +393,8 @@ Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, Ast *file)
 
 /* ---- declarations --------------------------------------------------------------------------------- */
 
-Ast *ast_parameter(Parser *p, Span span, Span name_span, Word name, AstList pattern, bool brackets, Ast *value)
+Ast *ast_parameter(Parser *p, Span span, Span name_span, Word name, AstList pattern, bool brackets,
+                   Ast *value)
 {
     pattern = indices(p, pattern, ALLOW_NUMBER | ALLOW_ELLIPSIS,
                       "a parameter's pattern holds names, numbers and `...`");
@@ -447,8 +456,8 @@ static const char *doc_above(Parser *p, int offset)
     return doc.data;
 }
 
-Ast *ast_declaration(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList parameters,
-                     AstList body)
+Ast *ast_declaration(Parser *p, AstKind kind, Span span, Span name_span, Word name,
+                     AstList parameters, AstList body)
 {
     Ast *n = start(p, kind, span, name_span, name.text);
     n->items = parameters;
@@ -492,7 +501,8 @@ Ast *ast_file(Parser *p, Span span, double edition, AstList body)
 void check_edition(Parser *p, Span span, Word edition)
 {
     if (edition.number > 1)
-        diag_error(p->cx->diag, span, "this file needs edition %g, this compiler knows 1", edition.number);
+        diag_error(p->cx->diag, span, "this file needs edition %g, this compiler knows 1",
+                   edition.number);
     else if (!edition.is_integer || edition.number != 1)
         diag_error(p->cx->diag, span, "there is no edition %g, the first is 1", edition.number);
 }

@@ -28,8 +28,8 @@ static const char *found(Parser *p, const Token *t)
     if (t->kind == NEWLINE)
         return "the end of the line";
     int length = t->span.end - t->span.begin;
-    return arena_format(p->arena, "`%.*s%s`", length > 40 ? 40 : length, p->src->text + t->span.begin,
-                        length > 40 ? "…" : "");
+    return arena_format(p->arena, "`%.*s%s`", length > 40 ? 40 : length,
+                        p->src->text + t->span.begin, length > 40 ? "…" : "");
 }
 
 /* ---- what was expected --------------------------------------------------------------------------------
@@ -38,15 +38,17 @@ static const char *found(Parser *p, const Token *t)
 
 typedef struct Group {
     const char *sign, *other_sign;
-    const char *called; /* or NULL: not worth mentioning */
+    const char *called;  /* or NULL: not worth mentioning */
     const char *members; /* each between spaces */
 } Group;
 
 static const Group groups[] = {
     {"`layer`", "`model`", "a declaration",
-     " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end of the file "},
+     " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end "
+     "of the file "},
     {"`param`", "`loss`", "a statement",
-     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` `repeat` `scan`"
+     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` "
+     "`repeat` `scan`"
      " `return` `if` a name "},
     {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",
@@ -55,8 +57,9 @@ static const Group groups[] = {
 
 /* After an expression almost anything may follow; only what closes it is worth naming, and the
  * end of its statement is not. */
-static const char continuations[] = " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `over`"
-                                    " `(` `[` `}` the end of the file ";
+static const char continuations[] =
+    " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `over`"
+    " `(` `[` `}` the end of the file ";
 
 static bool lists(const char *members, const char *name)
 {
@@ -98,8 +101,8 @@ static int phrases(const Expected *e, const char **out, int most)
 
 static bool begins_operand(const Token *t)
 {
-    return t->kind == NAME || t->kind == NUMBER || t->kind == STRING || t->kind == REDUCTION || t->kind == TRUTH ||
-           t->kind == FALSITY;
+    return t->kind == NAME || t->kind == NUMBER || t->kind == STRING || t->kind == REDUCTION ||
+           t->kind == TRUTH || t->kind == FALSITY;
 }
 
 static const char *sentence(Parser *p, const Expected *e)
@@ -110,8 +113,11 @@ static const char *sentence(Parser *p, const Expected *e)
     if (count == 0 && p->last.kind == END)
         return "the file ends inside a block";
     if (count == 0)
-        return arena_format(p->arena, begins_operand(&p->last) ? "expected an operator or a new line before %s"
-                                                               : "unexpected %s", found(p, &p->last));
+        return arena_format(p->arena,
+                            begins_operand(&p->last)
+                                ? "expected an operator or a new line before %s"
+                                : "unexpected %s",
+                            found(p, &p->last));
     Text t;
     text_init(&t, p->arena);
     for (int i = 0; i < count; i++)
@@ -123,8 +129,8 @@ static const char *sentence(Parser *p, const Expected *e)
 /* ---- notes and helps -------------------------------------------------------------------------------- */
 
 static const char *const statement_words[] = {
-    "param", "state", "input", "target", "loss", "metric", "output", "gradient",
-    "freeze", "init", "repeat", "scan", "return", "if",
+    "param",    "state",  "input", "target", "loss", "metric", "output",
+    "gradient", "freeze", "init",  "repeat", "scan", "return", "if",
 };
 static const char *const declaration_words[] = {
     "model", "layer", "fn", "optimizer", "schedule", "initializer", "train", "import",
@@ -143,7 +149,8 @@ static void note_unclosed(Parser *p, const Expected *e)
     if (!expects(e, closer) || (b->opener == '{' && p->last.kind != END))
         return;
     if (surely || memchr(p->src->text + from, '\n', (size_t)(to - from)))
-        diag_note(p->cx->diag, b->span, surely ? "this `%c` is not closed" : "this `%c` is still open", b->opener);
+        diag_note(p->cx->diag, b->span,
+                  surely ? "this `%c` is not closed" : "this `%c` is still open", b->opener);
 }
 
 static bool is_word(const Parser *p, const Token *t)
@@ -168,9 +175,10 @@ static void help_with_token(Parser *p, const Expected *e)
         diag_help(d, "what to read outside a tensor stands in parentheses: `(x[i] else 0)`");
     else if (kind == IF && expects(e, "a number"))
         diag_help(d, "put the `if` expression in parentheses");
-    else if (expects(e, "a name") && !expects(e, "a number") && kind != NAME && is_word(p, &p->last))
-        diag_help(d, "`%.*s` is a keyword and cannot be a name", p->last.span.end - p->last.span.begin,
-                  p->src->text + p->last.span.begin);
+    else if (expects(e, "a name") && !expects(e, "a number") && kind != NAME &&
+             is_word(p, &p->last))
+        diag_help(d, "`%.*s` is a keyword and cannot be a name",
+                  p->last.span.end - p->last.span.begin, p->src->text + p->last.span.begin);
     else if (p->train == TRAIN_INSIDE && kind < 256 && strchr("+*/^%", kind))
         diag_help(d, "put the calculation in parentheses");
 }
@@ -191,7 +199,8 @@ static bool complain_of_misspelling(Parser *p, const Expected *e)
 
 static void help_with_declaration(Parser *p)
 {
-    const char *meant = diag_nearest(p->last.value.word.text, declaration_words, COUNT(declaration_words));
+    const char *meant =
+        diag_nearest(p->last.value.word.text, declaration_words, COUNT(declaration_words));
     if (meant)
         diag_help(p->cx->diag, "did you mean `%s`?", meant);
     else
@@ -201,8 +210,9 @@ static void help_with_declaration(Parser *p)
 /* `x = a b`: `b` has been taken for the next statement's name; the mistake is before it. */
 static bool is_missing_operator(const Parser *p, const Expected *e)
 {
-    return expects(e, "`<-`") && expects(e, "`=`") && p->previous.kind == NAME && !p->previous.starts_line &&
-           p->before_previous != '{' && p->before_previous != '}' && p->before_previous != '.';
+    return expects(e, "`<-`") && expects(e, "`=`") && p->previous.kind == NAME &&
+           !p->previous.starts_line && p->before_previous != '{' && p->before_previous != '}' &&
+           p->before_previous != '.';
 }
 
 /* Bison quotes one-character tokens as C does. */
@@ -243,7 +253,8 @@ void complain(Parser *p, const char *const *names, int count)
     if (complain_of_misspelling(p, &e))
         return;
     if (is_missing_operator(p, &e)) {
-        diag_error(d, p->previous.span, "expected an operator or a new line before %s", found(p, &p->previous));
+        diag_error(d, p->previous.span, "expected an operator or a new line before %s",
+                   found(p, &p->previous));
         return;
     }
     diag_error(d, place(p), "%s", sentence(p, &e));

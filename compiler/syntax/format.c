@@ -147,7 +147,8 @@ static bool fits_line(const Formatter *f, Block b, const AstList *body)
 {
     if (body->count == 0)
         return !comment_before(f, b.close);
-    return b.close >= 0 && body->count == 1 && is_simple(body->data[0]) && on_one_line(f->w.src, b.open, b.close);
+    return b.close >= 0 && body->count == 1 && is_simple(body->data[0]) &&
+           on_one_line(f->w.src, b.open, b.close);
 }
 
 static void write_body_lines(Formatter *f, Block b, const AstList *body)
@@ -447,7 +448,9 @@ static void write_declaration_text(Formatter *f, const Ast *n)
 /* Declarations stand apart, save imports in a row. */
 static void write_declaration(Formatter *f, const Ast *n, bool apart)
 {
-    int head = !f->w.src ? -1 : n->kind == AST_IMPORT ? n->span.end : find_outside(f->w.src, n->span.begin, '{');
+    int head = !f->w.src               ? -1
+               : n->kind == AST_IMPORT ? n->span.end
+                                       : find_outside(f->w.src, n->span.begin, '{');
     if (write_comments_before(f, head, apart))
         apart = false;
     begin_line(f, f->w.src ? n->span.begin : -1, apart);

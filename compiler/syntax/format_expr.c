@@ -145,8 +145,9 @@ static const Ast *leftmost(const Ast *e)
 /* At the start of a line `loss - x` would be a statement. */
 static bool may_start_line(const Ast *item)
 {
-    static const char soft[] = " model layer fn optimizer schedule initializer train import param state "
-                               "input target loss metric output gradient freeze init repeat scan ";
+    static const char soft[] =
+        " model layer fn optimizer schedule initializer train import param state "
+        "input target loss metric output gradient freeze init repeat scan ";
     const Ast *first = leftmost(item);
     if (first->kind != AST_NAME && first->kind != AST_ARGUMENT && first->kind != AST_INDEX)
         return true;
@@ -271,7 +272,8 @@ static void write_base(Writer *w, const Ast *parent)
 {
     const Ast *base = parent->left;
     bool number = parent->kind == AST_MEMBER && base->kind == AST_NUMBER;
-    bool reduces = (parent->kind == AST_CALL && base->kind == AST_SUBSCRIPT) || base->kind == AST_OVER;
+    bool reduces =
+        (parent->kind == AST_CALL && base->kind == AST_SUBSCRIPT) || base->kind == AST_OVER;
     write_expr(w, base, number || reduces ? (Binding)(BIND_PRIMARY + 1) : BIND_POSTFIX);
 }
 

@@ -205,7 +205,8 @@ static bool follows_fault(const Parser *p)
     int from = p->fault_at, to = p->last.span.begin;
     if (from < 0 || to < from)
         return false;
-    return !memchr(p->src->text + from, '\n', (size_t)(to - from)) || p->previous.span.begin <= from;
+    return !memchr(p->src->text + from, '\n', (size_t)(to - from)) ||
+           p->previous.span.begin <= from;
 }
 
 void parser_syntax_error(Parser *p, const char *const *expected, int count)
@@ -223,9 +224,11 @@ void parser_syntax_error(Parser *p, const char *const *expected, int count)
 Ast *syntax_parse(SyntaxContext *cx, int file)
 {
     const Source *src = source_get(cx->sources, file);
-    Parser p = {.cx = cx, .arena = cx->arena, .src = src, .file = file, .resumed_at = -1, .fault_at = -1};
+    Parser p = {
+        .cx = cx, .arena = cx->arena, .src = src, .file = file, .resumed_at = -1, .fault_at = -1};
     int errors = diag_error_count(cx->diag);
-    if (nnscan_lex_init_extra(&p, &p.scanner) || !nnscan__scan_bytes(src->text, src->length, p.scanner))
+    if (nnscan_lex_init_extra(&p, &p.scanner) ||
+        !nnscan__scan_bytes(src->text, src->length, p.scanner))
         die("out of memory");
     bool read = nn_parse(&p) == 0;
     nnscan_lex_destroy(p.scanner);

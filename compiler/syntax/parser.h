@@ -60,7 +60,8 @@ typedef struct Parser {
 
 /* driver: parse.c */
 bool parser_in_brackets(const Parser *p);
-void parser_lexical_error(Parser *p, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void parser_lexical_error(Parser *p, Span at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void parser_too_deep(Parser *p, Span at);
 void parser_syntax_error(Parser *p, const char *const *expected, int count);
 
@@ -91,12 +92,16 @@ Ast *ast_reduce(Parser *p, Span span, Span name_span, Word name, AstList items, 
 Ast *ast_index(Parser *p, Span span, Span name_span, Word name, Ast *extent);
 Word path_join(Parser *p, Word path, Word name);
 
-Ast *ast_input(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *type, bool target);
-Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *start, bool random);
+Ast *ast_input(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *type,
+               bool target);
+Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *start,
+               bool random);
 Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *start);
-Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets, Ast *value);
+Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
+                Ast *value);
 Ast *ast_output(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *value);
-Ast *ast_update(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets, Ast *value);
+Ast *ast_update(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
+                Ast *value);
 Ast *ast_gradient(Parser *p, Span span, Span path_span, Word path, AstList items, Ast *value);
 /* loss, metric, output: a name that may be missing, and a value. */
 Ast *ast_named(Parser *p, AstKind kind, Span span, Span name_span, Word name, Ast *value);
@@ -104,18 +109,19 @@ Ast *ast_return(Parser *p, Span span, Ast *value);
 Ast *ast_if(Parser *p, Span span, Ast *cond, AstList body, AstList orelse);
 Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, AstList body);
 /* `extent` and `reversed` may be missing. */
-Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed, AstList carries,
-              AstList body);
+Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed,
+              AstList carries, AstList body);
 Ast *ast_carry(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *start);
 Ast *ast_over(Parser *p, Span span, Span name_span, Ast *value, Word name);
 Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path);
 Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, Ast *file);
 
-Ast *ast_parameter(Parser *p, Span span, Span name_span, Word name, AstList pattern, bool brackets, Ast *value);
+Ast *ast_parameter(Parser *p, Span span, Span name_span, Word name, AstList pattern, bool brackets,
+                   Ast *value);
 Ast *ast_function(Parser *p, Span span, Span name_span, Word name, AstList parameters, AstList body,
                   AstList derivatives);
-Ast *ast_declaration(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList parameters,
-                     AstList body);
+Ast *ast_declaration(Parser *p, AstKind kind, Span span, Span name_span, Word name,
+                     AstList parameters, AstList body);
 Ast *ast_entry(Parser *p, Span span, Span name_span, Word name, AstList items);
 Ast *ast_import(Parser *p, Span span, Span path_span, Word path);
 Ast *ast_file(Parser *p, Span span, double edition, AstList body);

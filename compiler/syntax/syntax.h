@@ -48,17 +48,17 @@ typedef enum {
     AST_FREEZE,    /* freeze path                                                  */
     AST_INIT_FROM, /* init path from left (a string)                               */
     /* declarations */
-    AST_PARAMETER, /* of a layer or fn: name[items] or name = left; flag: has brackets */
-    AST_MODEL,     /* name { body }                                                */
-    AST_LAYER,     /* name(items) { body }                                         */
-    AST_FN,        /* the same; orelse: AST_ARGUMENT for each stated derivative     */
-    AST_OPTIMIZER, /* the same                                                     */
-    AST_SCHEDULE,  /* the same                                                     */
+    AST_PARAMETER,   /* of a layer or fn: name[items] or name = left; flag: has brackets */
+    AST_MODEL,       /* name { body }                                                */
+    AST_LAYER,       /* name(items) { body }                                         */
+    AST_FN,          /* the same; orelse: AST_ARGUMENT for each stated derivative     */
+    AST_OPTIMIZER,   /* the same                                                     */
+    AST_SCHEDULE,    /* the same                                                     */
     AST_INITIALIZER, /* the same                                                   */
-    AST_TRAIN,     /* [name] { body of AST_ENTRY }                                 */
-    AST_ENTRY,     /* name, items: `batch 12 accumulate 4` has items 12, accumulate, 4 */
-    AST_IMPORT,    /* name: the path as written                                    */
-    AST_FILE,      /* body: declarations in order; number: language edition or 0   */
+    AST_TRAIN,       /* [name] { body of AST_ENTRY }                                 */
+    AST_ENTRY,       /* name, items: `batch 12 accumulate 4` has items 12, accumulate, 4 */
+    AST_IMPORT,      /* name: the path as written                                    */
+    AST_FILE,        /* body: declarations in order; number: language edition or 0   */
     AST_KIND_COUNT
 } AstKind;
 

@@ -135,8 +135,8 @@ static bool value_error(Error *e, const char *path, size_t row, uint64_t element
 static bool check_rows(const Field *f, size_t count, const gradc_port *p, const char *path,
                        Error *e)
 {
-    if (p->domain == GRADC_NUMBER && (p->type == GRADC_U8 || p->type == GRADC_U16 ||
-                                      p->type == GRADC_I32))
+    if (p->domain == GRADC_NUMBER &&
+        (p->type == GRADC_U8 || p->type == GRADC_U16 || p->type == GRADC_I32))
         return true; /* every bit pattern is a value */
     char reason[REASON_TEXT];
     size_t size = raw_size(p->type);
@@ -144,7 +144,7 @@ static bool check_rows(const Field *f, size_t count, const gradc_port *p, const 
         for (uint64_t i = 0; i < p->count; i++) {
             const uint8_t *at = f->data + row * f->stride + i * size;
             const char *why = p->type == GRADC_BOOL && *at > 1 ? "a bool is neither 0 nor 1"
-                                                                : port_check(p, at, reason);
+                                                               : port_check(p, at, reason);
             if (why)
                 return value_error(e, path, row, i, p, why);
         }

@@ -88,9 +88,9 @@ static bool each_column(Table *t, const char *option, ColumnVisit *visit)
         while (stop > word && stop[-1] == ' ')
             stop--;
         int column = column_find(t, word, (size_t)(stop - word));
-        ok = column >= 0 ? visit(t, column)
-                         : t->request->targets_optional ||
-                               no_column(t, option, word, (int)(stop - word));
+        ok = column >= 0
+                 ? visit(t, column)
+                 : t->request->targets_optional || no_column(t, option, word, (int)(stop - word));
         p += n + (p[n] == ',');
     }
     free(number);
@@ -163,7 +163,7 @@ static bool place_target(Table *t)
         return true;
     if (target < 0)
         return error_set(t->error, "target = … needs a model with exactly one target; name the "
-                         "columns of several as the targets are named");
+                                   "columns of several as the targets are named");
     int column = o->text ? column_find(t, o->text, strlen(o->text)) : column_numbered(t, o->number);
     if (column >= 0) {
         take(t, target, column);
@@ -218,8 +218,8 @@ static bool check_count(const Table *t, int port)
     error_set(t->error, "%s: %s takes %llu value%s of an example, but %d column%s left for it",
               t->path, p->name, (unsigned long long)p->count, p->count == 1 ? "" : "s", count,
               count == 1 ? " is" : "s are");
-    return error_add(t->error, "help: change the shape of %s, or choose with columns = … or skip = …",
-                     p->name);
+    return error_add(
+        t->error, "help: change the shape of %s, or choose with columns = … or skip = …", p->name);
 }
 
 static bool check_unused(const Table *t)
@@ -227,7 +227,8 @@ static bool check_unused(const Table *t)
     for (int i = 0; i < (int)t->csv->columns; i++)
         if (t->owner[i] == OWNER_NONE) {
             char *label = column_label(t, i);
-            error_set(t->error, "%s: %s belongs to no input or target of the model", t->path, label);
+            error_set(t->error, "%s: %s belongs to no input or target of the model", t->path,
+                      label);
             free(label);
             return error_add(t->error, "help: leave it out with skip = …");
         }

@@ -5,7 +5,10 @@
 #include <string.h>
 
 static const double largest[] = {
-    [GRADC_BOOL] = 1, [GRADC_U8] = 255, [GRADC_U16] = 65535, [GRADC_I32] = 2147483647.0,
+    [GRADC_BOOL] = 1,
+    [GRADC_U8] = 255,
+    [GRADC_U16] = 65535,
+    [GRADC_I32] = 2147483647.0,
 };
 
 static const char *whole_range(const gradc_port *p, double v, char reason[REASON_TEXT])
@@ -14,8 +17,8 @@ static const char *whole_range(const gradc_port *p, double v, char reason[REASON
     if (v == floor(v) && v >= low && v <= high)
         return NULL;
     if (v == floor(v))
-        snprintf(reason, REASON_TEXT, "%.15g is outside %.0f … %.0f, the values of %s", v, low, high,
-                 p->name);
+        snprintf(reason, REASON_TEXT, "%.15g is outside %.0f … %.0f, the values of %s", v, low,
+                 high, p->name);
     else
         snprintf(reason, REASON_TEXT, "%.15g is not a whole number, as %s needs", v, p->name);
     return reason;

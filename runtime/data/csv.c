@@ -141,8 +141,14 @@ bool csv_parse(Csv *c, const char *text, size_t size, char separator, const char
         size -= 3;
     }
     c->unquoted = memory_get(size + 1, 1);
-    Reader r = {.csv = c, .at = text, .end = text + size, .path = path, .separator = separator,
-                .line = 1, .unquoted = c->unquoted, .error = e};
+    Reader r = {.csv = c,
+                .at = text,
+                .end = text + size,
+                .path = path,
+                .separator = separator,
+                .line = 1,
+                .unquoted = c->unquoted,
+                .error = e};
     while (r.at < r.end)
         if (!read_row(&r)) {
             csv_free(c);

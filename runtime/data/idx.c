@@ -48,8 +48,10 @@ bool idx_parse(Array *a, const uint8_t *bytes, size_t size, const char *path, Er
     }
     uint64_t wanted;
     if (!array_size(a, &wanted) || wanted != size - header)
-        return error_set(e, "%s: the header promises another amount of data than the %zu bytes "
-                         "that follow it: is the file complete?", path, size - header);
+        return error_set(e,
+                         "%s: the header promises another amount of data than the %zu bytes "
+                         "that follow it: is the file complete?",
+                         path, size - header);
     a->data = bytes + header;
     return true;
 }
@@ -65,8 +67,7 @@ bool source_idx(Dataset *d, const Request *r, Error *e)
         char *found;
         const Bytes *b = dataset_file(d, r, name, &found, e);
         path = found;
-        bool ok = b && idx_parse(&a, b->data, b->size, path, e) &&
-                  array_bind(d, r, i, &a, path, e);
+        bool ok = b && idx_parse(&a, b->data, b->size, path, e) && array_bind(d, r, i, &a, path, e);
         free(found);
         if (!ok)
             return false;

@@ -78,16 +78,20 @@ bool npy_parse(Array *a, const uint8_t *bytes, size_t size, const char *path, Er
         return error_set(e, "%s: ends inside its header, or is of an unknown NPY version", path);
     Header h = {(const char *)bytes + prefix, (const char *)bytes + prefix + length};
     if (!read_descr(&a->element, &h))
-        return error_set(e, "%s: holds no plain numbers; save one of bool, int8 … uint64, float32, "
-                         "float64", path);
+        return error_set(e,
+                         "%s: holds no plain numbers; save one of bool, int8 … uint64, float32, "
+                         "float64",
+                         path);
     const char *order = value_of(&h, "fortran_order");
     if (!order || !read_shape(a, &h))
         return error_set(e, "%s: the NPY header is damaged", path);
     a->fortran = *order == 'T';
     uint64_t wanted;
     if (!array_size(a, &wanted) || wanted != size - prefix - length)
-        return error_set(e, "%s: the header promises another amount of data than the %zu bytes "
-                         "that follow it: is the file complete?", path, size - prefix - length);
+        return error_set(e,
+                         "%s: the header promises another amount of data than the %zu bytes "
+                         "that follow it: is the file complete?",
+                         path, size - prefix - length);
     a->data = bytes + prefix + length;
     return true;
 }
@@ -102,8 +106,7 @@ bool source_npy(Dataset *d, const Request *r, Error *e)
         Array a;
         char *path;
         const Bytes *b = dataset_file(d, r, name, &path, e);
-        bool ok = b && npy_parse(&a, b->data, b->size, path, e) &&
-                  array_bind(d, r, i, &a, path, e);
+        bool ok = b && npy_parse(&a, b->data, b->size, path, e) && array_bind(d, r, i, &a, path, e);
         free(path);
         if (!ok)
             return false;

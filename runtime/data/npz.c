@@ -99,8 +99,9 @@ bool zip_find(ZipEntry *z, const uint8_t *bytes, size_t size, const char *name, 
         size_t whole = 46 + names + extra + (size_t)word(p + 32, 2);
         if ((size_t)(d.end - p) < whole)
             break;
-        *z = (ZipEntry){(const char *)p + 46, names, NULL, word(p + 20, 4), word(p + 24, 4),
-                        (int)word(p + 10, 2), (uint32_t)word(p + 16, 4)};
+        *z = (ZipEntry){(const char *)p + 46,     names,           NULL,
+                        word(p + 20, 4),          word(p + 24, 4), (int)word(p + 10, 2),
+                        (uint32_t)word(p + 16, 4)};
         uint64_t offset = word(p + 42, 4);
         wide_sizes(z, &offset, p + 46 + names, extra);
         if (is_named(z, name))

@@ -63,7 +63,8 @@ static bool read_layout(Layout *l, const Request *r, Error *e)
     const char *text = option_text(r->source, "layout", NULL);
     *l = (Layout){0};
     if (!text)
-        return error_set(e, "records needs a layout: the model's inputs and targets in their order, "
+        return error_set(e,
+                         "records needs a layout: the model's inputs and targets in their order, "
                          "as in layout = \"label image\"");
     char *copy = text_copy(text, strlen(text)), *rest = copy;
     bool ok = true;

@@ -53,9 +53,10 @@ const Bytes *dataset_file(Dataset *d, const Request *r, const char *name, char *
     Bytes *b = memory_get(1, sizeof *b);
     if (!file_open(b, *found, e)) {
         free(b);
-        error_add(e, "help: paths are relative to the current folder%s%s; --data names another file, "
-                  "--data-dir another folder", r->folder ? ", then to " : "",
-                  r->folder ? r->folder : "");
+        error_add(e,
+                  "help: paths are relative to the current folder%s%s; --data names another file, "
+                  "--data-dir another folder",
+                  r->folder ? ", then to " : "", r->folder ? r->folder : "");
         return NULL;
     }
     d->files = realloc(d->files, sizeof *d->files * (size_t)(d->file_count + 1));
@@ -99,8 +100,8 @@ static bool check_complete(const Dataset *d, const Request *r, Error *e)
                          r->source->kind, p->name);
     }
     if (d->count == 0)
-        return error_set(e, "%s: holds no examples", d->counted_by ? d->counted_by
-                                                                    : r->source->kind);
+        return error_set(e, "%s: holds no examples",
+                         d->counted_by ? d->counted_by : r->source->kind);
     if (d->count > UINT32_MAX)
         return error_set(e, "%s: holds more than %u examples", d->counted_by, UINT32_MAX);
     return true;
@@ -167,9 +168,9 @@ static void copy_source(gradc_source *out, const gradc_source *in)
     gradc_option *options = memory_get((size_t)in->option_count, sizeof *options);
     for (int i = 0; i < in->option_count; i++) {
         const gradc_option *o = &in->options[i];
-        options[i] = (gradc_option){text_copy(o->key, strlen(o->key)),
-                                    o->text ? text_copy(o->text, strlen(o->text)) : NULL,
-                                    o->number};
+        options[i] =
+            (gradc_option){text_copy(o->key, strlen(o->key)),
+                           o->text ? text_copy(o->text, strlen(o->text)) : NULL, o->number};
     }
     out->options = options;
 }
@@ -245,7 +246,7 @@ static const char *kind_of(const char *path)
 {
     static const struct {
         const char *ending, *kind;
-    } known[] = {{".csv", "csv"}, {".tsv", "csv"}, {".npy", "npy"},
+    } known[] = {{".csv", "csv"}, {".tsv", "csv"},  {".npy", "npy"},
                  {".npz", "npz"}, {"ubyte", "idx"}, {".idx", "idx"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ends_with(path, known[i].ending))

@@ -8,8 +8,8 @@ static bool is_missing(const Cell *c, const gradc_port *p)
 {
     if (c->length == 0)
         return true;
-    return p->domain == GRADC_NUMBER && (cell_is(c, "NA") || cell_is(c, "NaN") ||
-                                         cell_is(c, "nan") || cell_is(c, "?"));
+    return p->domain == GRADC_NUMBER &&
+           (cell_is(c, "NA") || cell_is(c, "NaN") || cell_is(c, "nan") || cell_is(c, "?"));
 }
 
 static bool value_error(const Table *t, size_t row, int column, const char *why)
@@ -79,8 +79,8 @@ static const char *unknown_word(const Cell *c, const gradc_port *p, const Names 
         snprintf(reason, REASON_TEXT, "\"%.*s\" is none of the %d names of %s",
                  c->length > 40 ? 40 : (int)c->length, c->text, names->count, p->name);
     else
-        snprintf(reason, REASON_TEXT, "\"%.*s\" is not a number", c->length > 60 ? 60 : (int)c->length,
-                 c->text);
+        snprintf(reason, REASON_TEXT, "\"%.*s\" is not a number",
+                 c->length > 60 ? 60 : (int)c->length, c->text);
     return reason;
 }
 
@@ -110,8 +110,8 @@ static bool fill_column(Table *t, int port, int place, uint8_t *out, size_t stri
     double fill;
     bool filled = column_fill(t, p, column, &fill);
     for (size_t row = t->header; row < t->csv->rows; row++, out += stride) {
-        const char *why = put_cell(cell_at(t, row, column), p, &t->set->encoding.names[port], filled,
-                                   fill, out, reason);
+        const char *why = put_cell(cell_at(t, row, column), p, &t->set->encoding.names[port],
+                                   filled, fill, out, reason);
         if (why)
             return value_error(t, row, column, why);
     }
@@ -131,13 +131,17 @@ static bool name_classes(Table *t, int port)
         categories_collect(names, t->csv, t->header, t->taken[port], (size_t)t->counts[port]);
     for (int i = 0; i < names->count; i++)
         if (!text_is_utf8(names->items[i]))
-            return error_set(t->error, "%s: a name in the column of %s is not UTF-8\nhelp: convert "
-                             "the file, as with iconv -t UTF-8", t->path, p->name);
+            return error_set(t->error,
+                             "%s: a name in the column of %s is not UTF-8\nhelp: convert "
+                             "the file, as with iconv -t UTF-8",
+                             t->path, p->name);
     if (names->count <= p->classes)
         return true;
-    return error_set(t->error, "%s: the column of %s holds %d different names (%s, %s, …), but the "
-                     "model has class(%lld)", t->path, p->name, names->count, names->items[0],
-                     names->items[1], (long long)p->classes);
+    return error_set(t->error,
+                     "%s: the column of %s holds %d different names (%s, %s, …), but the "
+                     "model has class(%lld)",
+                     t->path, p->name, names->count, names->items[0], names->items[1],
+                     (long long)p->classes);
 }
 
 static bool fill_port(Table *t, int port)

@@ -10,8 +10,8 @@ typedef struct Table {
     Csv *csv;
     const char *path;
     bool header;
-    int *owner;   /* of each column: port, or one of those below */
-    int **taken;  /* for each port its columns, in order */
+    int *owner;  /* of each column: port, or one of those below */
+    int **taken; /* for each port its columns, in order */
     int *counts;
     bool fills, fills_mean;
     double fill;

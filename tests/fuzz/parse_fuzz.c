@@ -37,8 +37,9 @@ static bool same_tree(const Ast *a, const Ast *b)
         return a == b;
     return a->kind == b->kind && same_name(a->name, b->name) && a->number == b->number &&
            a->is_integer == b->is_integer && a->flag == b->flag && same_tree(a->cond, b->cond) &&
-           same_tree(a->left, b->left) && same_tree(a->right, b->right) && same_list(&a->items, &b->items) &&
-           same_list(&a->body, &b->body) && same_list(&a->orelse, &b->orelse);
+           same_tree(a->left, b->left) && same_tree(a->right, b->right) &&
+           same_list(&a->items, &b->items) && same_list(&a->body, &b->body) &&
+           same_list(&a->orelse, &b->orelse);
 }
 
 static void fail(const char *why, const char *before, const char *after)
@@ -79,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Run r = {.arena = arena_create()};
     Sources *sources = sources_create(r.arena);
-    r.cx = (SyntaxContext){r.arena, interner_create(r.arena), sources, diag_create(r.arena, sources)};
+    r.cx =
+        (SyntaxContext){r.arena, interner_create(r.arena), sources, diag_create(r.arena, sources)};
     char *text = arena_new(r.arena, char, size + 1);
     if (size)
         memcpy(text, data, size);

@@ -101,17 +101,85 @@ static int split(const uint8_t *data, size_t size, Token *tokens)
 }
 
 static const char *const words[] = {
-    "0", "1", "2", "3", "7", "-1", "0.5", "1e9", "i", "j", "k", "x", "y", "w", "batch", "...", "sum[i]", "max[i, j]", "mean[batch]",
-    "mean[...]", "argmax[k]", "any[i]", "(x[i - 1] else 0)", "if i < 2 then x[i] else 0", "x@m[i]", "[m: batch]", "[i: 3]", "[...]",
-    "[..., i]", "training", "batch_size", "step", "true", "same", "\"s\"", "[1, 2]", "[0]", "f32(x)", "i32(x)", "relu", "dense(3)",
-    "flatten", "softmax(x)", "concat(x, x)", "split(x, 2)", "stack(x, x)", "transpose(x)", "reshape(x, [2, 2])", "random_uniform()",
-    "stop_gradient(x)", "/ 2", "% 2", "^2", "|> dense(2)", "\n  param w[3] = 0\n", "\n  state s = 0\n", "\n  s <- s + 1\n",
-    "\n  freeze w\n", "\n  loss x[0]\n", "\n  metric mean[batch] x[0]\n", "\n  output x\n", "\n  y[i] = x[i]\n", "\n  repeat 2 as r {\n",
-    "\n  if training {\n", "\n}\n", "u8", "class(3)", "not", "and", "==", "<", ":", "~ normal(0, 1)", "gradient w[i] = 0\n",
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "-1",
+    "0.5",
+    "1e9",
+    "i",
+    "j",
+    "k",
+    "x",
+    "y",
+    "w",
+    "batch",
+    "...",
+    "sum[i]",
+    "max[i, j]",
+    "mean[batch]",
+    "mean[...]",
+    "argmax[k]",
+    "any[i]",
+    "(x[i - 1] else 0)",
+    "if i < 2 then x[i] else 0",
+    "x@m[i]",
+    "[m: batch]",
+    "[i: 3]",
+    "[...]",
+    "[..., i]",
+    "training",
+    "batch_size",
+    "step",
+    "true",
+    "same",
+    "\"s\"",
+    "[1, 2]",
+    "[0]",
+    "f32(x)",
+    "i32(x)",
+    "relu",
+    "dense(3)",
+    "flatten",
+    "softmax(x)",
+    "concat(x, x)",
+    "split(x, 2)",
+    "stack(x, x)",
+    "transpose(x)",
+    "reshape(x, [2, 2])",
+    "random_uniform()",
+    "stop_gradient(x)",
+    "/ 2",
+    "% 2",
+    "^2",
+    "|> dense(2)",
+    "\n  param w[3] = 0\n",
+    "\n  state s = 0\n",
+    "\n  s <- s + 1\n",
+    "\n  freeze w\n",
+    "\n  loss x[0]\n",
+    "\n  metric mean[batch] x[0]\n",
+    "\n  output x\n",
+    "\n  y[i] = x[i]\n",
+    "\n  repeat 2 as r {\n",
+    "\n  if training {\n",
+    "\n}\n",
+    "u8",
+    "class(3)",
+    "not",
+    "and",
+    "==",
+    "<",
+    ":",
+    "~ normal(0, 1)",
+    "gradient w[i] = 0\n",
 };
 
 /* Replaces `cut` bytes at `at` by `n` others; the size as it was where they do not fit. */
-static size_t splice(uint8_t *data, size_t size, size_t room, size_t at, size_t cut, const uint8_t *with, size_t n)
+static size_t splice(uint8_t *data, size_t size, size_t room, size_t at, size_t cut,
+                     const uint8_t *with, size_t n)
 {
     if (size - cut + n > room)
         return size;
@@ -145,7 +213,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned
             size = splice(data, size, room, to.begin, to.end - to.begin, NULL, 0);
             break;
         default:
-            size = splice(data, size, room, to.begin, rand() % 2 ? to.end - to.begin : 0, (const uint8_t *)word, strlen(word));
+            size = splice(data, size, room, to.begin, rand() % 2 ? to.end - to.begin : 0,
+                          (const uint8_t *)word, strlen(word));
         }
     }
     return size;

@@ -56,8 +56,11 @@ static void bench_free(Bench *b)
 static Buffer *operand(Bench *b, DType type, int64_t count, bool written)
 {
     Buffer *buffer = arena_new(b->arena, Buffer, 1);
-    *buffer = (Buffer){.space = SPACE_OPERAND, .type = type, .slot = b->kernel->operands.count,
-                       .bytes = (uint64_t)(count * dtype_size(type)), .written = written};
+    *buffer = (Buffer){.space = SPACE_OPERAND,
+                       .type = type,
+                       .slot = b->kernel->operands.count,
+                       .bytes = (uint64_t)(count * dtype_size(type)),
+                       .written = written};
     vec_push(b->arena, &b->kernel->operands, buffer);
     return buffer;
 }
@@ -141,7 +144,8 @@ typedef void KernelFunction(void *arguments, size_t begin, size_t end, void *scr
 static KernelFunction *compiled(Bench *b)
 {
     const char *name = "test_kernel", *error = "";
-    b->unit = emit_kernels(&b->kernel, &name, 1, expr_pool_real(b->pool), NULL, &b->options, &b->lanes, b->arena);
+    b->unit = emit_kernels(&b->kernel, &name, 1, expr_pool_real(b->pool), NULL, &b->options,
+                           &b->lanes, b->arena);
     if (getenv("EMIT_TEST_PRINT"))
         emit_write_llvm(b->unit, "-", &error);
     b->jit = jit_create(&b->unit, 1, &error);
@@ -157,7 +161,8 @@ static void call(Bench *b, uint64_t examples, void *const *operands)
     if (of != b || !b->jit)
         f = compiled(b);
     of = b;
-    EmitArguments *block = calloc(1, sizeof *block + sizeof(void *) * (size_t)b->kernel->operands.count);
+    EmitArguments *block =
+        calloc(1, sizeof *block + sizeof(void *) * (size_t)b->kernel->operands.count);
     block->examples = examples;
     block->seed = 0x123456789abcdef;
     block->step = 41;
@@ -230,7 +235,8 @@ static void test_fold_is_a_fixed_tree(void **state)
 /* Largest, smallest, product, any, all; integers and truths too. */
 static void test_other_reductions(void **state)
 {
-    const Reduction *const all[] = {&reduce_max, &reduce_min, &reduce_prod, &reduce_any, &reduce_all};
+    const Reduction *const all[] = {&reduce_max, &reduce_min, &reduce_prod, &reduce_any,
+                                    &reduce_all};
     for (int k = 0; k < 5; k++) {
         DType type = all[k]->truths ? TYPE_BOOL : TYPE_F32;
         Bench *b = bench_new(TYPE_F32, 0, 1);
@@ -269,7 +275,8 @@ static void test_argmax_by_selects(void **state)
 {
     enum { ROWS = 9, COLUMNS = 21 };
     Bench *b = bench_new(TYPE_F32, 0, 2);
-    Buffer *x = operand(b, TYPE_F32, ROWS * COLUMNS, false), *y = operand(b, TYPE_I32, COLUMNS, true);
+    Buffer *x = operand(b, TYPE_F32, ROWS * COLUMNS, false),
+           *y = operand(b, TYPE_I32, COLUMNS, true);
     Index *i = range(b, "i", ROWS), *j = range(b, "j", COLUMNS);
     int best = local(b, TYPE_F32), place = local(b, TYPE_I32), greater = local(b, TYPE_BOOL);
     Loop *columns = loop_over(b, &b->kernel->body, FOR_VECTOR, j);
@@ -281,7 +288,9 @@ static void test_argmax_by_selects(void **state)
     const Expr *truth = expr_local(b->pool, TYPE_BOOL, greater);
     set(b, &rows->body, greater, expr_call(b->pool, &scalar_gt, (const Expr *[]){v, old}));
     set(b, &rows->body, best, expr_select(b->pool, truth, v, old));
-    set(b, &rows->body, place, expr_select(b->pool, truth, expr_affine(b->pool, at(b, i)), expr_local(b->pool, TYPE_I32, place)));
+    set(b, &rows->body, place,
+        expr_select(b->pool, truth, expr_affine(b->pool, at(b, i)),
+                    expr_local(b->pool, TYPE_I32, place)));
     store(b, &columns->body, y, at(b, j), expr_local(b->pool, TYPE_I32, place));
     float in[ROWS][COLUMNS];
     int32_t out[COLUMNS];
@@ -331,7 +340,8 @@ static void test_masked_store(void **state)
         Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
         DType lane = dtype_is_real(type) ? type : TYPE_I32;
         const Expr *one = expr_const_typed(b->pool, 1, lane);
-        store(b, &l->body, y, at(b, i), expr_call(b->pool, &scalar_add, (const Expr *[]){load(b, x, at(b, i)), one}));
+        store(b, &l->body, y, at(b, i),
+              expr_call(b->pool, &scalar_add, (const Expr *[]){load(b, x, at(b, i)), one}));
         size_t size = (size_t)dtype_size(type);
         for (size_t n = 0; n <= 40; n++) {
             unsigned char in[40 * 8], out[40 * 8], want[40 * 8];
@@ -341,7 +351,9 @@ static void test_masked_store(void **state)
                 double d = (double)k + 1;
                 float f = (float)k + 1;
                 int32_t w = (int32_t)k + 1;
-                const void *after = type == TYPE_F64 ? (void *)&d : type == TYPE_F32 ? (void *)&f : (void *)&w;
+                const void *after = type == TYPE_F64   ? (void *)&d
+                                    : type == TYPE_F32 ? (void *)&f
+                                                       : (void *)&w;
                 if (k < n)
                     memcpy(want + k * size, after, size);
                 d--, f--, w--;
@@ -375,11 +387,13 @@ static void test_guarded_loads(void **state)
             Buffer *x = operand(b, TYPE_F32, INSIDE, false), *y = operand(b, TYPE_F32, COUNT, true);
             Index *i = range(b, "i", COUNT);
             Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
-            const Affine *place = affine_offset(b->pool, affine_scale(b->pool, at(b, i), strides[s]), strides[s] < 0 ? 22 : -3);
+            const Affine *place = affine_offset(
+                b->pool, affine_scale(b->pool, at(b, i), strides[s]), strides[s] < 0 ? 22 : -3);
             const Affine *left = affine_sub(b->pool, number(b, INSIDE - 1), place);
             const Expr *inside = expr_and(b->pool, expr_test(b->pool, TEST_NOT_NEGATIVE, place),
                                           expr_test(b->pool, TEST_NOT_NEGATIVE, left));
-            store(b, &l->body, y, at(b, i), expr_select(b->pool, inside, load(b, x, place), expr_const(b->pool, -1)));
+            store(b, &l->body, y, at(b, i),
+                  expr_select(b->pool, inside, load(b, x, place), expr_const(b->pool, -1)));
             float out[COUNT], *in = before_the_abyss(INSIDE * sizeof *in);
             for (int k = 0; k < INSIDE; k++)
                 in[k] = small(k);
@@ -405,7 +419,9 @@ static void test_uniform_guard(void **state)
     /* row (i - 1) * SHIFT: inside for i = 1 alone */
     const Affine *row = affine_scale(b->pool, affine_offset(b->pool, at(b, i), -1), SHIFT);
     const Expr *inside = expr_test(b->pool, TEST_ZERO, row);
-    const Expr *v = expr_mul(b->pool, load(b, x, affine_add(b->pool, affine_scale(b->pool, row, COLUMNS), at(b, j))), load(b, s, row));
+    const Expr *v = expr_mul(
+        b->pool, load(b, x, affine_add(b->pool, affine_scale(b->pool, row, COLUMNS), at(b, j))),
+        load(b, s, row));
     const Affine *cell = affine_add(b->pool, affine_scale(b->pool, at(b, i), COLUMNS), at(b, j));
     store(b, &columns->body, y, cell, expr_select(b->pool, inside, v, expr_const(b->pool, 7)));
     float in[2 * COLUMNS], scale[2] = {2, 3}, out[ROWS][COLUMNS];
@@ -426,8 +442,10 @@ static void test_gather_by_data(void **state)
     Buffer *y = operand(b, TYPE_F32, 33, true);
     Index *i = range(b, "i", 33);
     Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
-    const Affine *offset = affine_offset(b->pool, affine_sub(b->pool, affine_quotient(b->pool, at(b, i), 4),
-                                                             affine_remainder(b->pool, at(b, i), 5)), 4);
+    const Affine *offset = affine_offset(b->pool,
+                                         affine_sub(b->pool, affine_quotient(b->pool, at(b, i), 4),
+                                                    affine_remainder(b->pool, at(b, i), 5)),
+                                         4);
     DataTerm data = {load(b, token, at(b, i)), 3};
     store(b, &l->body, y, at(b, i), expr_load(b->pool, TYPE_F32, x, offset, &data, 1));
     float in[100], out[33];
@@ -452,7 +470,8 @@ static void test_floor_division(void **state)
         Loop *l = loop_over(b, &b->kernel->body, vector ? FOR_VECTOR : FOR_SERIAL, i);
         const Affine *a = affine_offset(b->pool, at(b, i), -20);
         store(b, &l->body, y, at(b, i), expr_affine(b->pool, affine_quotient(b->pool, a, 7)));
-        store(b, &l->body, y, affine_offset(b->pool, at(b, i), 40), expr_affine(b->pool, affine_remainder(b->pool, a, 7)));
+        store(b, &l->body, y, affine_offset(b->pool, at(b, i), 40),
+              expr_affine(b->pool, affine_remainder(b->pool, a, 7)));
         int32_t out[80];
         call(b, 1, (void *[]){out});
         for (int k = 0; k < 40; k++) {
@@ -488,7 +507,8 @@ static void test_strided_store(void **state)
 static void test_scatter_add(void **state)
 {
     Bench *b = bench_new(TYPE_F32, 0, 2);
-    Buffer *x = operand(b, TYPE_F32, 45, false), *bin = operand(b, TYPE_I32, 45, false), *y = operand(b, TYPE_F32, 4, true);
+    Buffer *x = operand(b, TYPE_F32, 45, false), *bin = operand(b, TYPE_I32, 45, false),
+           *y = operand(b, TYPE_F32, 4, true);
     Index *i = batch(b, 45);
     Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
     Loop *add = store(b, &l->body, y, number(b, 0), load(b, x, at(b, i)));
@@ -514,17 +534,21 @@ static void test_scatter_add(void **state)
 /* y[k*C + j] = x[j*R + k] in blocks: squares turned in registers, and all four edges. */
 static void test_transposed_copy(void **state)
 {
-    static const int sizes[][2] = {{1, 1}, {16, 16}, {5, 40}, {40, 5}, {35, 37}, {64, 32}, {17, 15}};
+    static const int sizes[][2] = {{1, 1},   {16, 16}, {5, 40}, {40, 5},
+                                   {35, 37}, {64, 32}, {17, 15}};
     for (int s = 0; s < 7; s++)
         for (int width = 16; width <= 64; width *= 2) {
             int rows = sizes[s][0], columns = sizes[s][1];
             Bench *b = bench_new(TYPE_F32, width, 2);
-            Buffer *x = operand(b, TYPE_F32, rows * columns, false), *y = operand(b, TYPE_F32, rows * columns, true);
+            Buffer *x = operand(b, TYPE_F32, rows * columns, false),
+                   *y = operand(b, TYPE_F32, rows * columns, true);
             Index *k = range(b, "k", rows), *j = range(b, "j", columns);
             Loop *outer = loop_over(b, &b->kernel->body, FOR_SERIAL, k);
             Loop *inner = loop_over(b, &outer->body, FOR_VECTOR, j);
-            const Affine *from = affine_add(b->pool, affine_scale(b->pool, at(b, j), rows), at(b, k));
-            const Affine *to = affine_add(b->pool, affine_scale(b->pool, at(b, k), columns), at(b, j));
+            const Affine *from =
+                affine_add(b->pool, affine_scale(b->pool, at(b, j), rows), at(b, k));
+            const Affine *to =
+                affine_add(b->pool, affine_scale(b->pool, at(b, k), columns), at(b, j));
             store(b, &inner->body, y, to, load(b, x, from));
             float in[64 * 40], out[64 * 40];
             for (int n = 0; n < rows * columns; n++)
@@ -539,7 +563,8 @@ static void test_transposed_copy(void **state)
 
 /* ---- the tile ------------------------------------------------------------------------------------------------- */
 
-static void check_tile(DType real, int rows, int columns, int depth, bool accumulate, int vector_bytes)
+static void check_tile(DType real, int rows, int columns, int depth, bool accumulate,
+                       int vector_bytes)
 {
     bool by_rows = depth % 2; /* a is [rows][40], otherwise [40][rows] */
     Bench *b = bench_new(real, vector_bytes, 2);
@@ -569,7 +594,8 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
         for (int j = 0; j < stride; j++) {
             double want = accumulate || j >= columns ? 100 : 0;
             for (int k = 0; k < (depth < 30 ? depth : 30) && j < columns; k++)
-                want += (double)small(by_rows ? i * 40 + k : k * rows + i) * small(k * columns + j + 5);
+                want +=
+                    (double)small(by_rows ? i * 40 + k : k * rows + i) * small(k * columns + j + 5);
             expect_same(wide ? dc[i * stride + j] : fc[i * stride + j], want);
         }
     free(da), free(db), free(dc);
@@ -599,11 +625,13 @@ static void test_random(void **state)
                 Buffer *y = operand(b, real, 50, true);
                 Index *i = range(b, "i", 50);
                 Loop *l = loop_over(b, &b->kernel->body, vector ? FOR_VECTOR : FOR_SERIAL, i);
-                store(b, &l->body, y, at(b, i), expr_random(b->pool, kind, 3, affine_offset(b->pool, at(b, i), 17)));
+                store(b, &l->body, y, at(b, i),
+                      expr_random(b->pool, kind, 3, affine_offset(b->pool, at(b, i), 17)));
                 double out[50];
                 call(b, 1, (void *[]){out});
                 for (int k = 0; k < 50; k++) {
-                    double want = random_value(kind, 0x123456789abcdef, 0x500000003, 3, (uint32_t)k + 17);
+                    double want =
+                        random_value(kind, 0x123456789abcdef, 0x500000003, 3, (uint32_t)k + 17);
                     double got = real == TYPE_F64 ? out[k] : ((float *)out)[k];
                     assert_true(fabs(got - want) <= (kind == RANDOM_UNIFORM ? 0 : 2e-6));
                 }
@@ -618,7 +646,8 @@ static void test_scalars(void **state)
     LoopList *body = &b->kernel->body;
     static const ScalarKind kinds[] = {SCALAR_BATCH_SIZE, SCALAR_STEP, SCALAR_SCALE, SCALAR_FIRST};
     for (int i = 0; i < 4; i++)
-        store(b, body, y, number(b, i), expr_cast(b->pool, expr_scalar(b->pool, kinds[i], 0), TYPE_F32));
+        store(b, body, y, number(b, i),
+              expr_cast(b->pool, expr_scalar(b->pool, kinds[i], 0), TYPE_F32));
     float out[4];
     call(b, 9, (void *[]){out});
     expect_same(out[0], 9);
@@ -628,8 +657,9 @@ static void test_scalars(void **state)
     bench_free(b);
 }
 
-static const double samples[] = {0,    -0.0,  1,     -1,   0.5,   -0.5, 2,    3,    -3,      0.1,  7.25, 100,
-                                 -100, 1e-5f, -1e-5f, 20.5, -20.5, 88,   -88,  1e-38f, 1e10f, 0.99f, 1.5, 12345};
+static const double samples[] = {0,     -0.0, 1,    -1,     0.5,   -0.5,  2,      3,
+                                 -3,    0.1,  7.25, 100,    -100,  1e-5f, -1e-5f, 20.5,
+                                 -20.5, 88,   -88,  1e-38f, 1e10f, 0.99f, 1.5,    12345};
 enum { SAMPLES = sizeof samples / sizeof *samples };
 
 /* Two ulps of f32, or of the library's f64. */
@@ -647,7 +677,9 @@ static bool close_enough(double got, double want, DType real)
 /* One row of the table, for all pairs of samples. */
 static void check_function(const ScalarFunction *f, DType real, bool vector, int optimize)
 {
-    DType argument = f->signature == SIGNATURE_TRUTH ? TYPE_BOOL : f->signature == SIGNATURE_TO_REAL ? TYPE_I32 : real;
+    DType argument = f->signature == SIGNATURE_TRUTH     ? TYPE_BOOL
+                     : f->signature == SIGNATURE_TO_REAL ? TYPE_I32
+                                                         : real;
     Bench *b = bench_new(real, 0, optimize);
     Buffer *x[3];
     const Expr *args[3];
@@ -669,7 +701,9 @@ static void check_function(const ScalarFunction *f, DType real, bool vector, int
     for (int n = 0; n < SAMPLES * SAMPLES; n++)
         for (int k = 0; k < f->arity; k++) {
             double v = samples[k == 0 ? n % SAMPLES : k == 1 ? n / SAMPLES : (n * 5 + 1) % SAMPLES];
-            values[n][k] = v = types[k] == TYPE_BOOL ? v > 0 : types[k] == TYPE_I32 ? (int)fmin(v, 1e6) : v;
+            values[n][k] = v = types[k] == TYPE_BOOL  ? v > 0
+                               : types[k] == TYPE_I32 ? (int)fmin(v, 1e6)
+                                                      : v;
             if (types[k] == TYPE_BOOL)
                 ((uint8_t *)memory[k])[n] = v != 0;
             else if (types[k] == TYPE_I32)
@@ -693,10 +727,12 @@ static void check_function(const ScalarFunction *f, DType real, bool vector, int
                                     : ((double *)out)[n];
         if (e->type == TYPE_F32)
             want = (float)want;
-        bool hard = f == &scalar_mod && fabs(values[n][0] / values[n][1]) > 0x1p23; /* as its row says */
+        bool hard =
+            f == &scalar_mod && fabs(values[n][0] / values[n][1]) > 0x1p23; /* as its row says */
         if (!hard && !close_enough(got, want, e->type))
-            fail_msg("%s(%.9g, %.9g) in %s%s: %.9g, not %.9g", f->name, values[n][0], f->arity > 1 ? values[n][1] : 0,
-                     dtype_name(real), vector ? " lanes" : "", got, want);
+            fail_msg("%s(%.9g, %.9g) in %s%s: %.9g, not %.9g", f->name, values[n][0],
+                     f->arity > 1 ? values[n][1] : 0, dtype_name(real), vector ? " lanes" : "", got,
+                     want);
     }
     bench_free(b);
 }
@@ -713,13 +749,17 @@ static void test_every_function(void **state)
 /* Integer division in lanes that have no divisor, and everything else on integers. */
 static void test_integer_functions(void **state)
 {
-    static const ScalarFunction *const rows[] = {&scalar_add, &scalar_sub, &scalar_mul, &scalar_div, &scalar_mod, &scalar_max, &scalar_min};
+    static const ScalarFunction *const rows[] = {&scalar_add, &scalar_sub, &scalar_mul, &scalar_div,
+                                                 &scalar_mod, &scalar_max, &scalar_min};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         Bench *b = bench_new(TYPE_F32, 0, 2);
-        Buffer *x = operand(b, TYPE_I32, 441, false), *d = operand(b, TYPE_I32, 441, false), *y = operand(b, TYPE_I32, 441, true);
+        Buffer *x = operand(b, TYPE_I32, 441, false), *d = operand(b, TYPE_I32, 441, false),
+               *y = operand(b, TYPE_I32, 441, true);
         Index *i = range(b, "i", 441);
         Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
-        store(b, &l->body, y, at(b, i), expr_call(b->pool, rows[r], (const Expr *[]){load(b, x, at(b, i)), load(b, d, at(b, i))}));
+        store(b, &l->body, y, at(b, i),
+              expr_call(b->pool, rows[r],
+                        (const Expr *[]){load(b, x, at(b, i)), load(b, d, at(b, i))}));
         int32_t xs[441], ds[441], out[441];
         for (int k = 0; k < 441; k++) {
             xs[k] = (k % 21 - 10) * 3;
@@ -747,7 +787,8 @@ static void test_levels_agree(void **state)
         Index *i = range(b, "i", 40);
         Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
         const Expr *v = load(b, x, at(b, i)), *e = expr_call(b->pool, &scalar_exp, &v);
-        const Expr *sum = expr_sub(b->pool, expr_mul(b->pool, v, e), expr_mul(b->pool, e, expr_const(b->pool, 0.3)));
+        const Expr *sum = expr_sub(b->pool, expr_mul(b->pool, v, e),
+                                   expr_mul(b->pool, e, expr_const(b->pool, 0.3)));
         store(b, &l->body, y, at(b, i), expr_div(b->pool, sum, expr_add(b->pool, e, v)));
         float in[40], out[40];
         for (int k = 0; k < 40; k++)
@@ -767,7 +808,8 @@ static void test_loops(void **state)
 {
     Bench *b = bench_new(TYPE_F32, 0, 2);
     Buffer *y = operand(b, TYPE_I32, 3 * 50 * 4, true);
-    Index *p = range(b, "p", 6), *block = range(b, "block", 50), *i = range(b, "i", 50), *u = range(b, "u", 4);
+    Index *p = range(b, "p", 6), *block = range(b, "block", 50), *i = range(b, "i", 50),
+          *u = range(b, "u", 4);
     b->kernel->parallel = p;
     b->kernel->parallel_step = 2;
     Loop *lp = loop_over(b, &b->kernel->body, FOR_PARALLEL, p);
@@ -778,7 +820,11 @@ static void test_loops(void **state)
     li->begin = at(b, block);
     li->length = 16;
     Loop *lu = loop_over(b, &li->body, FOR_UNROLLED, u);
-    const Affine *cell = affine_add(b->pool, affine_scale(b->pool, affine_add(b->pool, affine_scale(b->pool, at(b, p), 25), at(b, i)), 4), at(b, u));
+    const Affine *cell = affine_add(
+        b->pool,
+        affine_scale(b->pool, affine_add(b->pool, affine_scale(b->pool, at(b, p), 25), at(b, i)),
+                     4),
+        at(b, u));
     store(b, &lu->body, y, cell, expr_affine(b->pool, affine_offset(b->pool, cell, 1)));
     int32_t out[600] = {0};
     KernelFunction *f = compiled(b);

@@ -8,7 +8,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { FAKE_INPUTS = 4, FAKE_CLASSES = 3, FAKE_WEIGHTS = FAKE_INPUTS * FAKE_CLASSES, FAKE_BATCH = 16 };
+enum {
+    FAKE_INPUTS = 4,
+    FAKE_CLASSES = 3,
+    FAKE_WEIGHTS = FAKE_INPUTS * FAKE_CLASSES,
+    FAKE_BATCH = 16
+};
 
 static double fake_break_at = -1; /* the step whose loss is to be NaN */
 static int fake_wrong_gradient;   /* gradcheck must notice            */
@@ -66,7 +71,8 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
         }                                                                                          \
         return sum / (double)n;                                                                    \
     }                                                                                              \
-    static double P##_gradient(void *self, const void *const *in, size_t n, double scale, int first) \
+    static double P##_gradient(void *self, const void *const *in, size_t n, double scale,          \
+                               int first)                                                          \
     {                                                                                              \
         P##_instance *m = self;                                                                    \
         Real p[FAKE_CLASSES];                                                                      \
@@ -94,7 +100,8 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
         P##_instance *m = self;                                                                    \
         Real rate = m->lr;                                                                         \
         for (int i = 0; i < FAKE_WEIGHTS; i++) {                                                   \
-            (&m->weight_m[0][0])[i] = (Real)0.9 * (&m->weight_m[0][0])[i] + (&m->weight_g[0][0])[i]; \
+            (&m->weight_m[0][0])[i] =                                                              \
+                (Real)0.9 * (&m->weight_m[0][0])[i] + (&m->weight_g[0][0])[i];                     \
             (&m->weight[0][0])[i] -= rate * (&m->weight_m[0][0])[i];                               \
         }                                                                                          \
         for (int c = 0; c < FAKE_CLASSES; c++) {                                                   \
@@ -155,15 +162,22 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
         ((P##_instance *)self)->step = step;                                                       \
     }                                                                                              \
     static const gradc_tensor P##_tensors[] = {                                                    \
-        {"dense_1.weight", REAL, GRADC_PARAM, 2, fake_weight_shape, offsetof(P##_instance, weight), 12, 0, 0}, \
-        {"dense_1.bias", REAL, GRADC_PARAM, 1, fake_bias_shape, offsetof(P##_instance, bias), 3, 0, 0}, \
-        {"dense_1.weight.m", REAL, GRADC_MOMENT, 2, fake_weight_shape, offsetof(P##_instance, weight_m), 12, 0, 0}, \
-        {"dense_1.bias.m", REAL, GRADC_MOMENT, 1, fake_bias_shape, offsetof(P##_instance, bias_m), 3, 0, 0}, \
-        {"dense_1.weight", REAL, GRADC_GRADIENT, 2, fake_weight_shape, offsetof(P##_instance, weight_g), 12, 0, 0}, \
-        {"dense_1.bias", REAL, GRADC_GRADIENT, 1, fake_bias_shape, offsetof(P##_instance, bias_g), 3, 0, 0}, \
+        {"dense_1.weight", REAL, GRADC_PARAM, 2, fake_weight_shape,                                \
+         offsetof(P##_instance, weight), 12, 0, 0},                                                \
+        {"dense_1.bias", REAL, GRADC_PARAM, 1, fake_bias_shape, offsetof(P##_instance, bias), 3,   \
+         0, 0},                                                                                    \
+        {"dense_1.weight.m", REAL, GRADC_MOMENT, 2, fake_weight_shape,                             \
+         offsetof(P##_instance, weight_m), 12, 0, 0},                                              \
+        {"dense_1.bias.m", REAL, GRADC_MOMENT, 1, fake_bias_shape, offsetof(P##_instance, bias_m), \
+         3, 0, 0},                                                                                 \
+        {"dense_1.weight", REAL, GRADC_GRADIENT, 2, fake_weight_shape,                             \
+         offsetof(P##_instance, weight_g), 12, 0, 0},                                              \
+        {"dense_1.bias", REAL, GRADC_GRADIENT, 1, fake_bias_shape, offsetof(P##_instance, bias_g), \
+         3, 0, 0},                                                                                 \
         {"seen", REAL, GRADC_STATE, 0, fake_weight_shape, offsetof(P##_instance, seen), 1, 0, 0},  \
         {"lr", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, lr), 1, 0, 0.05},   \
-        {"steps", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, steps), 1, 0, 0}, \
+        {"steps", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, steps), 1, 0,    \
+         0},                                                                                       \
     };                                                                                             \
     static const gradc_port P##_inputs[] = {                                                       \
         {"x", REAL, GRADC_NUMBER, 0, 1, fake_x_shape, FAKE_INPUTS, 0, 1},                          \
@@ -175,12 +189,41 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
     };                                                                                             \
     static inline gradc_model P##_model(const gradc_train *train)                                  \
     {                                                                                              \
-        return (gradc_model){                                                                      \
-            GRADC_ABI, "fake", "fake.nn", REAL, P##_tensors, 9, P##_inputs, 2, P##_outputs, 2,     \
-            fake_losses, 1, fake_metrics, 1, fake_layers, 1, train, sizeof(P##_instance), 64,      \
-            sizeof(P##_instance), 0, 2, P##_bytes, P##_init, P##_threads, P##_step, P##_gradient,  \
-            P##_update, P##_loss, P##_evaluate, P##_finish, P##_predict, P##_diagnose,             \
-            P##_get_step, P##_set_step};                                                           \
+        return (gradc_model){GRADC_ABI,                                                            \
+                             "fake",                                                               \
+                             "fake.nn",                                                            \
+                             REAL,                                                                 \
+                             P##_tensors,                                                          \
+                             9,                                                                    \
+                             P##_inputs,                                                           \
+                             2,                                                                    \
+                             P##_outputs,                                                          \
+                             2,                                                                    \
+                             fake_losses,                                                          \
+                             1,                                                                    \
+                             fake_metrics,                                                         \
+                             1,                                                                    \
+                             fake_layers,                                                          \
+                             1,                                                                    \
+                             train,                                                                \
+                             sizeof(P##_instance),                                                 \
+                             64,                                                                   \
+                             sizeof(P##_instance),                                                 \
+                             0,                                                                    \
+                             2,                                                                    \
+                             P##_bytes,                                                            \
+                             P##_init,                                                             \
+                             P##_threads,                                                          \
+                             P##_step,                                                             \
+                             P##_gradient,                                                         \
+                             P##_update,                                                           \
+                             P##_loss,                                                             \
+                             P##_evaluate,                                                         \
+                             P##_finish,                                                           \
+                             P##_predict,                                                          \
+                             P##_diagnose,                                                         \
+                             P##_get_step,                                                         \
+                             P##_set_step};                                                        \
     }
 
 static const int64_t fake_weight_shape[] = {FAKE_CLASSES, FAKE_INPUTS};

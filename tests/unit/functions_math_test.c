@@ -46,7 +46,8 @@ static double ulp_distance(float got, double want)
     return fabs(clamp_infinite(got) - target) * ldexp(1, 24 - exponent);
 }
 
-static void run_batch(const ScalarFunction *f, Lanes *lanes, const float *x, const float *y, Worst *worst)
+static void run_batch(const ScalarFunction *f, Lanes *lanes, const float *x, const float *y,
+                      Worst *worst)
 {
     MathBuilder *b = &lanes->builder;
     lanes_reset(lanes);
@@ -112,11 +113,47 @@ static uint64_t next_random(uint64_t *state)
 
 /* Where one-argument strides say nothing: signs, zeros, infinities, NaN, integers, ties. */
 static const float awkward[] = {
-    0.0f, -0.0f, 1, -1, 2, -2, 3, -3, 0.5f, -0.5f, 1.5f, -1.5f, INFINITY, -INFINITY, NAN,
-    0x1p-149f, -0x1p-149f, 0x1p-126f, 0x1.fffffep-127f, 0x1.fffffep127f, -0x1.fffffep127f,
-    0x1p24f, 0x1p24f - 1, -0x1p24f + 1, 0x1p23f + 1, 0x1p25f, -0x1p31f, 0x1p31f, 0x1p127f,
-    0x1.000002p0f, 0x1.fffffep-1f, -0x1.000002p0f, -0x1.fffffep-1f, 0x1.555556p-1f, 0x1.555554p-1f,
-    10, 100, 128, -127, -149, -150,
+    0.0f,
+    -0.0f,
+    1,
+    -1,
+    2,
+    -2,
+    3,
+    -3,
+    0.5f,
+    -0.5f,
+    1.5f,
+    -1.5f,
+    INFINITY,
+    -INFINITY,
+    NAN,
+    0x1p-149f,
+    -0x1p-149f,
+    0x1p-126f,
+    0x1.fffffep-127f,
+    0x1.fffffep127f,
+    -0x1.fffffep127f,
+    0x1p24f,
+    0x1p24f - 1,
+    -0x1p24f + 1,
+    0x1p23f + 1,
+    0x1p25f,
+    -0x1p31f,
+    0x1p31f,
+    0x1p127f,
+    0x1.000002p0f,
+    0x1.fffffep-1f,
+    -0x1.000002p0f,
+    -0x1.fffffep-1f,
+    0x1.555556p-1f,
+    0x1.555554p-1f,
+    10,
+    100,
+    128,
+    -127,
+    -149,
+    -150,
 };
 enum { AWKWARD = sizeof awkward / sizeof awkward[0] };
 
@@ -130,14 +167,16 @@ static void random_pair(uint64_t *state, float *x, float *y)
         *x = float_from_bits((uint32_t)(r >> 8)), *y = float_from_bits((uint32_t)(s >> 8));
         break;
     case 1:
-        *x = ldexpf(0.5f + unit, (int)(r >> 8) % 40 - 20), *y = ((float)(s % 16777216) * 0x1p-23f - 1) * 30;
+        *x = ldexpf(0.5f + unit, (int)(r >> 8) % 40 - 20),
+        *y = ((float)(s % 16777216) * 0x1p-23f - 1) * 30;
         break;
     case 2:
         *x = 1 + (unit - 0.5f) * ldexpf(1, -(int)((r >> 8) % 24));
         *y = ((float)(s % 16777216) * 0x1p-23f - 1) * ldexpf(1, (int)((r >> 16) % 31));
         break;
     default:
-        *x = awkward[(r >> 8) % AWKWARD], *y = (s & 1) ? awkward[(s >> 8) % AWKWARD] : (unit - 0.5f) * 40;
+        *x = awkward[(r >> 8) % AWKWARD],
+        *y = (s & 1) ? awkward[(s >> 8) % AWKWARD] : (unit - 0.5f) * 40;
     }
     if (r & 1 << 20)
         *x = -*x;

@@ -54,8 +54,9 @@ static const Expr *call_of_locals(ExprPool *p, const ScalarFunction *f)
 
 /* Locally constant, or held constant on purpose, or not of real numbers. */
 static const char *const without_derivative[] = {
-    "sign", "floor", "ceil", "round", "stop_gradient", "lt", "le", "gt", "ge", "eq", "ne",
-    "is_finite", "and", "or", "not", "to_real", "to_integer",
+    "sign", "floor",   "ceil",       "round", "stop_gradient", "lt",  "le",
+    "gt",   "ge",      "eq",         "ne",    "is_finite",     "and", "or",
+    "not",  "to_real", "to_integer",
 };
 
 static bool lacks_derivative(const char *name)
@@ -104,9 +105,12 @@ static void types_follow_signatures(void **state)
     assert_int_equal(scalar_result_type(scalar_find("is_finite"), (DType[]){TYPE_I32}), -1);
     assert_int_equal(scalar_result_type(&scalar_not, (DType[]){TYPE_BOOL}), TYPE_BOOL);
     assert_int_equal(scalar_result_type(&scalar_not, (DType[]){TYPE_F32}), -1);
-    assert_int_equal(scalar_result_type(&scalar_select, (DType[]){TYPE_BOOL, TYPE_F32, TYPE_F32}), TYPE_F32);
-    assert_int_equal(scalar_result_type(&scalar_select, (DType[]){TYPE_F32, TYPE_F32, TYPE_F32}), -1);
-    assert_int_equal(scalar_result_type(&scalar_select, (DType[]){TYPE_BOOL, TYPE_F32, TYPE_I32}), -1);
+    assert_int_equal(scalar_result_type(&scalar_select, (DType[]){TYPE_BOOL, TYPE_F32, TYPE_F32}),
+                     TYPE_F32);
+    assert_int_equal(scalar_result_type(&scalar_select, (DType[]){TYPE_F32, TYPE_F32, TYPE_F32}),
+                     -1);
+    assert_int_equal(scalar_result_type(&scalar_select, (DType[]){TYPE_BOOL, TYPE_F32, TYPE_I32}),
+                     -1);
     assert_int_equal(scalar_result_type(&scalar_to_real, (DType[]){TYPE_BOOL}), TYPE_F32);
     assert_int_equal(scalar_result_type(&scalar_to_integer, (DType[]){TYPE_F64}), TYPE_I32);
     assert_int_equal(scalar_result_type(&scalar_to_integer, (DType[]){TYPE_I32}), -1);
@@ -130,7 +134,8 @@ static double difference(const Expr *e, const double *at, int operand, double h,
 
 /* Compares wherever differences mean something: all finite, and no kink within reach.  True when
  * the place counted. */
-static bool check_at(const char *name, const Expr *e, const Expr *derivative, const double *at, int operand)
+static bool check_at(const char *name, const Expr *e, const Expr *derivative, const double *at,
+                     int operand)
 {
     double h = 1e-4 * fmax(1e-1, fabs(at[operand])), error;
     double want = difference(e, at, operand, h, &error), got = eval(derivative, at);
@@ -180,7 +185,8 @@ static void derivatives_agree_with_differences(void **state)
     ExprPool *p = expr_pool_create(a, TYPE_F64);
     for (int i = 0; i < scalar_count(); i++) {
         const ScalarFunction *f = scalar_at(i);
-        for (int operand = f->signature == SIGNATURE_SELECT; f->derivative && operand < f->arity; operand++)
+        for (int operand = f->signature == SIGNATURE_SELECT; f->derivative && operand < f->arity;
+             operand++)
             if (check_row(p, f, operand) < 4)
                 fail_msg("%s: hardly a point where its derivative could be checked", f->name);
     }
@@ -196,15 +202,20 @@ typedef struct Corner {
 
 /* Where differences say nothing. */
 static const Corner corners[] = {
-    {"pow", {0, 2}, 0, 0},          {"pow", {0, 1}, 0, 1},           {"pow", {0, 0}, 0, 0},
-    {"pow", {0, 0.5}, 0, INFINITY}, {"pow", {-2, 3}, 0, 12},         {"pow", {-2, 2}, 0, -4},
-    {"pow", {-2, -1}, 0, -0.25},    {"pow", {0, 2}, 1, 0},           {"pow", {-2, 3}, 1, 0},
-    {"pow", {0, 0}, 1, 0},          {"max", {1, 1}, 0, 1},           {"max", {1, 1}, 1, 0},
-    {"min", {1, 1}, 0, 1},          {"min", {1, 1}, 1, 0},           {"abs", {0}, 0, 0},
-    {"sqrt", {0}, 0, INFINITY},     {"asin", {1}, 0, INFINITY},      {"acosh", {1}, 0, INFINITY},
-    {"tanh", {1000}, 0, 0},         {"exp", {-1000}, 0, 0},          {"atan", {1e300}, 0, 0},
-    {"erf", {40}, 0, 0},            {"atan2", {0, -2}, 0, -0.5},     {"atan2", {3, 0}, 1, -1.0 / 3},
-    {"mod", {7, 2}, 1, -3},         {"log1p", {-1}, 0, INFINITY},    {"expm1", {0}, 0, 1},
+    {"pow", {0, 2}, 0, 0},       {"pow", {0, 1}, 0, 1},
+    {"pow", {0, 0}, 0, 0},       {"pow", {0, 0.5}, 0, INFINITY},
+    {"pow", {-2, 3}, 0, 12},     {"pow", {-2, 2}, 0, -4},
+    {"pow", {-2, -1}, 0, -0.25}, {"pow", {0, 2}, 1, 0},
+    {"pow", {-2, 3}, 1, 0},      {"pow", {0, 0}, 1, 0},
+    {"max", {1, 1}, 0, 1},       {"max", {1, 1}, 1, 0},
+    {"min", {1, 1}, 0, 1},       {"min", {1, 1}, 1, 0},
+    {"abs", {0}, 0, 0},          {"sqrt", {0}, 0, INFINITY},
+    {"asin", {1}, 0, INFINITY},  {"acosh", {1}, 0, INFINITY},
+    {"tanh", {1000}, 0, 0},      {"exp", {-1000}, 0, 0},
+    {"atan", {1e300}, 0, 0},     {"erf", {40}, 0, 0},
+    {"atan2", {0, -2}, 0, -0.5}, {"atan2", {3, 0}, 1, -1.0 / 3},
+    {"mod", {7, 2}, 1, -3},      {"log1p", {-1}, 0, INFINITY},
+    {"expm1", {0}, 0, 1},
 };
 
 static const ScalarFunction *row_named(const char *name)
@@ -224,7 +235,8 @@ static void derivatives_at_corners(void **state)
         const Expr *y = call_of_locals(p, row_named(c->name));
         double got = eval(y->function->derivative(p, y, c->operand), c->args);
         if (!(got == c->derivative || fabs(got - c->derivative) < 1e-15))
-            fail_msg("%s(%g, %g), operand %d: %g", c->name, c->args[0], c->args[1], c->operand, got);
+            fail_msg("%s(%g, %g), operand %d: %g", c->name, c->args[0], c->args[1], c->operand,
+                     got);
     }
     arena_destroy(a);
 }
@@ -251,8 +263,8 @@ static void squares_stay_cheap(void **state)
 /* ---- code against values --------------------------------------------------------------------------------- */
 
 static const double numbers[] = {
-    -INFINITY, -1e30, -7.5, -3, -2, -1.5, -1, -0.5, -0.25, -0.0, 0.0, 0.25,
-    0.5, 1, 1.5, 2, 2.5, 3, 7, 9.75, 1e30, INFINITY, NAN,
+    -INFINITY, -1e30, -7.5, -3, -2,  -1.5, -1, -0.5, -0.25, -0.0,     0.0, 0.25,
+    0.5,       1,     1.5,  2,  2.5, 3,    7,  9.75, 1e30,  INFINITY, NAN,
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 static const int integers[] = {-2147483647, -17, -8, -7, -2, -1, 0, 1, 2, 3, 7, 8, 1000003};
@@ -295,7 +307,8 @@ static void check_real_code(bool real64)
             lanes_reset(lanes);
             MathValue args[2] = {spread(b, x), spread(b, y)};
             double got = first_lane(b, f->lower(b, args, false), real);
-            double want = f->value((double[]){first_lane(b, args[0], true), first_lane(b, args[1], true)});
+            double want =
+                f->value((double[]){first_lane(b, args[0], true), first_lane(b, args[1], true)});
             if (!same(got, real64 || !real ? want : (float)want, real64 ? 1e-15 : 3e-7))
                 fail_msg("%s(%g, %g): %g, as a value %g", f->name, x, y, got, want);
         }
@@ -409,8 +422,8 @@ static void check_random_code(RandomKind kind, bool real64, double tolerance)
     for (uint32_t site = 0xfffffff0; site < 0xfffffff8; site++) {
         lanes_reset(lanes);
         MathValue key[2] = {b->integer(b, (int32_t)seed), b->integer(b, (int32_t)(seed >> 32))};
-        MathValue counter[4] = {lanes_new(b), b->integer(b, (int32_t)site), b->integer(b, (int32_t)step),
-                                b->integer(b, (int32_t)(step >> 32))};
+        MathValue counter[4] = {lanes_new(b), b->integer(b, (int32_t)site),
+                                b->integer(b, (int32_t)step), b->integer(b, (int32_t)(step >> 32))};
         for (int k = 0; k < LANES; k++)
             if (real64)
                 counter[0]->l[k] = k;
@@ -441,7 +454,8 @@ static void random_moments(void **state)
     for (int kind = RANDOM_UNIFORM; kind <= RANDOM_NORMAL; kind++) {
         double sum = 0, squares = 0, fourth = 0;
         for (uint32_t i = 0; i < COUNT; i++) {
-            double x = random_value((RandomKind)kind, 1, 1, 0, i) - (kind == RANDOM_UNIFORM ? 0.5 : 0);
+            double x =
+                random_value((RandomKind)kind, 1, 1, 0, i) - (kind == RANDOM_UNIFORM ? 0.5 : 0);
             sum += x, squares += x * x, fourth += x * x * x * x;
         }
         bool normal = kind == RANDOM_NORMAL;

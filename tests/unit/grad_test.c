@@ -105,7 +105,8 @@ static Node *param(World *w, const char *name, int rank, ...)
     va_list args;
     va_start(args, rank);
     Tensor *t = arena_new(w->arena, Tensor, 1);
-    *t = (Tensor){.name = name, .role = ROLE_PARAM, .type = TYPE_F64, .rank = rank, .span = SPAN_NONE};
+    *t = (Tensor){
+        .name = name, .role = ROLE_PARAM, .type = TYPE_F64, .rank = rank, .span = SPAN_NONE};
     t->shape = shape_of(w, rank, args);
     va_end(args);
     vec_push(w->arena, &w->program->tensors, t);
@@ -131,13 +132,15 @@ static Node *port(World *w, const char *name, DType type, int64_t classes, int r
     return n;
 }
 
-#define INDICES(...) (Index *const[]){__VA_ARGS__}, (int)(sizeof((Index *[]){__VA_ARGS__}) / sizeof(Index *))
+#define INDICES(...)                                                                               \
+    (Index *const[]){__VA_ARGS__}, (int)(sizeof((Index *[]){__VA_ARGS__}) / sizeof(Index *))
 #define NONE NULL, 0
 
-static Node *node(World *w, const char *name, Index *const *domain, int rank, const Reduction *r, Index *const *bound,
-                  int bound_count, const Expr *body)
+static Node *node(World *w, const char *name, Index *const *domain, int rank, const Reduction *r,
+                  Index *const *bound, int bound_count, const Expr *body)
 {
-    return graph_compute(w->g, name, TYPE_F64, domain, rank, r, bound, bound_count, body, SPAN_NONE);
+    return graph_compute(w->g, name, TYPE_F64, domain, rank, r, bound, bound_count, body,
+                         SPAN_NONE);
 }
 
 static const Affine *aff(World *w, Index *i)
@@ -175,7 +178,8 @@ static const Expr *at_or_zero(World *w, Node *n, ...)
     const Expr *inside = expr_const_typed(w->p, 1, TYPE_BOOL);
     for (int i = 0; i < n->rank; i++) {
         const Affine *a = subs[i].affine = va_arg(args, const Affine *);
-        const Affine *left = affine_offset(w->p, affine_scale(w->p, a, -1), n->domain[i]->extent - 1);
+        const Affine *left =
+            affine_offset(w->p, affine_scale(w->p, a, -1), n->domain[i]->extent - 1);
         inside = expr_and(w->p, inside, expr_test(w->p, TEST_NOT_NEGATIVE, a));
         inside = expr_and(w->p, inside, expr_test(w->p, TEST_NOT_NEGATIVE, left));
     }
@@ -212,9 +216,11 @@ static Node *loss_of(World *w, Node *n)
     for (int i = 0; i < n->rank; i++) {
         indices[i] = index_copy(w->p, n->domain[i]);
         if (i >= batched)
-            place = affine_add(w->p, affine_scale(w->p, place, indices[i]->extent), aff(w, indices[i]));
+            place =
+                affine_add(w->p, affine_scale(w->p, place, indices[i]->extent), aff(w, indices[i]));
     }
-    const Expr *weight = fn(w, "sin", mul(num(w, 1.3), expr_cast(w->p, expr_affine(w->p, place), TYPE_F64)));
+    const Expr *weight =
+        fn(w, "sin", mul(num(w, 1.3), expr_cast(w->p, expr_affine(w->p, place), TYPE_F64)));
     const Expr *v = expr_access_identity(w->p, n, indices);
     int bound = n->rank - batched;
     return node(w, "loss", indices, batched, bound ? &reduce_sum : NULL, indices + batched, bound,
@@ -232,7 +238,8 @@ static Evaluation *evaluate(World *w)
         Node *n = w->g->nodes.data[i];
         for (int k = 0; k < w->leaves; k++) {
             Leaf *l = &w->leaf[k];
-            if ((n->kind == NODE_TENSOR && n->tensor == l->tensor) || (n->kind == NODE_PORT && n->port == l->port))
+            if ((n->kind == NODE_TENSOR && n->tensor == l->tensor) ||
+                (n->kind == NODE_PORT && n->port == l->port))
                 for (int64_t e = 0; e < node_elements(n) / (n->kind == NODE_PORT ? BATCH : 1) *
                                             (n->kind == NODE_PORT ? EXAMPLES : 1);
                      e++)
@@ -291,8 +298,8 @@ static void compare_with_differences(World *w, const char *test, const char *sta
                 double slope = (above - loss_value(w)) / (2 * h);
                 l->data[e] = x;
                 if (fabs(slope - gradient[e]) > 1e-6 * (1 + fabs(slope)))
-                    fail_msg("%s after %s: d_%s at %d is %.9g, not %.9g\n%s", test, stage, r->tensor->name, (int)e,
-                             gradient[e], slope, graph_text(w));
+                    fail_msg("%s after %s: d_%s at %d is %.9g, not %.9g\n%s", test, stage,
+                             r->tensor->name, (int)e, gradient[e], slope, graph_text(w));
             }
         }
     }
@@ -320,7 +327,8 @@ static void differentiate_again(World *w)
         for (int k = 0; k < n->rank; k++)
             indices[k] = index_copy(w->p, n->domain[k]);
         const Expr *v = expr_access_identity(w->p, n, indices);
-        terms[count++] = node(w, "norm", NULL, 0, n->rank ? &reduce_sum : NULL, indices, n->rank, mul(v, v));
+        terms[count++] =
+            node(w, "norm", NULL, 0, n->rank ? &reduce_sum : NULL, indices, n->rank, mul(v, v));
     }
     drop_results(w, RESULT_GRADIENT);
     drop_results(w, RESULT_LOSS);
@@ -334,11 +342,14 @@ static void differentiate_again(World *w)
 static Node *dense(World *w)
 {
     int64_t n = between(w, 1, 4), m = between(w, 1, 3);
-    Node *x = port(w, "x", TYPE_F64, 0, 1, n), *weight = param(w, "weight", 2, m, n), *bias = param(w, "bias", 1, m);
+    Node *x = port(w, "x", TYPE_F64, 0, 1, n), *weight = param(w, "weight", 2, m, n),
+         *bias = param(w, "bias", 1, m);
     Index *b = bx(w), *o = ix(w, "o", m), *i = ix(w, "i", n);
-    Node *z = node(w, "z", INDICES(b, o), &reduce_sum, INDICES(i), mul(at(w, weight, o, i), at(w, x, b, i)));
+    Node *z = node(w, "z", INDICES(b, o), &reduce_sum, INDICES(i),
+                   mul(at(w, weight, o, i), at(w, x, b, i)));
     b = bx(w), o = ix(w, "o", m);
-    Node *y = node(w, "y", INDICES(b, o), NULL, NONE, fn(w, "tanh", add(at(w, z, b, o), at(w, bias, o))));
+    Node *y =
+        node(w, "y", INDICES(b, o), NULL, NONE, fn(w, "tanh", add(at(w, z, b, o), at(w, bias, o))));
     return loss_of(w, y);
 }
 
@@ -347,7 +358,8 @@ static Node *hidden2(World *w, int64_t n, int64_t m)
 {
     Node *x = port(w, "x", TYPE_F64, 0, 2, n, m), *v = param(w, "w", 2, n, m);
     Index *b = bx(w), *i = ix(w, "i", n), *j = ix(w, "j", m);
-    return node(w, "h", INDICES(b, i, j), NULL, NONE, fn(w, "sin", mul(at(w, v, i, j), at(w, x, b, i, j))));
+    return node(w, "h", INDICES(b, i, j), NULL, NONE,
+                fn(w, "sin", mul(at(w, v, i, j), at(w, x, b, i, j))));
 }
 
 static Node *hidden1(World *w, int64_t n)
@@ -364,7 +376,8 @@ static Node *reduced(World *w, const Reduction *r)
     Index *b = bx(w), *i = ix(w, "i", n), *j = ix(w, "j", m);
     if (below(w, 2))
         return loss_of(w, node(w, "y", INDICES(b, j), r, INDICES(i), at(w, h, b, i, j)));
-    return loss_of(w, node(w, "y", INDICES(b), r, INDICES(j, i), mul(at(w, h, b, i, j), num(w, -1.5))));
+    return loss_of(
+        w, node(w, "y", INDICES(b), r, INDICES(j, i), mul(at(w, h, b, i, j), num(w, -1.5))));
 }
 
 static Node *sum_(World *w)
@@ -396,7 +409,8 @@ static Node *prod_with_zeros(World *w)
     if (below(w, 2))
         data[3] = 0;
     Index *b = bx(w), *i = ix(w, "i", 4);
-    return loss_of(w, node(w, "y", INDICES(b), &reduce_prod, INDICES(i), mul(at(w, v, i), at(w, x, b, i))));
+    return loss_of(
+        w, node(w, "y", INDICES(b), &reduce_prod, INDICES(i), mul(at(w, v, i), at(w, x, b, i))));
 }
 
 /* Over the batch too: the largest of all examples. */
@@ -407,7 +421,8 @@ static Node *max_over_batch(World *w)
     Node *top = node(w, "top", NULL, 0, &reduce_max, INDICES(i, b), at(w, h, b, i));
     b = bx(w);
     Subscript first[] = {{.affine = aff(w, b)}, {.affine = affine_constant(w->p, 0)}};
-    return loss_of(w, node(w, "y", INDICES(b), NULL, NONE, mul(at(w, top), expr_access(w->p, h, first))));
+    return loss_of(
+        w, node(w, "y", INDICES(b), NULL, NONE, mul(at(w, top), expr_access(w->p, h, first))));
 }
 
 static Node *convolution1(World *w)
@@ -418,9 +433,11 @@ static Node *convolution1(World *w)
     if (n + 2 * p - d * (k - 1) - 1 < 0)
         out = 1;
     Node *x = hidden2(w, n, c), *kernel = param(w, "kernel", 3, f, c, k);
-    Index *b = bx(w), *o = ix(w, "o", out), *q = ix(w, "f", f), *u = ix(w, "u", k), *ch = ix(w, "c", c);
+    Index *b = bx(w), *o = ix(w, "o", out), *q = ix(w, "f", f), *u = ix(w, "u", k),
+          *ch = ix(w, "c", c);
     const Expr *window = at_or_zero(w, x, aff(w, b), lin(w, s, o, d, u, -p), aff(w, ch));
-    return loss_of(w, node(w, "y", INDICES(b, o, q), &reduce_sum, INDICES(u, ch), mul(at(w, kernel, q, ch, u), window)));
+    return loss_of(w, node(w, "y", INDICES(b, o, q), &reduce_sum, INDICES(u, ch),
+                           mul(at(w, kernel, q, ch, u), window)));
 }
 
 static Node *convolution2(World *w)
@@ -428,20 +445,26 @@ static Node *convolution2(World *w)
     int64_t n = between(w, 3, 5), m = between(w, 3, 5), s = between(w, 1, 2), p = between(w, 0, 1);
     int64_t oh = (n + 2 * p - 3) / s + 1, ow = (m + 2 * p - 2) / s + 1;
     Node *x = hidden2(w, n, m), *kernel = param(w, "kernel", 2, (int64_t)3, (int64_t)2);
-    Index *b = bx(w), *i = ix(w, "i", oh), *j = ix(w, "j", ow), *u = ix(w, "u", 3), *v = ix(w, "v", 2);
-    const Expr *window = at_or_zero(w, x, aff(w, b), lin(w, s, i, 1, u, -p), lin(w, s, j, 1, v, -p));
-    return loss_of(w, node(w, "y", INDICES(b, i, j), &reduce_sum, INDICES(u, v), mul(at(w, kernel, u, v), window)));
+    Index *b = bx(w), *i = ix(w, "i", oh), *j = ix(w, "j", ow), *u = ix(w, "u", 3),
+          *v = ix(w, "v", 2);
+    const Expr *window =
+        at_or_zero(w, x, aff(w, b), lin(w, s, i, 1, u, -p), lin(w, s, j, 1, v, -p));
+    return loss_of(w, node(w, "y", INDICES(b, i, j), &reduce_sum, INDICES(u, v),
+                           mul(at(w, kernel, u, v), window)));
 }
 
 static Node *pooling(World *w, int64_t stride, int64_t window)
 {
     int64_t n = between(w, 4, 7), m = between(w, 4, 6);
     Node *x = hidden2(w, n, m);
-    Index *b = bx(w), *i = ix(w, "i", (n - window) / stride + 1), *j = ix(w, "j", (m - window) / stride + 1);
+    Index *b = bx(w), *i = ix(w, "i", (n - window) / stride + 1),
+          *j = ix(w, "j", (m - window) / stride + 1);
     Index *u = ix(w, "u", window), *v = ix(w, "v", window);
-    Subscript subs[] = {{.affine = aff(w, b)}, {.affine = lin(w, stride, i, 1, u, 0)},
+    Subscript subs[] = {{.affine = aff(w, b)},
+                        {.affine = lin(w, stride, i, 1, u, 0)},
                         {.affine = lin(w, stride, j, 1, v, 0)}};
-    return loss_of(w, node(w, "y", INDICES(b, i, j), &reduce_max, INDICES(u, v), expr_access(w->p, x, subs)));
+    return loss_of(
+        w, node(w, "y", INDICES(b, i, j), &reduce_max, INDICES(u, v), expr_access(w->p, x, subs)));
 }
 
 static Node *pool_disjoint(World *w)
@@ -531,7 +554,8 @@ static Node *layer_norm(World *w)
     b = bx(w), i = ix(w, "i", n);
     c = sub(at(w, h, b, i), at(w, mu, b));
     const Expr *norm = mul(c, fn(w, "rsqrt", add(at(w, var, b), num(w, 0.1))));
-    return loss_of(w, node(w, "y", INDICES(b, i), NULL, NONE, add(mul(norm, at(w, gain, i)), at(w, bias, i))));
+    return loss_of(
+        w, node(w, "y", INDICES(b, i), NULL, NONE, add(mul(norm, at(w, gain, i)), at(w, bias, i))));
 }
 
 static const Expr *batch_share(World *w)
@@ -544,14 +568,16 @@ static Node *batch_norm(World *w)
     int64_t n = between(w, 1, 3);
     Node *h = hidden1(w, n), *gain = param(w, "gain", 1, n);
     Index *b = bx(w), *i = ix(w, "i", n);
-    Node *mu = node(w, "mu", INDICES(i), &reduce_sum, INDICES(b), mul(at(w, h, b, i), batch_share(w)));
+    Node *mu =
+        node(w, "mu", INDICES(i), &reduce_sum, INDICES(b), mul(at(w, h, b, i), batch_share(w)));
     b = bx(w), i = ix(w, "i", n);
     const Expr *c = sub(at(w, h, b, i), at(w, mu, i));
     Node *var = node(w, "var", INDICES(i), &reduce_sum, INDICES(b), mul(mul(c, c), batch_share(w)));
     b = bx(w), i = ix(w, "i", n);
     const Expr *deviation = fn(w, "sqrt", add(at(w, var, i), num(w, 0.1)));
     c = sub(at(w, h, b, i), at(w, mu, i));
-    return loss_of(w, node(w, "y", INDICES(b, i), NULL, NONE, mul(quo(c, deviation), at(w, gain, i))));
+    return loss_of(w,
+                   node(w, "y", INDICES(b, i), NULL, NONE, mul(quo(c, deviation), at(w, gain, i))));
 }
 
 /* s[b, m] = sum[i] h[b, i] * h[m, i], a contrastive loss */
@@ -561,7 +587,8 @@ static Node *other_examples(World *w)
     Node *h = hidden1(w, n);
     Index *b = bx(w), *m = bx(w), *i = ix(w, "i", n);
     m->name = "m";
-    Node *s = node(w, "s", INDICES(b, m), &reduce_sum, INDICES(i), mul(at(w, h, b, i), at(w, h, m, i)));
+    Node *s =
+        node(w, "s", INDICES(b, m), &reduce_sum, INDICES(i), mul(at(w, h, b, i), at(w, h, m, i)));
     b = bx(w), m = bx(w);
     m->name = "m";
     Node *z = node(w, "z", INDICES(b), &reduce_sum, INDICES(m), fn(w, "exp", at(w, s, b, m)));
@@ -575,11 +602,14 @@ static Node *views(World *w)
     Node *flat = graph_view(w->g, "flat", h, INDICES(bx(w), ix(w, "k", 6)), SPAN_NONE);
     Node *folded = graph_view(w->g, "folded", v, INDICES(ix(w, "k", 6)), SPAN_NONE);
     Index *b = bx(w), *k = ix(w, "k", 6);
-    Node *y = node(w, "y", INDICES(b, k), NULL, NONE, fn(w, "tanh", mul(at(w, flat, b, k), at(w, folded, k))));
-    Node *back = graph_view(w->g, "back", y, INDICES(bx(w), ix(w, "i", 3), ix(w, "j", 2)), SPAN_NONE);
+    Node *y = node(w, "y", INDICES(b, k), NULL, NONE,
+                   fn(w, "tanh", mul(at(w, flat, b, k), at(w, folded, k))));
+    Node *back =
+        graph_view(w->g, "back", y, INDICES(bx(w), ix(w, "i", 3), ix(w, "j", 2)), SPAN_NONE);
     b = bx(w);
     Index *i = ix(w, "i", 3), *j = ix(w, "j", 2);
-    return loss_of(w, node(w, "z", INDICES(b, i, j), NULL, NONE, add(at(w, back, b, i, j), at(w, v, i, j))));
+    return loss_of(
+        w, node(w, "z", INDICES(b, i, j), NULL, NONE, add(at(w, back, b, i, j), at(w, v, i, j))));
 }
 
 /* if i < n then a[i] else c[i - n] */
@@ -590,8 +620,10 @@ static Node *concatenation(World *w)
     Index *b = bx(w), *i = ix(w, "i", n + m);
     const Affine *past = lin(w, 1, i, 0, NULL, -n);
     Subscript first[] = {{.affine = aff(w, b)}, {.affine = aff(w, i)}}, second = {.affine = past};
-    const Expr *before = expr_test(w->p, TEST_NOT_NEGATIVE, affine_offset(w->p, affine_scale(w->p, past, -1), -1));
-    const Expr *e = expr_select(w->p, before, mul(expr_access(w->p, a, first), num(w, 2)), expr_access(w->p, c, &second));
+    const Expr *before =
+        expr_test(w->p, TEST_NOT_NEGATIVE, affine_offset(w->p, affine_scale(w->p, past, -1), -1));
+    const Expr *e = expr_select(w->p, before, mul(expr_access(w->p, a, first), num(w, 2)),
+                                expr_access(w->p, c, &second));
     return loss_of(w, node(w, "y", INDICES(b, i), NULL, NONE, fn(w, "tanh", e)));
 }
 
@@ -599,7 +631,8 @@ static Node *many_uses(World *w)
 {
     Node *h = hidden1(w, 4);
     Index *b = bx(w), *i = ix(w, "i", 4);
-    Node *s = node(w, "s", INDICES(b), &reduce_sum, INDICES(i), mul(at(w, h, b, i), at(w, h, b, i)));
+    Node *s =
+        node(w, "s", INDICES(b), &reduce_sum, INDICES(i), mul(at(w, h, b, i), at(w, h, b, i)));
     b = bx(w), i = ix(w, "i", 4);
     Node *t = node(w, "t", INDICES(b), &reduce_prod, INDICES(i), at(w, h, b, i));
     b = bx(w), i = ix(w, "i", 4);
@@ -613,13 +646,15 @@ static Node *dropout(World *w)
 {
     Node *h = hidden2(w, 3, 2);
     Index *b = bx(w), *i = ix(w, "i", 3), *j = ix(w, "j", 2);
-    const Affine *element = affine_add(w->p, affine_scale(w->p, aff(w, b), 6), lin(w, 2, i, 1, j, 0));
+    const Affine *element =
+        affine_add(w->p, affine_scale(w->p, aff(w, b), 6), lin(w, 2, i, 1, j, 0));
     const Expr *r = expr_random(w->p, RANDOM_UNIFORM, 0, element);
     const Expr *keep = fn2(w, &scalar_ge, r, num(w, 0.4));
     const Expr *e = expr_select(w->p, keep, quo(at(w, h, b, i, j), num(w, 0.6)), num(w, 0));
     Node *y = node(w, "y", INDICES(b, i, j), NULL, NONE, e);
     b = bx(w), j = ix(w, "j", 2), i = ix(w, "i", 3);
-    return loss_of(w, node(w, "z", INDICES(b, j), &reduce_sum, INDICES(i), fn(w, "sin", at(w, y, b, i, j))));
+    return loss_of(
+        w, node(w, "z", INDICES(b, j), &reduce_sum, INDICES(i), fn(w, "sin", at(w, y, b, i, j))));
 }
 
 /* Elementwise functions whose derivative reads the result. */
@@ -632,9 +667,11 @@ static Node *activations(World *w)
     Node *s = node(w, "s", INDICES(b, i), NULL, NONE,
                    quo(one, add(one, fn(w, "exp", expr_neg(w->p, at(w, h, b, i))))));
     b = bx(w), i = ix(w, "i", n);
-    Node *r = node(w, "r", INDICES(b, i), NULL, NONE, fn2(w, &scalar_max, num(w, 0), at(w, h, b, i)));
+    Node *r =
+        node(w, "r", INDICES(b, i), NULL, NONE, fn2(w, &scalar_max, num(w, 0), at(w, h, b, i)));
     b = bx(w), i = ix(w, "i", n);
-    const Expr *e = add(fn(w, "exp", at(w, s, b, i)), fn(w, "abs", sub(at(w, r, b, i), at(w, h, b, i))));
+    const Expr *e =
+        add(fn(w, "exp", at(w, s, b, i)), fn(w, "abs", sub(at(w, r, b, i), at(w, h, b, i))));
     return loss_of(w, node(w, "y", INDICES(b, i), NULL, NONE, fn2(w, &scalar_pow, e, num(w, 1.7))));
 }
 
@@ -669,7 +706,8 @@ static const Affine *random_subscript(World *w, Index *i, Index *j, int depth)
     case 6:
         return affine_quotient(w->p, aff(w, pick), between(w, 2, 3));
     default:
-        return affine_add(w->p, random_subscript(w, i, j, depth - 1), random_subscript(w, j, i, depth - 1));
+        return affine_add(w->p, random_subscript(w, i, j, depth - 1),
+                          random_subscript(w, j, i, depth - 1));
     }
 }
 
@@ -679,11 +717,12 @@ static Node *random_access(World *w)
     Node *h = hidden2(w, n, m), *v = param(w, "v", 2, (int64_t)5, (int64_t)4);
     Index *b = bx(w), *o = ix(w, "o", between(w, 1, 5)), *r = ix(w, "r", between(w, 1, 4));
     const Affine *first = random_subscript(w, o, r, 2), *second = random_subscript(w, o, r, 2);
-    const Expr *e = mul(at_or_zero(w, h, aff(w, b), first, second), at_or_zero(w, v, aff(w, o), aff(w, r)));
+    const Expr *e =
+        mul(at_or_zero(w, h, aff(w, b), first, second), at_or_zero(w, v, aff(w, o), aff(w, r)));
     if (below(w, 3) == 0)
         return loss_of(w, node(w, "y", INDICES(b, o, r), NULL, NONE, e));
-    return loss_of(w, node(w, "y", INDICES(b, o), below(w, 3) ? &reduce_sum : &reduce_max, INDICES(r),
-                           fn(w, "sin", e)));
+    return loss_of(w, node(w, "y", INDICES(b, o), below(w, 3) ? &reduce_sum : &reduce_max,
+                           INDICES(r), fn(w, "sin", e)));
 }
 
 /* Reshaping, upsampling, tiling: the digits of an index. */
@@ -703,7 +742,8 @@ static Node *digits(World *w)
         row = affine_constant(w->p, 1), column = affine_quotient(w->p, aff(w, k), 3);
         break;
     case 3: /* again and again */
-        row = affine_remainder(w->p, lin(w, 1, k, 0, NULL, 1), 2), column = affine_constant(w->p, 2);
+        row = affine_remainder(w->p, lin(w, 1, k, 0, NULL, 1), 2),
+        column = affine_constant(w->p, 2);
         break;
     default: /* the diagonal */
         row = column = affine_quotient(w->p, lin(w, 1, k, 0, NULL, -2), 4);
@@ -717,7 +757,8 @@ static Node *grouped(World *w)
 {
     Node *h = hidden1(w, 6), *v = param(w, "v", 2, (int64_t)4, (int64_t)3);
     Index *b = bx(w), *f = ix(w, "f", 4), *c = ix(w, "c", 3);
-    const Affine *channel = affine_add(w->p, affine_scale(w->p, affine_quotient(w->p, aff(w, f), 2), 3), aff(w, c));
+    const Affine *channel =
+        affine_add(w->p, affine_scale(w->p, affine_quotient(w->p, aff(w, f), 2), 3), aff(w, c));
     Subscript subs[] = {{.affine = aff(w, b)}, {.affine = channel}};
     return loss_of(w, node(w, "y", INDICES(b, f), &reduce_sum, INDICES(c),
                            mul(at(w, v, f, c), expr_access(w->p, h, subs))));

@@ -84,8 +84,9 @@ static void equal_expressions_are_one(void **state)
     assert_ptr_not_equal(a, expr_mul(f->p, f->x, expr_add(f->p, f->y, number(f, 3))));
     assert_ptr_not_equal(number(f, 2), integer(f, 2));
     assert_ptr_equal(number(f, 0.1), number(f, (float)0.1)); /* f32 models count in f32 */
-    for (int k = 0; k < 5000; k++) /* past every growth of the table */
-        assert_ptr_equal(expr_add(f->p, f->x, number(f, k + 1)), expr_add(f->p, f->x, number(f, k + 1)));
+    for (int k = 0; k < 5000; k++)                           /* past every growth of the table */
+        assert_ptr_equal(expr_add(f->p, f->x, number(f, k + 1)),
+                         expr_add(f->p, f->x, number(f, k + 1)));
 }
 
 static void constants_fold(void **state)
@@ -96,7 +97,8 @@ static void constants_fold(void **state)
     assert_true(expr_div(f->p, number(f, 1), number(f, 3))->value == (double)(float)(1.0 / 3));
     assert_ptr_equal(expr_div(f->p, integer(f, -7), integer(f, 2)), integer(f, -4));
     assert_ptr_equal(call2(f, &scalar_mod, integer(f, -7), integer(f, 4)), integer(f, 1));
-    assert_ptr_equal(call2(f, &scalar_lt, number(f, 1), number(f, 2)), expr_const_typed(f->p, 1, TYPE_BOOL));
+    assert_ptr_equal(call2(f, &scalar_lt, number(f, 1), number(f, 2)),
+                     expr_const_typed(f->p, 1, TYPE_BOOL));
     assert_ptr_equal(expr_cast(f->p, integer(f, 3), TYPE_F32), number(f, 3));
     assert_ptr_equal(expr_cast(f->p, number(f, -3.7), TYPE_I32), integer(f, -3));
     /* what is undefined or overflows stays as written */
@@ -109,7 +111,8 @@ static void constants_fold(void **state)
 static void identities_of_arithmetic(void **state)
 {
     Fixture *f = *state;
-    const Expr *x = f->x, *y = f->y, *one = number(f, 1), *zero = number(f, 0), *minus = expr_neg(f->p, x);
+    const Expr *x = f->x, *y = f->y, *one = number(f, 1), *zero = number(f, 0),
+               *minus = expr_neg(f->p, x);
     assert_ptr_equal(expr_add(f->p, x, zero), x);
     assert_ptr_equal(expr_add(f->p, zero, x), x);
     assert_ptr_equal(expr_sub(f->p, x, zero), x);
@@ -125,7 +128,8 @@ static void identities_of_arithmetic(void **state)
     assert_ptr_equal(expr_sub(f->p, x, expr_neg(f->p, y)), expr_add(f->p, x, y));
     assert_ptr_equal(expr_mul(f->p, minus, y), expr_neg(f->p, expr_mul(f->p, x, y)));
     assert_ptr_equal(expr_mul(f->p, minus, expr_neg(f->p, y)), expr_mul(f->p, x, y));
-    assert_string_equal(text(f, expr_mul(f->p, number(f, 2), expr_mul(f->p, x, number(f, 3)))), "6 * x");
+    assert_string_equal(text(f, expr_mul(f->p, number(f, 2), expr_mul(f->p, x, number(f, 3)))),
+                        "6 * x");
     assert_string_equal(text(f, expr_add(f->p, x, expr_mul(f->p, number(f, -2), y))), "x - 2 * y");
     assert_string_equal(text(f, expr_neg(f->p, expr_mul(f->p, number(f, 2), y))), "-2 * y");
     assert_string_equal(text(f, expr_div(f->p, zero, x)), "0 / x");
@@ -139,14 +143,16 @@ static void identities_of_powers(void **state)
     assert_ptr_equal(call2(f, &scalar_pow, f->x, number(f, 1)), f->x);
     assert_ptr_equal(call2(f, &scalar_pow, f->x, number(f, 0)), number(f, 1));
     assert_ptr_equal(call2(f, &scalar_pow, f->x, number(f, 2)), expr_mul(f->p, f->x, f->x));
-    assert_ptr_equal(call2(f, &scalar_pow, f->x, number(f, 0.5)), expr_call(f->p, &scalar_sqrt, &f->x));
+    assert_ptr_equal(call2(f, &scalar_pow, f->x, number(f, 0.5)),
+                     expr_call(f->p, &scalar_sqrt, &f->x));
     assert_string_equal(text(f, call2(f, &scalar_pow, f->x, number(f, -1))), "1 / x");
 }
 
 static void identities_of_truths(void **state)
 {
     Fixture *f = *state;
-    const Expr *yes = expr_const_typed(f->p, 1, TYPE_BOOL), *no = expr_const_typed(f->p, 0, TYPE_BOOL);
+    const Expr *yes = expr_const_typed(f->p, 1, TYPE_BOOL),
+               *no = expr_const_typed(f->p, 0, TYPE_BOOL);
     assert_ptr_equal(expr_and(f->p, f->c, yes), f->c);
     assert_ptr_equal(expr_and(f->p, f->c, no), no);
     assert_ptr_equal(call2(f, &scalar_or, f->c, no), f->c);
@@ -155,7 +161,8 @@ static void identities_of_truths(void **state)
     assert_ptr_equal(expr_select(f->p, yes, f->x, f->y), f->x);
     assert_ptr_equal(expr_select(f->p, no, f->x, f->y), f->y);
     assert_ptr_equal(expr_select(f->p, f->c, f->x, f->x), f->x);
-    assert_ptr_equal(expr_select(f->p, expr_not(f->p, f->c), f->x, f->y), expr_select(f->p, f->c, f->y, f->x));
+    assert_ptr_equal(expr_select(f->p, expr_not(f->p, f->c), f->x, f->y),
+                     expr_select(f->p, f->c, f->y, f->x));
     assert_ptr_equal(expr_select(f->p, f->c, yes, no), f->c);
     assert_ptr_equal(expr_select(f->p, f->c, no, yes), expr_not(f->p, f->c));
     const Expr *nested = expr_select(f->p, f->c, expr_select(f->p, f->c, f->x, f->y), f->y);
@@ -179,7 +186,8 @@ static void indices_fold(void **state)
     assert_string_equal(text(f, call2(f, &scalar_eq, i, integer(f, 4))), "i == 4");
     assert_string_equal(text(f, call2(f, &scalar_ne, i, integer(f, 4))), "i != 4");
     assert_string_equal(text(f, expr_not(f->p, call2(f, &scalar_lt, i, integer(f, 5)))), "i >= 5");
-    assert_string_equal(text(f, call2(f, &scalar_le, expr_mul(f->p, i, two), integer(f, 7))), "i < 4");
+    assert_string_equal(text(f, call2(f, &scalar_le, expr_mul(f->p, i, two), integer(f, 7))),
+                        "i < 4");
     /* known from the extent */
     assert_ptr_equal(call2(f, &scalar_lt, i, integer(f, 10)), expr_const_typed(f->p, 1, TYPE_BOOL));
     assert_ptr_equal(call2(f, &scalar_ge, i, integer(f, 10)), expr_const_typed(f->p, 0, TYPE_BOOL));
@@ -212,7 +220,8 @@ static unsigned next_random(unsigned *seed, unsigned n)
 static Tree random_tree(Fixture *f, unsigned *seed, int depth)
 {
     static const ScalarFunction *const functions[] = {
-        &scalar_add, &scalar_sub, &scalar_mul, &scalar_div, &scalar_neg, &scalar_pow, &scalar_max, &scalar_min,
+        &scalar_add, &scalar_sub, &scalar_mul, &scalar_div,
+        &scalar_neg, &scalar_pow, &scalar_max, &scalar_min,
     };
     static const double constants[] = {0, 1, -1, 2, 0.5, -3};
     if (depth == 0 || next_random(seed, 6) == 0) {
@@ -301,7 +310,8 @@ static void substitution_reaches_every_leaf(void **state)
     const Expr *inner = expr_access_identity(f->p, t, (Index *const[]){b, f->index});
     const Subscript nested[] = {{affine_index(f->p, b), NULL}, subscript_of(f->p, inner)};
     const Expr *e = expr_access(f->p, t, nested);
-    const Expr *test = expr_test(f->p, TEST_NOT_NEGATIVE, affine_offset(f->p, affine_index(f->p, f->index), -3));
+    const Expr *test =
+        expr_test(f->p, TEST_NOT_NEGATIVE, affine_offset(f->p, affine_index(f->p, f->index), -3));
     e = expr_select(f->p, test, e, f->i);
     const Affine *const to[] = {affine_offset(f->p, affine_index(f->p, j), 2)};
     e = expr_substitute(f->p, e, &(Substitution){1, &f->index, to});

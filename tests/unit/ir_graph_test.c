@@ -14,7 +14,8 @@ typedef struct Fixture {
     Interner *names;
     ExprPool *p;
     Graph *g;
-    Node *x, *image, *label, *w, *s; /* x[i: 6], image[i: 5, j: 5], label (a class), w[3, 6], s a state */
+    Node *x, *image, *label, *w,
+        *s; /* x[i: 6], image[i: 5, j: 5], label (a class), w[3, 6], s a state */
     Tensor *tensor;
 } Fixture;
 
@@ -83,15 +84,16 @@ static const Expr *read_at(Fixture *f, Node *n, const Affine *const *subscripts)
     return expr_access(f->p, n, s);
 }
 
-#define INDICES(...) ((Index *const[]){__VA_ARGS__}), (int)(sizeof((Index *const[]){__VA_ARGS__}) / sizeof(Index *))
+#define INDICES(...)                                                                               \
+    ((Index *const[]){__VA_ARGS__}), (int)(sizeof((Index *const[]){__VA_ARGS__}) / sizeof(Index *))
 
 static Node *compute(Fixture *f, const char *name, Index *const *domain, int rank, const Expr *body)
 {
     return graph_compute(f->g, name, body->type, domain, rank, NULL, NULL, 0, body, SPAN_NONE);
 }
 
-static Node *reduce(Fixture *f, const char *name, Index *const *domain, int rank, const Reduction *r,
-                    Index *const *bound, int count, const Expr *body)
+static Node *reduce(Fixture *f, const char *name, Index *const *domain, int rank,
+                    const Reduction *r, Index *const *bound, int count, const Expr *body)
 {
     DType type = r->position ? TYPE_I32 : body->type;
     return graph_compute(f->g, name, type, domain, rank, r, bound, count, body, SPAN_NONE);
@@ -117,7 +119,8 @@ static const Expr *call1(Fixture *f, const char *name, const Expr *a)
 static Node *dense(Fixture *f)
 {
     Index *b = batch(f), *o = index_of(f, "o", 3), *i = index_of(f, "i", 6);
-    const Expr *body = expr_mul(f->p, read(f, f->w, at(f, o), at(f, i)), read(f, f->x, at(f, b), at(f, i)));
+    const Expr *body =
+        expr_mul(f->p, read(f, f->w, at(f, o), at(f, i)), read(f, f->x, at(f, b), at(f, i)));
     return reduce(f, "y", INDICES(b, o), &reduce_sum, INDICES(i), body);
 }
 
@@ -151,9 +154,12 @@ static void a_reduction_prints_over_a_product(void **state)
     expect(f, dense(f), "y[o] = sum[i] dense.weight[o, i] * x[i]");
     Index *b = batch(f), *i = index_of(f, "i", 6);
     const Expr *x = read(f, f->x, at(f, b), at(f, i));
-    expect(f, reduce(f, "t", INDICES(b), &reduce_sum, INDICES(i), expr_add(f->p, x, expr_const(f->p, 1))),
-           "t = sum[i] (x[i] + 1)");
-    expect(f, reduce(f, "u", INDICES(b), &reduce_max, INDICES(i), expr_neg(f->p, x)), "u = max[i] (-x[i])");
+    expect(
+        f,
+        reduce(f, "t", INDICES(b), &reduce_sum, INDICES(i), expr_add(f->p, x, expr_const(f->p, 1))),
+        "t = sum[i] (x[i] + 1)");
+    expect(f, reduce(f, "u", INDICES(b), &reduce_max, INDICES(i), expr_neg(f->p, x)),
+           "u = max[i] (-x[i])");
     expect(f, reduce(f, "v", INDICES(b), &reduce_argmax, INDICES(i), x), "v = argmax[i] x[i]");
 }
 
@@ -162,14 +168,18 @@ static void the_batch_is_left_out_or_named(void **state)
     Fixture *f = *state;
     Node *y = dense(f);
     Index *b = batch(f), *o = index_of(f, "o", 3), *i = index_of(f, "i", 6);
-    const Expr *body = expr_mul(f->p, read(f, y, at(f, b), at(f, o)), read(f, f->x, at(f, b), at(f, i)));
-    expect(f, reduce(f, "d_w", INDICES(o, i), &reduce_sum, INDICES(b), body), "d_w[o, i] = sum[batch] y[o] * x[i]");
+    const Expr *body =
+        expr_mul(f->p, read(f, y, at(f, b), at(f, o)), read(f, f->x, at(f, b), at(f, i)));
+    expect(f, reduce(f, "d_w", INDICES(o, i), &reduce_sum, INDICES(b), body),
+           "d_w[o, i] = sum[batch] y[o] * x[i]");
     Index *c = batch(f), *m = index_new(f->p, "m", BATCH, 1, SPAN_NONE), *d = index_of(f, "d", 6);
     body = expr_mul(f->p, read(f, f->x, at(f, c), at(f, d)), read(f, f->x, at(f, m), at(f, d)));
     expect(f, reduce(f, "pairs", INDICES(c, m), &reduce_sum, INDICES(d), body),
            "pairs[m: batch] = sum[d] x[d] * x@m[d]");
     Index *e = batch(f);
-    expect(f, compute(f, "l", INDICES(e), call1(f, "exp", expr_cast(f->p, read(f, f->label, at(f, e)), TYPE_F32))),
+    expect(f,
+           compute(f, "l", INDICES(e),
+                   call1(f, "exp", expr_cast(f->p, read(f, f->label, at(f, e)), TYPE_F32))),
            "l = exp(f32(label))");
 }
 
@@ -178,10 +188,13 @@ static void ranges_print_where_nothing_tells_them(void **state)
     Fixture *f = *state;
     Index *b = batch(f), *i = index_of(f, "i", 4), *u = index_of(f, "u", 3);
     const Affine *window = affine_add(f->p, at(f, i), at(f, u));
-    expect(f, reduce(f, "pool", INDICES(b, i), &reduce_max, INDICES(u), read(f, f->x, at(f, b), window)),
-           "pool[i: 4] = max[u: 3] x[i + u]");
+    expect(
+        f,
+        reduce(f, "pool", INDICES(b, i), &reduce_max, INDICES(u), read(f, f->x, at(f, b), window)),
+        "pool[i: 4] = max[u: 3] x[i + u]");
     Index *c = batch(f), *k = index_of(f, "k", 4);
-    expect(f, compute(f, "part", INDICES(c, k), read(f, f->x, at(f, c), at(f, k))), "part[k: 4] = x[k]");
+    expect(f, compute(f, "part", INDICES(c, k), read(f, f->x, at(f, c), at(f, k))),
+           "part[k: 4] = x[k]");
 }
 
 static void equal_names_are_told_apart(void **state)
@@ -204,8 +217,10 @@ static void guards_print_as_else_where_they_are_that(void **state)
     expect(f, padded, "c[i: 6] = sum[u: 3] (x[i + u - 1] else 0)");
     Index *d = batch(f), *j = index_of(f, "j", 6);
     const Expr *narrow = expr_test(f->p, TEST_NOT_NEGATIVE, affine_offset(f->p, at(f, j), -2));
-    expect(f, compute(f, "late", INDICES(d, j),
-                      expr_select(f->p, narrow, read(f, f->x, at(f, d), affine_offset(f->p, at(f, j), -1)), zero)),
+    expect(f,
+           compute(f, "late", INDICES(d, j),
+                   expr_select(f->p, narrow,
+                               read(f, f->x, at(f, d), affine_offset(f->p, at(f, j), -1)), zero)),
            "late[j: 6] = if j >= 2 then x[j - 1] else 0");
 }
 
@@ -218,7 +233,8 @@ static void strided_gathers_print(void **state)
     const Expr *guard = expr_and(f->p, even, inside(f, half, 6));
     Node *n = reduce(f, "d_x", INDICES(b, h), &reduce_sum, INDICES(u),
                      expr_select(f->p, guard, read(f, f->x, at(f, b), half), expr_const(f->p, 0)));
-    expect(f, n, "d_x[h: 11] = sum[u: 3] (if (h - u) % 2 == 0 and h >= u then x[(h - u) / 2] else 0)");
+    expect(f, n,
+           "d_x[h: 11] = sum[u: 3] (if (h - u) % 2 == 0 and h >= u then x[(h - u) / 2] else 0)");
     assert_null(graph_verify(f->g));
 }
 
@@ -228,12 +244,15 @@ static void precedence_needs_few_parentheses(void **state)
     Index *i = index_of(f, "i", 3);
     ExprPool *p = f->p;
     const Expr *s = read(f, f->s, at(f, i)), *two = expr_const(p, 2);
-    const Expr *sum = expr_add(p, s, two), *power = expr_call(p, &scalar_pow, (const Expr *const[]){sum, s});
+    const Expr *sum = expr_add(p, s, two),
+               *power = expr_call(p, &scalar_pow, (const Expr *const[]){sum, s});
     expect(f, compute(f, "a", INDICES(i), expr_mul(p, sum, s)), "a[i] = (s[i] + 2) * s[i]");
     expect(f, compute(f, "b", INDICES(i), expr_sub(p, s, sum)), "b[i] = s[i] - (s[i] + 2)");
-    expect(f, compute(f, "c", INDICES(i), expr_div(p, s, expr_mul(p, s, s))), "c[i] = s[i] / s[i]^2");
+    expect(f, compute(f, "c", INDICES(i), expr_div(p, s, expr_mul(p, s, s))),
+           "c[i] = s[i] / s[i]^2");
     expect(f, compute(f, "d", INDICES(i), expr_neg(p, expr_mul(p, s, s))), "d[i] = -s[i]^2");
-    expect(f, compute(f, "e", INDICES(i), expr_neg(p, expr_mul(p, sum, s))), "e[i] = -((s[i] + 2) * s[i])");
+    expect(f, compute(f, "e", INDICES(i), expr_neg(p, expr_mul(p, sum, s))),
+           "e[i] = -((s[i] + 2) * s[i])");
     expect(f, compute(f, "g", INDICES(i), expr_neg(p, power)), "g[i] = -(s[i] + 2)^s[i]");
     const Expr *less = expr_call(p, &scalar_lt, (const Expr *const[]){s, two});
     expect(f, compute(f, "h", INDICES(i), expr_add(p, expr_select(p, less, s, two), s)),
@@ -247,9 +266,11 @@ static void casts_print_where_nothing_implies_them(void **state)
     Fixture *f = *state;
     Index *i = index_of(f, "i", 3);
     ExprPool *p = f->p;
-    const Expr *s = read(f, f->s, at(f, i)), *real = expr_cast(p, expr_affine(p, at(f, i)), TYPE_F32);
+    const Expr *s = read(f, f->s, at(f, i)),
+               *real = expr_cast(p, expr_affine(p, at(f, i)), TYPE_F32);
     expect(f, compute(f, "a", INDICES(i), expr_mul(p, s, real)), "a[i] = s[i] * i");
-    expect(f, compute(f, "b", INDICES(i), expr_div(p, real, expr_const(p, 2))), "b[i: 3] = f32(i) / 2");
+    expect(f, compute(f, "b", INDICES(i), expr_div(p, real, expr_const(p, 2))),
+           "b[i: 3] = f32(i) / 2");
     expect(f, compute(f, "c", INDICES(i), expr_cast(p, s, TYPE_I32)), "c[i] = i32(s[i])");
     const Expr *less = expr_call(p, &scalar_lt, (const Expr *const[]){s, real});
     expect(f, compute(f, "d", INDICES(i), expr_mul(p, s, expr_cast(p, less, TYPE_F32))),
@@ -262,7 +283,11 @@ static void numbers_print_shortest(void **state)
     static const struct {
         double value;
         const char *text;
-    } cases[] = {{0.1, "0.1"}, {1e-8, "1e-08"}, {16777216, "16777216"}, {1.0 / 3, "0.33333334"}, {-2.5, "-2.5"}};
+    } cases[] = {{0.1, "0.1"},
+                 {1e-8, "1e-08"},
+                 {16777216, "16777216"},
+                 {1.0 / 3, "0.33333334"},
+                 {-2.5, "-2.5"}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         Text t;
         text_init(&t, f->arena);
@@ -277,10 +302,13 @@ static void data_subscripts_views_and_literals_print(void **state)
     Index *b = batch(f), *k = index_of(f, "k", 6);
     const Expr *label = read(f, f->label, at(f, b));
     const Subscript picked[] = {{NULL, label}, {at(f, k), NULL}};
-    expect(f, compute(f, "e", INDICES(b, k), expr_access(f->p, f->w, picked)), "e[k] = dense.weight[label, k]");
-    Node *v = graph_view(f->g, "flat", f->image, INDICES(batch(f), index_of(f, "i", 25)), SPAN_NONE);
+    expect(f, compute(f, "e", INDICES(b, k), expr_access(f->p, f->w, picked)),
+           "e[k] = dense.weight[label, k]");
+    Node *v =
+        graph_view(f->g, "flat", f->image, INDICES(batch(f), index_of(f, "i", 25)), SPAN_NONE);
     expect(f, v, "flat = reshape(image, [25])");
-    Node *l = graph_literal(f->g, "c", (const int64_t[]){2, 2}, 2, (const double[]){1, .5, 0, -3}, SPAN_NONE);
+    Node *l = graph_literal(f->g, "c", (const int64_t[]){2, 2}, 2, (const double[]){1, .5, 0, -3},
+                            SPAN_NONE);
     expect(f, l, "c = [[1, 0.5], [0, -3]]");
 }
 
@@ -302,23 +330,26 @@ static void a_graph_prints_with_its_places(void **state)
     Node *y = dense(f);
     y->span = (Span){0, 12, 15};
     Index *b = batch(f), *o = index_of(f, "o", 3), *i = index_of(f, "i", 6);
-    const Expr *body = expr_mul(f->p, read(f, y, at(f, b), at(f, o)), read(f, f->x, at(f, b), at(f, i)));
+    const Expr *body =
+        expr_mul(f->p, read(f, y, at(f, b), at(f, o)), read(f, f->x, at(f, b), at(f, i)));
     Node *d = reduce(f, "d_w", INDICES(o, i), &reduce_sum, INDICES(b), body);
     Index *c = batch(f), *q = index_of(f, "q", 3);
-    Node *loss = reduce(f, "total", NULL, 0, &reduce_sum, INDICES(c, q), read(f, y, at(f, c), at(f, q)));
+    Node *loss =
+        reduce(f, "total", NULL, 0, &reduce_sum, INDICES(c, q), read(f, y, at(f, c), at(f, q)));
     graph_result(f->g, RESULT_LOSS, "main", loss, NULL, 0);
     graph_result(f->g, RESULT_GRADIENT, NULL, d, f->tensor, 0);
     graph_result(f->g, RESULT_OUTPUT, "scores", y, NULL, 0);
     Text t;
     text_init(&t, f->arena);
     graph_print(&t, f->g, sources);
-    assert_string_equal(t.data, "  y[o] = sum[i] dense.weight[o, i] * x[i]"
-                                "                             # digits.nn:2\n"
-                                "  total = sum[batch, q] y[q]\n"
-                                "  loss main = total\n"
-                                "  gradient dense.weight[o, i] = sum[batch] y[o] * x[i]\n"
-                                "  output scores = y"
-                                "                                                   # digits.nn:2\n");
+    assert_string_equal(t.data,
+                        "  y[o] = sum[i] dense.weight[o, i] * x[i]"
+                        "                             # digits.nn:2\n"
+                        "  total = sum[batch, q] y[q]\n"
+                        "  loss main = total\n"
+                        "  gradient dense.weight[o, i] = sum[batch] y[o] * x[i]\n"
+                        "  output scores = y"
+                        "                                                   # digits.nn:2\n");
     check_grammar(f, t.data);
 }
 
@@ -354,7 +385,8 @@ static void a_sound_graph_is_accepted(void **state)
     dense(f);
     graph_view(f->g, "flat", f->image, INDICES(batch(f), index_of(f, "i", 25)), SPAN_NONE);
     /* all examples in one row */
-    Node *all = graph_view(f->g, "all", f->x, INDICES(index_new(f->p, "n", 6 * BATCH, 6, SPAN_NONE)), SPAN_NONE);
+    Node *all = graph_view(f->g, "all", f->x,
+                           INDICES(index_new(f->p, "n", 6 * BATCH, 6, SPAN_NONE)), SPAN_NONE);
     Index *b = batch(f), *i = index_of(f, "i", 6);
     const Affine *place = affine_add(f->p, affine_scale(f->p, at(f, b), 6), at(f, i));
     compute(f, "back", INDICES(b, i), read(f, all, place));
@@ -373,13 +405,15 @@ static void the_wrong_branch_is_refused(void **state)
 {
     Fixture *f = *state;
     Index *b = batch(f), *i = index_of(f, "i", 7);
-    const Expr *low = not_negative(f, affine_offset(f->p, affine_scale(f->p, at(f, i), -1), 5)); /* i < 6 */
+    const Expr *low =
+        not_negative(f, affine_offset(f->p, affine_scale(f->p, at(f, i), -1), 5)); /* i < 6 */
     const Expr *x = read(f, f->x, at(f, b), at(f, i)), *zero = expr_const(f->p, 0);
     compute(f, "right", INDICES(b, i), expr_select(f->p, low, x, zero));
     assert_null(graph_verify(f->g));
     Index *c = batch(f), *j = index_of(f, "j", 7);
     const Expr *high = not_negative(f, affine_offset(f->p, at(f, j), -2));
-    compute(f, "wrong", INDICES(c, j), expr_select(f->p, high, read(f, f->x, at(f, c), at(f, j)), zero));
+    compute(f, "wrong", INDICES(c, j),
+            expr_select(f->p, high, read(f, f->x, at(f, c), at(f, j)), zero));
     refused(f, "node wrong: subscript 2 of x, j, may leave");
 }
 
@@ -504,7 +538,8 @@ static void a_guarded_window(void **state)
     Fixture *f = *state;
     Index *b = batch(f), *i = index_of(f, "i", 6), *u = index_of(f, "u", 3);
     const Affine *a = affine_offset(f->p, affine_add(f->p, at(f, i), at(f, u)), -1);
-    const Expr *padded = expr_select(f->p, inside(f, a, 6), read(f, f->x, at(f, b), a), expr_const(f->p, 10));
+    const Expr *padded =
+        expr_select(f->p, inside(f, a, 6), read(f, f->x, at(f, b), a), expr_const(f->p, 10));
     Node *c = reduce(f, "c", INDICES(b, i), &reduce_sum, INDICES(u), padded);
     const double *got = run(f, 1)->values[c->id];
     /* x = -2 -1 0 1 2 3 */
@@ -516,9 +551,11 @@ static void the_first_largest(void **state)
 {
     Fixture *f = *state;
     Index *b = batch(f), *i = index_of(f, "i", 6);
-    Node *n = reduce(f, "best", INDICES(b), &reduce_argmax, INDICES(i), read(f, f->x, at(f, b), at(f, i)));
+    Node *n = reduce(f, "best", INDICES(b), &reduce_argmax, INDICES(i),
+                     read(f, f->x, at(f, b), at(f, i)));
     Index *c = batch(f), *k = index_of(f, "k", 6);
-    const Expr *product = expr_mul(f->p, read(f, f->x, at(f, c), at(f, k)), read(f, f->x, at(f, c), at(f, k)));
+    const Expr *product =
+        expr_mul(f->p, read(f, f->x, at(f, c), at(f, k)), read(f, f->x, at(f, c), at(f, k)));
     Node *m = reduce(f, "square", INDICES(c), &reduce_argmin, INDICES(k), product);
     Evaluation *ev = run(f, 2);
     /* -2 -1 0 1 2 3;  4 -2 -1 0 1 2 */
@@ -531,7 +568,8 @@ static void random_numbers_and_scalars(void **state)
     Fixture *f = *state;
     Index *i = index_of(f, "i", 5);
     const Expr *random = expr_random(f->p, RANDOM_UNIFORM, 2, at(f, i));
-    Node *n = compute(f, "r", INDICES(i), expr_add(f->p, random, expr_scalar(f->p, SCALAR_BATCH_SIZE, 0)));
+    Node *n = compute(f, "r", INDICES(i),
+                      expr_add(f->p, random, expr_scalar(f->p, SCALAR_BATCH_SIZE, 0)));
     Evaluation *ev = run(f, 3);
     for (uint32_t k = 0; k < 5; k++)
         assert_true(ev->values[n->id][k] == 3 + random_value(RANDOM_UNIFORM, 0, 1, 2, k));

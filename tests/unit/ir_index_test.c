@@ -123,7 +123,8 @@ static int64_t value(const World *w, const Affine *a)
             if (t->index == w->index[k])
                 v = w->at[k];
         if (t->kind != TERM_INDEX)
-            v = t->kind == TERM_QUOTIENT ? quotient(v, t->divisor) : v - t->divisor * quotient(v, t->divisor);
+            v = t->kind == TERM_QUOTIENT ? quotient(v, t->divisor)
+                                         : v - t->divisor * quotient(v, t->divisor);
         sum += t->factor * v;
     }
     return sum;
@@ -232,7 +233,8 @@ static bool test_holds(const World *w, const Expr *e)
         bool first = test_holds(w, e->args[0]);
         if (e->function == &scalar_not)
             return !first;
-        return e->function == &scalar_and ? first && test_holds(w, e->args[1]) : first || test_holds(w, e->args[1]);
+        return e->function == &scalar_and ? first && test_holds(w, e->args[1])
+                                          : first || test_holds(w, e->args[1]);
     }
     int64_t v = value(w, e->affine);
     return e->test == TEST_ZERO ? v == 0 : v >= 0;
@@ -240,7 +242,8 @@ static bool test_holds(const World *w, const Expr *e)
 
 static const Expr *random_test(World *w)
 {
-    const Expr *e = expr_test(w->pool, below(w, 3) ? TEST_NOT_NEGATIVE : TEST_ZERO, build(w, random_tree(w, 2)));
+    const Expr *e = expr_test(w->pool, below(w, 3) ? TEST_NOT_NEGATIVE : TEST_ZERO,
+                              build(w, random_tree(w, 2)));
     if (below(w, 4) == 0)
         e = expr_not(w->pool, e);
     if (below(w, 3) == 0) {
@@ -258,7 +261,8 @@ static void tests_keep_their_truth(void **state)
         World w;
         world_open(&w, (uint64_t)trial);
         const Affine *a = build(&w, random_tree(&w, 3));
-        const Expr *low = expr_test(w.pool, TEST_NOT_NEGATIVE, a), *zero = expr_test(w.pool, TEST_ZERO, a);
+        const Expr *low = expr_test(w.pool, TEST_NOT_NEGATIVE, a),
+                   *zero = expr_test(w.pool, TEST_ZERO, a);
         const Expr *high = expr_not(w.pool, low);
         do {
             int64_t v = value(&w, a);
@@ -289,7 +293,8 @@ static void proofs_are_sound(void **state)
         for (int i = 0; i < TESTS; i++)
             facts[i] = (Facts){i ? &facts[i - 1] : NULL, random_test(&w), below(&w, 3) != 0};
         const Affine *goal = build(&w, random_tree(&w, 3));
-        if (affine_interval(goal).low < 0 && facts_prove_not_negative(w.pool, &facts[TESTS - 1], goal)) {
+        if (affine_interval(goal).low < 0 &&
+            facts_prove_not_negative(w.pool, &facts[TESTS - 1], goal)) {
             proven++;
             do
                 assert_true(!facts_hold(&w, &facts[TESTS - 1]) || value(&w, goal) >= 0);
@@ -337,7 +342,8 @@ static void bounds_are_rounded(void **state)
                 const Expr *test = expr_test(p, TEST_NOT_NEGATIVE, affine_offset(p, sum, c));
                 const Affine *minus_x = affine_scale(p, affine_index(p, x), -1);
                 for (int top = 0; top < MOST; top++) {
-                    bool proven = facts_prove_not_negative(p, &(Facts){NULL, test, true}, affine_offset(p, minus_x, top));
+                    bool proven = facts_prove_not_negative(p, &(Facts){NULL, test, true},
+                                                           affine_offset(p, minus_x, top));
                     assert_int_equal(proven, top >= c / f || top == MOST - 1);
                 }
             }
@@ -372,7 +378,8 @@ static void both_branches_know_the_condition(void **state)
     Arena *arena = arena_create();
     ExprPool *p = expr_pool_create(arena, TYPE_F32);
     const Affine *j = affine_index(p, index_new(p, "j", 10, 0, SPAN_NONE));
-    const Expr *less = expr_test(p, TEST_NOT_NEGATIVE, affine_offset(p, affine_scale(p, j, -1), 5)); /* j < 6 */
+    const Expr *less =
+        expr_test(p, TEST_NOT_NEGATIVE, affine_offset(p, affine_scale(p, j, -1), 5)); /* j < 6 */
     assert_true(facts_prove_inside(p, &(Facts){NULL, less, true}, j, 6));
     assert_true(facts_prove_inside(p, &(Facts){NULL, less, false}, affine_offset(p, j, -6), 4));
     assert_false(facts_prove_inside(p, &(Facts){NULL, less, false}, affine_offset(p, j, -6), 3));

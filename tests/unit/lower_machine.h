@@ -52,7 +52,8 @@ static int64_t machine_affine(const Machine *m, const Affine *a, int lane)
     int64_t sum = a->constant;
     for (int i = 0; i < a->count; i++) {
         const Term *t = &a->terms[i];
-        int64_t v = t->kind == TERM_INDEX ? m->at[t->index->id][lane] : machine_affine(m, t->inner, lane);
+        int64_t v =
+            t->kind == TERM_INDEX ? m->at[t->index->id][lane] : machine_affine(m, t->inner, lane);
         if (t->kind == TERM_QUOTIENT)
             v = floor_quotient(v, t->divisor);
         else if (t->kind == TERM_REMAINDER)
@@ -72,7 +73,8 @@ static uint64_t buffer_limit(const Machine *m, const Buffer *b)
     return b->bytes;
 }
 
-static char *machine_place(Machine *m, const Buffer *b, const Affine *offset, const DataTerm *data, int count, int lane)
+static char *machine_place(Machine *m, const Buffer *b, const Affine *offset, const DataTerm *data,
+                           int count, int lane)
 {
     int64_t at = machine_affine(m, offset, lane);
     for (int i = 0; i < count; i++)
@@ -82,8 +84,8 @@ static char *machine_place(Machine *m, const Buffer *b, const Affine *offset, co
         Text t;
         text_init(&t, m->schedule->graph->arena);
         loop_print(&t, m->kernel);
-        fail_msg("element %lld of %s (%llu bytes, %s)\n%s", (long long)at, b->name, (unsigned long long)buffer_limit(m, b),
-                 b->node ? b->node->name : "", t.data);
+        fail_msg("element %lld of %s (%llu bytes, %s)\n%s", (long long)at, b->name,
+                 (unsigned long long)buffer_limit(m, b), b->node ? b->node->name : "", t.data);
     }
     char *base = b->space == SPACE_SCRATCH ? m->scratch + b->offset : m->operands[b->slot];
     return base + byte;
@@ -131,7 +133,7 @@ static void store_typed(char *p, DType type, double v)
 
 static double machine_call(Machine *m, const Expr *e, int lane)
 {
-    double args[3] = { machine_value(m, e->args[0], lane) };
+    double args[3] = {machine_value(m, e->args[0], lane)};
     if (e->function == &scalar_select)
         return machine_value(m, e->args[args[0] != 0 ? 1 : 2], lane);
     if ((e->function == &scalar_and && args[0] == 0) || (e->function == &scalar_or && args[0] != 0))
@@ -177,7 +179,8 @@ static double machine_value(Machine *m, const Expr *e, int lane)
     case EXPR_SCALAR:
         return machine_scalar(m, e);
     case EXPR_LOAD:
-        return load_typed(machine_place(m, e->buffer, e->affine, e->data, e->count, lane), e->buffer->type);
+        return load_typed(machine_place(m, e->buffer, e->affine, e->data, e->count, lane),
+                          e->buffer->type);
     case EXPR_LOCAL:
         return m->local[e->local][m->in_vector && !m->is_vector[e->local] ? 0 : lane];
     case EXPR_ACCESS:
@@ -216,7 +219,8 @@ static void machine_vector(Machine *m, const Loop *l, int64_t begin, int64_t end
 
 static void machine_for(Machine *m, const Loop *l)
 {
-    int64_t begin = l->begin ? machine_affine(m, l->begin, 0) : 0, end = machine_extent(m, l->index);
+    int64_t begin = l->begin ? machine_affine(m, l->begin, 0) : 0,
+            end = machine_extent(m, l->index);
     for (int i = 0; l->begin && i < m->count; i++)
         assert_int_equal(begin, machine_affine(m, l->begin, i));
     if (l->length && begin + l->length < end)
@@ -226,8 +230,10 @@ static void machine_for(Machine *m, const Loop *l)
         machine_vector(m, l, begin, end, lanes > 0 ? lanes : 1);
         return;
     }
-    if (l->how == FOR_PARALLEL) { /* backwards, with scratch that holds nothing: any order must do */
-        for (int64_t at = begin + (end - 1 - begin) / l->step * l->step; at >= begin; at -= l->step) {
+    if (l->how ==
+        FOR_PARALLEL) { /* backwards, with scratch that holds nothing: any order must do */
+        for (int64_t at = begin + (end - 1 - begin) / l->step * l->step; at >= begin;
+             at -= l->step) {
             memset(m->scratch, 0xff, m->kernel->scratch_bytes);
             set_index(m, l->index, at);
             machine_list(m, &l->body);
@@ -265,7 +271,7 @@ static void machine_combine(Machine *m, const Loop *l)
         if (!m->mask[i])
             continue;
         double *into = &m->local[l->local][m->in_vector && !m->is_vector[l->local] ? 0 : i];
-        double args[2] = { *into, machine_value(m, l->value, i) };
+        double args[2] = {*into, machine_value(m, l->value, i)};
         *into = round_to(l->reduction->combine->value(args), m->kernel->locals.data[l->local]);
     }
 }
@@ -282,7 +288,8 @@ static void machine_store(Machine *m, const Loop *l)
         char *p = machine_place(m, l->buffer, l->offset, l->data, l->data_count, i);
         if (l->buffer->space == SPACE_OPERAND)
             assert_true(l->buffer->written);
-        store_typed(p, l->buffer->type, v[i] + (l->kind == LOOP_ADD ? load_typed(p, l->buffer->type) : 0));
+        store_typed(p, l->buffer->type,
+                    v[i] + (l->kind == LOOP_ADD ? load_typed(p, l->buffer->type) : 0));
     }
 }
 
@@ -298,16 +305,20 @@ static char *scratch_at(Machine *m, const Buffer *b, int64_t at)
 static void machine_tile(Machine *m, const Loop *l)
 {
     assert_int_equal(m->count, 1);
-    int64_t begin = machine_affine(m, l->depth_begin, 0), depth = machine_extent(m, l->depth_index) - begin;
+    int64_t begin = machine_affine(m, l->depth_begin, 0),
+            depth = machine_extent(m, l->depth_index) - begin;
     if (depth > l->depth_length)
         depth = l->depth_length;
-    int64_t a = machine_affine(m, l->a_offset, 0), b = machine_affine(m, l->b_offset, 0), c = machine_affine(m, l->c_offset, 0);
+    int64_t a = machine_affine(m, l->a_offset, 0), b = machine_affine(m, l->b_offset, 0),
+            c = machine_affine(m, l->c_offset, 0);
     for (int i = 0; i < l->rows; i++)
         for (int j = 0; j < l->columns; j++) {
             char *p = scratch_at(m, l->c, c + i * l->c_stride + j);
             double sum = l->accumulate ? load_typed(p, l->c->type) : 0;
             for (int64_t k = 0; k < depth; k++) {
-                double x = load_typed(scratch_at(m, l->a, a + i * l->a_row_stride + k * l->a_depth_stride), l->a->type);
+                double x =
+                    load_typed(scratch_at(m, l->a, a + i * l->a_row_stride + k * l->a_depth_stride),
+                               l->a->type);
                 double y = load_typed(scratch_at(m, l->b, b + k * l->columns + j), l->b->type);
                 sum = round_to(sum + x * y, l->c->type);
             }
@@ -407,10 +418,11 @@ static void check_result(Machine *m, const Result *r, double tolerance)
         if (isfinite(m->ev->values[n->id][i]) && fabs(m->ev->values[n->id][i]) > scale)
             scale = fabs(m->ev->values[n->id][i]);
     for (int64_t i = 0; i < count; i++) {
-        double want = m->ev->values[n->id][i], got = load_typed(memory_of(m, n) + i * dtype_size(n->type), n->type);
+        double want = m->ev->values[n->id][i],
+               got = load_typed(memory_of(m, n) + i * dtype_size(n->type), n->type);
         if (!(fabs(want - got) <= tolerance * scale) && want != got)
-            fail_msg("%s[%lld] is %.9g, expected %.9g (lanes of %d bytes, %lld examples)", r->name, (long long)i, got, want,
-                     m->lanes.vector_bytes, (long long)m->ev->examples);
+            fail_msg("%s[%lld] is %.9g, expected %.9g (lanes of %d bytes, %lld examples)", r->name,
+                     (long long)i, got, want, m->lanes.vector_bytes, (long long)m->ev->examples);
     }
 }
 
@@ -420,7 +432,7 @@ static void machine_check(const Schedule *s, Evaluation *ev, int vector_bytes, d
     Machine *m = calloc(1, sizeof *m);
     m->schedule = s;
     m->ev = ev;
-    m->lanes = (LaneModel){ vector_bytes, vector_bytes == 64 ? 32 : 16, 32768, 1 << 20 };
+    m->lanes = (LaneModel){vector_bytes, vector_bytes == 64 ? 32 : 16, 32768, 1 << 20};
     m->at = calloc(MOST_INDICES, sizeof *m->at);
     m->workspace = malloc(s->workspace_bytes + 64);
     memset(m->workspace, 0xff, s->workspace_bytes + 64);

@@ -13,7 +13,7 @@ typedef struct Bench {
 
 static Bench bench_create(DType real, int64_t batch)
 {
-    Bench b = { .arena = arena_create(), .batch = batch };
+    Bench b = {.arena = arena_create(), .batch = batch};
     b.p = expr_pool_create(b.arena, real);
     b.g = graph_create(b.p, interner_create(b.arena), "step", batch);
     return b;
@@ -42,7 +42,11 @@ static Node *input(Bench *b, const char *name, DType type, int rank, ...)
     va_list args;
     va_start(args, rank);
     Port *port = arena_new(b->arena, Port, 1);
-    *port = (Port){ .name = name, .type = type, .rank = rank, .shape = shape_of(b, rank, args), .span = SPAN_NONE };
+    *port = (Port){.name = name,
+                   .type = type,
+                   .rank = rank,
+                   .shape = shape_of(b, rank, args),
+                   .span = SPAN_NONE};
     va_end(args);
     return graph_port(b->g, port);
 }
@@ -52,7 +56,11 @@ static Tensor *tensor(Bench *b, const char *name, int rank, ...)
     va_list args;
     va_start(args, rank);
     Tensor *t = arena_new(b->arena, Tensor, 1);
-    *t = (Tensor){ .name = name, .type = expr_pool_real(b->p), .rank = rank, .shape = shape_of(b, rank, args), .span = SPAN_NONE };
+    *t = (Tensor){.name = name,
+                  .type = expr_pool_real(b->p),
+                  .rank = rank,
+                  .shape = shape_of(b, rank, args),
+                  .span = SPAN_NONE};
     va_end(args);
     return t;
 }
@@ -74,14 +82,15 @@ static const Expr *at(Bench *b, Node *n, ...)
     return expr_access(b->p, n, s);
 }
 
-#define LIST(...) ((Index *[]){ __VA_ARGS__ })
+#define LIST(...) ((Index *[]){__VA_ARGS__})
 #define COUNT(...) ((int)(sizeof LIST(__VA_ARGS__) / sizeof(Index *)))
-#define MAP(b, name, domain, body) \
-    graph_compute((b)->g, name, (body)->type, LIST domain, COUNT domain, NULL, NULL, 0, body, SPAN_NONE)
-#define FOLD(b, name, domain, r, bound, body)                                                               \
-    graph_compute((b)->g, name, (r)->position ? TYPE_I32 : (body)->type, LIST domain, COUNT domain, r, LIST bound, \
-                  COUNT bound, body, SPAN_NONE)
-#define FOLD_ALL(b, name, r, bound, body) \
+#define MAP(b, name, domain, body)                                                                 \
+    graph_compute((b)->g, name, (body)->type, LIST domain, COUNT domain, NULL, NULL, 0, body,      \
+                  SPAN_NONE)
+#define FOLD(b, name, domain, r, bound, body)                                                      \
+    graph_compute((b)->g, name, (r)->position ? TYPE_I32 : (body)->type, LIST domain,              \
+                  COUNT domain, r, LIST bound, COUNT bound, body, SPAN_NONE)
+#define FOLD_ALL(b, name, r, bound, body)                                                          \
     graph_compute((b)->g, name, (body)->type, NULL, 0, r, LIST bound, COUNT bound, body, SPAN_NONE)
 
 static void update(Bench *b, Node *value, Tensor *t)
@@ -103,7 +112,7 @@ static const Expr *constant(Bench *b, double v)
 
 static const Expr *call(Bench *b, const ScalarFunction *f, const Expr *x, const Expr *y)
 {
-    return expr_call(b->p, f, (const Expr *[]){ x, y });
+    return expr_call(b->p, f, (const Expr *[]){x, y});
 }
 
 /* ---- running them --------------------------------------------------------------------------------------- */
@@ -128,7 +137,9 @@ static void fill_leaves(Bench *b, Evaluation *ev)
         for (int64_t e = 0; e < count; e++) {
             double v = noise();
             if (!dtype_is_real(n->type))
-                v = floor((v + 1) / 2 * (n->kind == NODE_PORT && n->port->classes ? (double)n->port->classes : 3));
+                v = floor(
+                    (v + 1) / 2 *
+                    (n->kind == NODE_PORT && n->port->classes ? (double)n->port->classes : 3));
             ev->values[i][e] = n->type == TYPE_F32 ? (double)(float)v : v;
         }
     }
@@ -148,12 +159,12 @@ static Schedule *check(Bench *b)
         text_init(&t, b->arena);
         schedule_print(&t, s);
         memory_print(&t, s);
-        LaneModel lanes = { 64, 32, 32768, 1 << 20 };
+        LaneModel lanes = {64, 32, 32768, 1 << 20};
         for (int i = 0; i < s->kernels.count; i++)
             loop_print(&t, lower_kernel(s, s->kernels.data[i], &lanes));
         puts(t.data);
     }
-    static const int widths[] = { 64, 32, 16, 4 };
+    static const int widths[] = {64, 32, 16, 4};
     for (int w = 0; w < 4; w++)
         for (int64_t n = b->batch; n > 0; n = n / 3) {
             Evaluation *ev = evaluation_create(b->g, n);
@@ -177,7 +188,7 @@ static int count_kernels(const Schedule *s, KernelKind kind)
 static void elementwise(void **unused)
 {
     (void)unused;
-    static const int sizes[] = { 1, 3, 17, 100 };
+    static const int sizes[] = {1, 3, 17, 100};
     for (int k = 0; k < 4; k++) {
         Bench b = bench_create(TYPE_F32, 33);
         Node *x = input(&b, "x", TYPE_F32, 2, sizes[k], 5);
@@ -215,19 +226,21 @@ static Node *make_softmax(Bench *b, Node *x, int64_t n, int64_t rows)
     Index *e1 = examples(b), *r1 = ix(b, "r", rows), *i1 = ix(b, "i", n);
     Node *m = FOLD(b, "m", (e1, r1), &reduce_max, (i1), at(b, x, A(b, e1), A(b, r1), A(b, i1)));
     Index *e2 = examples(b), *r2 = ix(b, "r", rows), *i2 = ix(b, "i", n);
-    const Expr *shifted = expr_sub(b->p, at(b, x, A(b, e2), A(b, r2), A(b, i2)), at(b, m, A(b, e2), A(b, r2)));
+    const Expr *shifted =
+        expr_sub(b->p, at(b, x, A(b, e2), A(b, r2), A(b, i2)), at(b, m, A(b, e2), A(b, r2)));
     Node *ex = MAP(b, "e", (e2, r2, i2), expr_call(b->p, &scalar_exp, &shifted));
     Index *e3 = examples(b), *r3 = ix(b, "r", rows), *i3 = ix(b, "i", n);
     Node *s = FOLD(b, "s", (e3, r3), &reduce_sum, (i3), at(b, ex, A(b, e3), A(b, r3), A(b, i3)));
     Index *e4 = examples(b), *r4 = ix(b, "r", rows), *i4 = ix(b, "i", n);
-    return MAP(b, "y", (e4, r4, i4),
-               expr_div(b->p, at(b, ex, A(b, e4), A(b, r4), A(b, i4)), at(b, s, A(b, e4), A(b, r4))));
+    return MAP(
+        b, "y", (e4, r4, i4),
+        expr_div(b->p, at(b, ex, A(b, e4), A(b, r4), A(b, i4)), at(b, s, A(b, e4), A(b, r4))));
 }
 
 static void softmax(void **unused)
 {
     (void)unused;
-    static const int sizes[] = { 1, 3, 33, 100 };
+    static const int sizes[] = {1, 3, 33, 100};
     for (int k = 0; k < 4; k++) {
         Bench b = bench_create(TYPE_F32, 9);
         Node *x = input(&b, "x", TYPE_F32, 2, 3, sizes[k]);
@@ -247,14 +260,17 @@ static void layer_norm(void **unused)
     Node *x = input(&b, "x", TYPE_F64, 1, N);
     Node *gain = graph_tensor(b.g, tensor(&b, "gain", 1, N));
     Index *e1 = examples(&b), *i1 = ix(&b, "i", N);
-    Node *mean = FOLD(&b, "mean", (e1), &reduce_sum, (i1), expr_mul(b.p, constant(&b, 1.0 / N), at(&b, x, A(&b, e1), A(&b, i1))));
+    Node *mean = FOLD(&b, "mean", (e1), &reduce_sum, (i1),
+                      expr_mul(b.p, constant(&b, 1.0 / N), at(&b, x, A(&b, e1), A(&b, i1))));
     Index *e2 = examples(&b), *i2 = ix(&b, "i", N);
     const Expr *d = expr_sub(b.p, at(&b, x, A(&b, e2), A(&b, i2)), at(&b, mean, A(&b, e2)));
     Node *var = FOLD(&b, "var", (e2), &reduce_sum, (i2), expr_mul(b.p, d, d));
     Index *e3 = examples(&b), *i3 = ix(&b, "i", N);
     d = expr_sub(b.p, at(&b, x, A(&b, e3), A(&b, i3)), at(&b, mean, A(&b, e3)));
     const Expr *v = expr_add(b.p, at(&b, var, A(&b, e3)), constant(&b, 1e-5));
-    Node *y = MAP(&b, "y", (e3, i3), expr_mul(b.p, expr_mul(b.p, d, expr_call(b.p, &scalar_rsqrt, &v)), at(&b, gain, A(&b, i3))));
+    Node *y = MAP(&b, "y", (e3, i3),
+                  expr_mul(b.p, expr_mul(b.p, d, expr_call(b.p, &scalar_rsqrt, &v)),
+                           at(&b, gain, A(&b, i3))));
     output(&b, y);
     output(&b, mean);
     assert_int_equal(check(&b)->kernels.count, 1);
@@ -266,7 +282,7 @@ static void layer_norm(void **unused)
 static void batch_sums(void **unused)
 {
     (void)unused;
-    static const int sizes[] = { 1, 3, 17, 100 };
+    static const int sizes[] = {1, 3, 17, 100};
     for (int k = 0; k < 4; k++) {
         Bench b = bench_create(TYPE_F64, 33);
         Node *x = input(&b, "x", TYPE_F64, 2, 3, sizes[k]);
@@ -278,7 +294,8 @@ static void batch_sums(void **unused)
         v = at(&b, x, A(&b, e2), A(&b, i2), A(&b, j2));
         Node *squares = FOLD(&b, "squares", (j2), &reduce_max, (e2, i2), expr_mul(b.p, v, v));
         Index *e3 = examples(&b), *i3 = ix(&b, "i", 3), *j3 = ix(&b, "j", sizes[k]);
-        Node *loss = FOLD_ALL(&b, "loss", &reduce_sum, (e3, i3, j3), at(&b, x, A(&b, e3), A(&b, i3), A(&b, j3)));
+        Node *loss = FOLD_ALL(&b, "loss", &reduce_sum, (e3, i3, j3),
+                              at(&b, x, A(&b, e3), A(&b, i3), A(&b, j3)));
         graph_result(b.g, RESULT_LOSS, "loss", loss, NULL, 0);
         update(&b, sum, t);
         update(&b, squares, m);
@@ -296,11 +313,13 @@ static void positions(void **unused)
     Bench b = bench_create(TYPE_F32, 20);
     Node *x = input(&b, "x", TYPE_F32, 2, 3, 7);
     Index *e = examples(&b), *i = ix(&b, "i", 3), *j = ix(&b, "j", 7);
-    Node *largest = FOLD(&b, "largest", (e), &reduce_argmax, (i, j), at(&b, x, A(&b, e), A(&b, i), A(&b, j)));
+    Node *largest =
+        FOLD(&b, "largest", (e), &reduce_argmax, (i, j), at(&b, x, A(&b, e), A(&b, i), A(&b, j)));
     Index *e2 = examples(&b), *i2 = ix(&b, "i", 3), *j2 = ix(&b, "j", 7);
     /* many ties: the first counts */
     const Expr *v = at(&b, x, A(&b, e2), A(&b, i2), A(&b, j2));
-    Node *smallest = FOLD(&b, "smallest", (e2, j2), &reduce_argmin, (i2), expr_call(b.p, &scalar_sign, &v));
+    Node *smallest =
+        FOLD(&b, "smallest", (e2, j2), &reduce_argmin, (i2), expr_call(b.p, &scalar_sign, &v));
     output(&b, largest);
     output(&b, smallest);
     check(&b);
@@ -319,34 +338,48 @@ static void dense(DType real, int batch, int in, int out, bool transposed)
 {
     Bench b = bench_create(real, batch);
     Node *x = input(&b, "x", real, 1, in), *target = input(&b, "target", real, 1, out);
-    Tensor *tw = transposed ? tensor(&b, "w", 2, in, out) : tensor(&b, "w", 2, out, in), *tb = tensor(&b, "bias", 1, out);
+    Tensor *tw = transposed ? tensor(&b, "w", 2, in, out) : tensor(&b, "w", 2, out, in),
+           *tb = tensor(&b, "bias", 1, out);
     Node *w = graph_tensor(b.g, tw), *bias = graph_tensor(b.g, tb);
     Index *e = examples(&b), *o = ix(&b, "o", out), *i = ix(&b, "i", in);
     const Expr *weight = transposed ? at(&b, w, A(&b, i), A(&b, o)) : at(&b, w, A(&b, o), A(&b, i));
-    Node *z = FOLD(&b, "z", (e, o), &reduce_sum, (i), expr_mul(b.p, weight, at(&b, x, A(&b, e), A(&b, i))));
+    Node *z = FOLD(&b, "z", (e, o), &reduce_sum, (i),
+                   expr_mul(b.p, weight, at(&b, x, A(&b, e), A(&b, i))));
     Index *e2 = examples(&b), *o2 = ix(&b, "o", out);
-    Node *y = MAP(&b, "y", (e2, o2), relu(&b, expr_add(b.p, at(&b, z, A(&b, e2), A(&b, o2)), at(&b, bias, A(&b, o2)))));
+    Node *y =
+        MAP(&b, "y", (e2, o2),
+            relu(&b, expr_add(b.p, at(&b, z, A(&b, e2), A(&b, o2)), at(&b, bias, A(&b, o2)))));
     Index *e3 = examples(&b), *o3 = ix(&b, "o", out);
-    Node *d = MAP(&b, "d", (e3, o3), expr_sub(b.p, at(&b, y, A(&b, e3), A(&b, o3)), at(&b, target, A(&b, e3), A(&b, o3))));
+    Node *d =
+        MAP(&b, "d", (e3, o3),
+            expr_sub(b.p, at(&b, y, A(&b, e3), A(&b, o3)), at(&b, target, A(&b, e3), A(&b, o3))));
     Index *e4 = examples(&b), *o4 = ix(&b, "o", out);
     const Expr *v = at(&b, d, A(&b, e4), A(&b, o4));
     Node *loss = FOLD_ALL(&b, "loss", &reduce_sum, (e4, o4), expr_mul(b.p, v, v));
     Index *e5 = examples(&b), *o5 = ix(&b, "o", out);
     const Expr *on = call(&b, &scalar_gt, at(&b, y, A(&b, e5), A(&b, o5)), constant(&b, 0));
-    Node *dz = MAP(&b, "dz", (e5, o5), expr_select(b.p, on, at(&b, d, A(&b, e5), A(&b, o5)), constant(&b, 0)));
+    Node *dz = MAP(&b, "dz", (e5, o5),
+                   expr_select(b.p, on, at(&b, d, A(&b, e5), A(&b, o5)), constant(&b, 0)));
     Index *e6 = examples(&b), *o6 = ix(&b, "o", out), *i6 = ix(&b, "i", in);
-    const Expr *g = expr_mul(b.p, at(&b, dz, A(&b, e6), A(&b, o6)), at(&b, x, A(&b, e6), A(&b, i6)));
-    Node *dw = transposed ? FOLD(&b, "dw", (i6, o6), &reduce_sum, (e6), g) : FOLD(&b, "dw", (o6, i6), &reduce_sum, (e6), g);
+    const Expr *g =
+        expr_mul(b.p, at(&b, dz, A(&b, e6), A(&b, o6)), at(&b, x, A(&b, e6), A(&b, i6)));
+    Node *dw = transposed ? FOLD(&b, "dw", (i6, o6), &reduce_sum, (e6), g)
+                          : FOLD(&b, "dw", (o6, i6), &reduce_sum, (e6), g);
     Index *e7 = examples(&b), *o7 = ix(&b, "o", out);
     Node *db = FOLD(&b, "db", (o7), &reduce_sum, (e7), at(&b, dz, A(&b, e7), A(&b, o7)));
     Index *e8 = examples(&b), *o8 = ix(&b, "o", out), *i8 = ix(&b, "i", in);
     weight = transposed ? at(&b, w, A(&b, i8), A(&b, o8)) : at(&b, w, A(&b, o8), A(&b, i8));
-    Node *dx = FOLD(&b, "dx", (e8, i8), &reduce_sum, (o8), expr_mul(b.p, weight, at(&b, dz, A(&b, e8), A(&b, o8))));
+    Node *dx = FOLD(&b, "dx", (e8, i8), &reduce_sum, (o8),
+                    expr_mul(b.p, weight, at(&b, dz, A(&b, e8), A(&b, o8))));
     Index *p = ix(&b, "p", transposed ? in : out), *q = ix(&b, "q", transposed ? out : in);
     const Expr *rate = constant(&b, 0.1);
-    Node *w2 = MAP(&b, "w2", (p, q), expr_sub(b.p, at(&b, w, A(&b, p), A(&b, q)), expr_mul(b.p, rate, at(&b, dw, A(&b, p), A(&b, q)))));
+    Node *w2 = MAP(&b, "w2", (p, q),
+                   expr_sub(b.p, at(&b, w, A(&b, p), A(&b, q)),
+                            expr_mul(b.p, rate, at(&b, dw, A(&b, p), A(&b, q)))));
     Index *r = ix(&b, "r", out);
-    Node *b2 = MAP(&b, "b2", (r), expr_sub(b.p, at(&b, bias, A(&b, r)), expr_mul(b.p, rate, at(&b, db, A(&b, r)))));
+    Node *b2 =
+        MAP(&b, "b2", (r),
+            expr_sub(b.p, at(&b, bias, A(&b, r)), expr_mul(b.p, rate, at(&b, db, A(&b, r)))));
     graph_result(b.g, RESULT_LOSS, "loss", loss, NULL, 0);
     update(&b, w2, tw);
     update(&b, b2, tb);
@@ -379,7 +412,8 @@ static void large_product(void **unused)
     Node *u = input(&b, "u", TYPE_F64, 2, 50, 450), *v = input(&b, "v", TYPE_F64, 2, 450, 40);
     Index *e = examples(&b), *i = ix(&b, "i", 50), *j = ix(&b, "j", 40), *k = ix(&b, "k", 450);
     Node *y = FOLD(&b, "y", (e, i, j), &reduce_sum, (k),
-                   expr_mul(b.p, at(&b, u, A(&b, e), A(&b, i), A(&b, k)), at(&b, v, A(&b, e), A(&b, k), A(&b, j))));
+                   expr_mul(b.p, at(&b, u, A(&b, e), A(&b, i), A(&b, k)),
+                            at(&b, v, A(&b, e), A(&b, k), A(&b, j))));
     output(&b, y);
     Schedule *s = check(&b);
     assert_int_equal(count_kernels(s, KERNEL_CONTRACTION), 1);
@@ -395,7 +429,8 @@ static void heads(void **unused)
     Node *p = input(&b, "p", TYPE_F32, 3, 3, 17, 17), *v = input(&b, "v", TYPE_F32, 2, 17, 24);
     Index *e = examples(&b), *i = ix(&b, "i", 17), *o = ix(&b, "o", 24), *j = ix(&b, "j", 17);
     const Expr *weight = at(&b, p, A(&b, e), affine_quotient(b.p, A(&b, o), 8), A(&b, i), A(&b, j));
-    Node *y = FOLD(&b, "y", (e, i, o), &reduce_sum, (j), expr_mul(b.p, weight, at(&b, v, A(&b, e), A(&b, j), A(&b, o))));
+    Node *y = FOLD(&b, "y", (e, i, o), &reduce_sum, (j),
+                   expr_mul(b.p, weight, at(&b, v, A(&b, e), A(&b, j), A(&b, o))));
     Index *e2 = examples(&b), *i2 = ix(&b, "i", 17), *o2 = ix(&b, "o", 24);
     const Expr *sum = at(&b, y, A(&b, e2), A(&b, i2), A(&b, o2));
     output(&b, MAP(&b, "z", (e2, i2, o2), expr_mul(b.p, sum, sum)));
@@ -414,38 +449,56 @@ static void convolve(int batch, int size, int channels, int filters, int stride)
     Node *x = input(&b, "x", TYPE_F32, 3, size, size, channels);
     Tensor *tw = tensor(&b, "w", 4, filters, channels, 3, 3);
     Node *w = graph_tensor(b.g, tw);
-    Index *e = examples(&b), *h = ix(&b, "oh", out), *l = ix(&b, "ow", out), *f = ix(&b, "f", filters);
+    Index *e = examples(&b), *h = ix(&b, "oh", out), *l = ix(&b, "ow", out),
+          *f = ix(&b, "f", filters);
     Index *u = ix(&b, "u", 3), *v = ix(&b, "v", 3), *c = ix(&b, "c", channels);
-    const Affine *row = affine_offset(b.p, affine_add(b.p, affine_scale(b.p, A(&b, h), stride), A(&b, u)), -1);
-    const Affine *col = affine_offset(b.p, affine_add(b.p, affine_scale(b.p, A(&b, l), stride), A(&b, v)), -1);
+    const Affine *row =
+        affine_offset(b.p, affine_add(b.p, affine_scale(b.p, A(&b, h), stride), A(&b, u)), -1);
+    const Affine *col =
+        affine_offset(b.p, affine_add(b.p, affine_scale(b.p, A(&b, l), stride), A(&b, v)), -1);
     const Expr *inside = expr_test(b.p, TEST_NOT_NEGATIVE, row);
-    inside = expr_and(b.p, inside, expr_test(b.p, TEST_NOT_NEGATIVE, affine_offset(b.p, affine_scale(b.p, row, -1), size - 1)));
+    inside = expr_and(b.p, inside,
+                      expr_test(b.p, TEST_NOT_NEGATIVE,
+                                affine_offset(b.p, affine_scale(b.p, row, -1), size - 1)));
     inside = expr_and(b.p, inside, expr_test(b.p, TEST_NOT_NEGATIVE, col));
-    inside = expr_and(b.p, inside, expr_test(b.p, TEST_NOT_NEGATIVE, affine_offset(b.p, affine_scale(b.p, col, -1), size - 1)));
-    const Expr *pixel = expr_select(b.p, inside, at(&b, x, A(&b, e), row, col, A(&b, c)), constant(&b, 0));
+    inside = expr_and(b.p, inside,
+                      expr_test(b.p, TEST_NOT_NEGATIVE,
+                                affine_offset(b.p, affine_scale(b.p, col, -1), size - 1)));
+    const Expr *pixel =
+        expr_select(b.p, inside, at(&b, x, A(&b, e), row, col, A(&b, c)), constant(&b, 0));
     Node *y = FOLD(&b, "y", (e, h, l, f), &reduce_sum, (u, v, c),
                    expr_mul(b.p, at(&b, w, A(&b, f), A(&b, c), A(&b, u), A(&b, v)), pixel));
     /* weight gradient, as if dy were y */
-    Index *from[] = { e, h, l, f, u, v, c };
-    Index *e2 = examples(&b), *h2 = ix(&b, "oh", out), *l2 = ix(&b, "ow", out), *f2 = ix(&b, "f", filters);
+    Index *from[] = {e, h, l, f, u, v, c};
+    Index *e2 = examples(&b), *h2 = ix(&b, "oh", out), *l2 = ix(&b, "ow", out),
+          *f2 = ix(&b, "f", filters);
     Index *u2 = ix(&b, "u", 3), *v2 = ix(&b, "v", 3), *c2 = ix(&b, "c", channels);
-    const Affine *to[] = { A(&b, e2), A(&b, h2), A(&b, l2), A(&b, f2), A(&b, u2), A(&b, v2), A(&b, c2) };
-    Substitution s = { 7, from, to };
-    const Expr *g = expr_mul(b.p, at(&b, y, A(&b, e2), A(&b, h2), A(&b, l2), A(&b, f2)), expr_substitute(b.p, pixel, &s));
+    const Affine *to[] = {A(&b, e2), A(&b, h2), A(&b, l2), A(&b, f2),
+                          A(&b, u2), A(&b, v2), A(&b, c2)};
+    Substitution s = {7, from, to};
+    const Expr *g = expr_mul(b.p, at(&b, y, A(&b, e2), A(&b, h2), A(&b, l2), A(&b, f2)),
+                             expr_substitute(b.p, pixel, &s));
     Node *dw = FOLD(&b, "dw", (f2, c2, u2, v2), &reduce_sum, (e2, h2, l2), g);
     output(&b, y);
     update(&b, dw, tw);
     if (stride == 1) { /* the input gradient is a correlation again */
-        Index *e3 = examples(&b), *h3 = ix(&b, "h", size), *l3 = ix(&b, "l", size), *c3 = ix(&b, "c", channels);
+        Index *e3 = examples(&b), *h3 = ix(&b, "h", size), *l3 = ix(&b, "l", size),
+              *c3 = ix(&b, "c", channels);
         Index *u3 = ix(&b, "u", 3), *v3 = ix(&b, "v", 3), *f3 = ix(&b, "f", filters);
         row = affine_offset(b.p, affine_sub(b.p, A(&b, h3), A(&b, u3)), 1);
         col = affine_offset(b.p, affine_sub(b.p, A(&b, l3), A(&b, v3)), 1);
         inside = expr_test(b.p, TEST_NOT_NEGATIVE, row);
-        inside = expr_and(b.p, inside, expr_test(b.p, TEST_NOT_NEGATIVE, affine_offset(b.p, affine_scale(b.p, row, -1), out - 1)));
+        inside = expr_and(b.p, inside,
+                          expr_test(b.p, TEST_NOT_NEGATIVE,
+                                    affine_offset(b.p, affine_scale(b.p, row, -1), out - 1)));
         inside = expr_and(b.p, inside, expr_test(b.p, TEST_NOT_NEGATIVE, col));
-        inside = expr_and(b.p, inside, expr_test(b.p, TEST_NOT_NEGATIVE, affine_offset(b.p, affine_scale(b.p, col, -1), out - 1)));
-        const Expr *product = expr_mul(b.p, at(&b, w, A(&b, f3), A(&b, c3), A(&b, u3), A(&b, v3)), at(&b, y, A(&b, e3), row, col, A(&b, f3)));
-        output(&b, FOLD(&b, "dx", (e3, h3, l3, c3), &reduce_sum, (u3, v3, f3), expr_select(b.p, inside, product, constant(&b, 0))));
+        inside = expr_and(b.p, inside,
+                          expr_test(b.p, TEST_NOT_NEGATIVE,
+                                    affine_offset(b.p, affine_scale(b.p, col, -1), out - 1)));
+        const Expr *product = expr_mul(b.p, at(&b, w, A(&b, f3), A(&b, c3), A(&b, u3), A(&b, v3)),
+                                       at(&b, y, A(&b, e3), row, col, A(&b, f3)));
+        output(&b, FOLD(&b, "dx", (e3, h3, l3, c3), &reduce_sum, (u3, v3, f3),
+                        expr_select(b.p, inside, product, constant(&b, 0))));
     }
     check(&b);
     arena_destroy(b.arena);
@@ -467,20 +520,27 @@ static void embedding(void **unused)
     (void)unused;
     for (int domain = 0; domain < 2; domain++) {
         Bench b = bench_create(TYPE_F32, 6);
-        Node *token = input(&b, "token", TYPE_I32, 1, 11), *d = input(&b, "d", TYPE_F32, 2, 11, 200);
+        Node *token = input(&b, "token", TYPE_I32, 1, 11),
+             *d = input(&b, "d", TYPE_F32, 2, 11, 200);
         token->port->domain = domain ? DOMAIN_TOKEN : DOMAIN_NUMBER;
         token->port->classes = domain ? 13 : 20; /* unchecked numbers may lie outside the table */
         Tensor *tt = tensor(&b, "table", 2, 13, 200);
         Node *table = graph_tensor(b.g, tt);
         Index *v = ix(&b, "v", 13), *k = ix(&b, "k", 200), *e = examples(&b), *t = ix(&b, "t", 11);
-        const Expr *chosen = call(&b, &scalar_eq, at(&b, token, A(&b, e), A(&b, t)), expr_affine(b.p, A(&b, v)));
-        Node *g = FOLD(&b, "g", (v, k), &reduce_sum, (e, t),
-                       expr_select(b.p, chosen, at(&b, d, A(&b, e), A(&b, t), A(&b, k)), constant(&b, 0)));
+        const Expr *chosen =
+            call(&b, &scalar_eq, at(&b, token, A(&b, e), A(&b, t)), expr_affine(b.p, A(&b, v)));
+        Node *g = FOLD(
+            &b, "g", (v, k), &reduce_sum, (e, t),
+            expr_select(b.p, chosen, at(&b, d, A(&b, e), A(&b, t), A(&b, k)), constant(&b, 0)));
         Index *v2 = ix(&b, "v", 13), *k2 = ix(&b, "k", 200);
-        update(&b, MAP(&b, "new", (v2, k2), expr_sub(b.p, at(&b, table, A(&b, v2), A(&b, k2)), at(&b, g, A(&b, v2), A(&b, k2)))), tt);
+        update(&b,
+               MAP(&b, "new", (v2, k2),
+                   expr_sub(b.p, at(&b, table, A(&b, v2), A(&b, k2)),
+                            at(&b, g, A(&b, v2), A(&b, k2)))),
+               tt);
         if (domain) {
             Index *e3 = examples(&b), *t3 = ix(&b, "t", 11), *k3 = ix(&b, "k", 200);
-            Subscript s[] = { { .data = at(&b, token, A(&b, e3), A(&b, t3)) }, { .affine = A(&b, k3) } };
+            Subscript s[] = {{.data = at(&b, token, A(&b, e3), A(&b, t3))}, {.affine = A(&b, k3)}};
             output(&b, MAP(&b, "looked_up", (e3, t3, k3), expr_access(b.p, table, s)));
         }
         assert_int_equal(count_kernels(check(&b), KERNEL_SCATTER), 1);
@@ -527,22 +587,30 @@ static void adam(void **unused)
     Bench b = bench_create(TYPE_F32, 8);
     enum { I = 40, O = 60 };
     Node *x = input(&b, "x", TYPE_F32, 1, I), *d = input(&b, "d", TYPE_F32, 1, O);
-    Tensor *tw = tensor(&b, "w", 2, O, I), *tm = tensor(&b, "m", 2, O, I), *tv = tensor(&b, "v", 2, O, I);
+    Tensor *tw = tensor(&b, "w", 2, O, I), *tm = tensor(&b, "m", 2, O, I),
+           *tv = tensor(&b, "v", 2, O, I);
     Node *w = graph_tensor(b.g, tw), *m = graph_tensor(b.g, tm), *v = graph_tensor(b.g, tv);
     Index *e = examples(&b), *o = ix(&b, "o", O), *i = ix(&b, "i", I);
-    Node *g = FOLD(&b, "g", (o, i), &reduce_sum, (e), expr_mul(b.p, at(&b, d, A(&b, e), A(&b, o)), at(&b, x, A(&b, e), A(&b, i))));
+    Node *g = FOLD(&b, "g", (o, i), &reduce_sum, (e),
+                   expr_mul(b.p, at(&b, d, A(&b, e), A(&b, o)), at(&b, x, A(&b, e), A(&b, i))));
     Index *o1 = ix(&b, "o", O), *i1 = ix(&b, "i", I);
-    Node *m2 = MAP(&b, "m2", (o1, i1), expr_add(b.p, expr_mul(b.p, constant(&b, 0.9), at(&b, m, A(&b, o1), A(&b, i1))),
-                                               expr_mul(b.p, constant(&b, 0.1), at(&b, g, A(&b, o1), A(&b, i1)))));
+    Node *m2 = MAP(&b, "m2", (o1, i1),
+                   expr_add(b.p, expr_mul(b.p, constant(&b, 0.9), at(&b, m, A(&b, o1), A(&b, i1))),
+                            expr_mul(b.p, constant(&b, 0.1), at(&b, g, A(&b, o1), A(&b, i1)))));
     Index *o2 = ix(&b, "o", O), *i2 = ix(&b, "i", I);
-    const Expr *square = expr_mul(b.p, at(&b, g, A(&b, o2), A(&b, i2)), at(&b, g, A(&b, o2), A(&b, i2)));
-    Node *v2 = MAP(&b, "v2", (o2, i2), expr_add(b.p, expr_mul(b.p, constant(&b, 0.99), at(&b, v, A(&b, o2), A(&b, i2))),
-                                               expr_mul(b.p, constant(&b, 0.01), square)));
+    const Expr *square =
+        expr_mul(b.p, at(&b, g, A(&b, o2), A(&b, i2)), at(&b, g, A(&b, o2), A(&b, i2)));
+    Node *v2 = MAP(&b, "v2", (o2, i2),
+                   expr_add(b.p, expr_mul(b.p, constant(&b, 0.99), at(&b, v, A(&b, o2), A(&b, i2))),
+                            expr_mul(b.p, constant(&b, 0.01), square)));
     Index *o3 = ix(&b, "o", O), *i3 = ix(&b, "i", I);
     const Expr *magnitude = at(&b, v2, A(&b, o3), A(&b, i3));
     magnitude = call(&b, &scalar_max, magnitude, constant(&b, 0.001));
-    const Expr *step = expr_mul(b.p, at(&b, m2, A(&b, o3), A(&b, i3)), expr_call(b.p, &scalar_rsqrt, &magnitude));
-    Node *w2 = MAP(&b, "w2", (o3, i3), expr_sub(b.p, at(&b, w, A(&b, o3), A(&b, i3)), expr_mul(b.p, expr_scalar(b.p, SCALAR_STEP, 0), step)));
+    const Expr *step =
+        expr_mul(b.p, at(&b, m2, A(&b, o3), A(&b, i3)), expr_call(b.p, &scalar_rsqrt, &magnitude));
+    Node *w2 = MAP(&b, "w2", (o3, i3),
+                   expr_sub(b.p, at(&b, w, A(&b, o3), A(&b, i3)),
+                            expr_mul(b.p, expr_scalar(b.p, SCALAR_STEP, 0), step)));
     update(&b, w2, tw);
     update(&b, m2, tm);
     update(&b, v2, tv);
@@ -567,7 +635,8 @@ static void views(void **unused)
     Index *e3 = examples(&b), *k3 = ix(&b, "k", 30);
     Node *sum = FOLD(&b, "sum", (e3), &reduce_sum, (k3), at(&b, flat, A(&b, e3), A(&b, k3)));
     Index *e4 = examples(&b), *k4 = ix(&b, "k", 30);
-    output(&b, MAP(&b, "z", (e4, k4), expr_div(b.p, at(&b, flat, A(&b, e4), A(&b, k4)), at(&b, sum, A(&b, e4)))));
+    output(&b, MAP(&b, "z", (e4, k4),
+                   expr_div(b.p, at(&b, flat, A(&b, e4), A(&b, k4)), at(&b, sum, A(&b, e4)))));
     output(&b, flat);
     check(&b);
     arena_destroy(b.arena);
@@ -592,7 +661,8 @@ static void pairs(void **unused)
     Bench b = bench_create(TYPE_F32, 20);
     Node *x = input(&b, "x", TYPE_F32, 1, 60);
     Index *e = examples(&b), *m = examples(&b), *k = ix(&b, "k", 60);
-    Node *s = FOLD(&b, "s", (e, m), &reduce_sum, (k), expr_mul(b.p, at(&b, x, A(&b, e), A(&b, k)), at(&b, x, A(&b, m), A(&b, k))));
+    Node *s = FOLD(&b, "s", (e, m), &reduce_sum, (k),
+                   expr_mul(b.p, at(&b, x, A(&b, e), A(&b, k)), at(&b, x, A(&b, m), A(&b, k))));
     Index *e2 = examples(&b), *m2 = examples(&b);
     const Expr *v = at(&b, s, A(&b, e2), A(&b, m2));
     output(&b, FOLD(&b, "total", (e2), &reduce_sum, (m2), expr_mul(b.p, v, v)));
@@ -606,12 +676,22 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),   cmocka_unit_test(broadcast),  cmocka_unit_test(softmax),
-        cmocka_unit_test(layer_norm),    cmocka_unit_test(batch_sums), cmocka_unit_test(positions),
-        cmocka_unit_test(dense_sizes),   cmocka_unit_test(large_product), cmocka_unit_test(convolutions),
+        cmocka_unit_test(elementwise),
+        cmocka_unit_test(broadcast),
+        cmocka_unit_test(softmax),
+        cmocka_unit_test(layer_norm),
+        cmocka_unit_test(batch_sums),
+        cmocka_unit_test(positions),
+        cmocka_unit_test(dense_sizes),
+        cmocka_unit_test(large_product),
+        cmocka_unit_test(convolutions),
         cmocka_unit_test(heads),
-        cmocka_unit_test(embedding),     cmocka_unit_test(swap),       cmocka_unit_test(reversed_in_place),
-        cmocka_unit_test(adam),          cmocka_unit_test(views),      cmocka_unit_test(randomness),
+        cmocka_unit_test(embedding),
+        cmocka_unit_test(swap),
+        cmocka_unit_test(reversed_in_place),
+        cmocka_unit_test(adam),
+        cmocka_unit_test(views),
+        cmocka_unit_test(randomness),
         cmocka_unit_test(pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,8 +60,10 @@ static float x_at(const Dataset *d, size_t row, int i)
 static void csv_reads_quotes_line_ends_and_names(void **state)
 {
     Dataset d;
-    assert_true(open_csv(&d, "a,b,c,d,kind\r\n1, 2 ,3,-4e1,\"x, \"\"y\"\"\"\r\n\r\n5,6,7,8,b\r"
-                             "\"9\",0,0,0,b", false));
+    assert_true(open_csv(&d,
+                         "a,b,c,d,kind\r\n1, 2 ,3,-4e1,\"x, \"\"y\"\"\"\r\n\r\n5,6,7,8,b\r"
+                         "\"9\",0,0,0,b",
+                         false));
     assert_int_equal(d.count, 3);
     assert_true(x_at(&d, 0, 3) == -40 && x_at(&d, 1, 0) == 5 && x_at(&d, 2, 0) == 9);
     assert_int_equal(d.encoding.names[1].count, 2);
@@ -102,8 +104,10 @@ static void csv_for_prediction_needs_no_target(void **state)
 static void csv_options_choose_columns_and_fill(void **state)
 {
     Dataset d;
-    static const gradc_option options[] = {{"", "t.csv", 0},  {"target", "y", 0},
-                                           {"skip", "n,m", 0}, {"fill", "mean", 0},
+    static const gradc_option options[] = {{"", "t.csv", 0},
+                                           {"target", "y", 0},
+                                           {"skip", "n,m", 0},
+                                           {"fill", "mean", 0},
                                            {"separator", ";", 0}};
     static const char text[] = "y;n;a;b;m;c;d\n0;u;1;;0;3;4\n2;v;1;5;;3;4\n1;w;1;7;;3;4\n";
     put_file("t.csv", text, sizeof text - 1);
@@ -186,7 +190,8 @@ static void a_lossy_value_is_no_value(void **state)
     char reason[REASON_TEXT];
     uint8_t out;
     assert_null(port_put(&u8, 255, &out, reason));
-    assert_string_equal(port_put(&u8, 3.7, &out, reason), "3.7 is not a whole number, as image needs");
+    assert_string_equal(port_put(&u8, 3.7, &out, reason),
+                        "3.7 is not a whole number, as image needs");
     assert_non_null(port_put(&u8, 256, &out, reason));
     assert_non_null(port_put(&u8, -1, &out, reason));
     assert_non_null(port_put(&u8, NAN, &out, reason));

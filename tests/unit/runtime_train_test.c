@@ -22,8 +22,13 @@ static const gradc_source csv = {"csv", csv_options, 2};
 
 static gradc_train plain_train(void)
 {
-    return (gradc_train){.data = &csv, .holdout_fraction = 0.25, .batch = FAKE_BATCH,
-                         .accumulate = 1, .epochs = 6, .evaluate_in_epochs = 1, .seed = 3,
+    return (gradc_train){.data = &csv,
+                         .holdout_fraction = 0.25,
+                         .batch = FAKE_BATCH,
+                         .accumulate = 1,
+                         .epochs = 6,
+                         .evaluate_in_epochs = 1,
+                         .seed = 3,
                          .shuffle = 1};
 }
 
@@ -102,9 +107,11 @@ static void a_resume_ends_in_the_same_bits(void **state)
         assert_int_equal(run_with(&train, "train --quiet --save a.safetensors"), 0);
         /* stopped inside an epoch, its order half used up */
         fake_break_at = 7;
-        assert_int_equal(run_with(&train, "train --quiet --save-every 1steps --save c.safetensors"), 1);
+        assert_int_equal(run_with(&train, "train --quiet --save-every 1steps --save c.safetensors"),
+                         1);
         fake_break_at = -1;
-        assert_int_equal(run_with(&train, "train --quiet --resume --threads 2 --save c.safetensors"), 0);
+        assert_int_equal(
+            run_with(&train, "train --quiet --resume --threads 2 --save c.safetensors"), 0);
         expect_equal("a.safetensors", "c.safetensors");
         expect_equal("a.best.safetensors", "c.best.safetensors");
     }
@@ -233,10 +240,12 @@ static void unsafe_headers_are_refused(void **state)
     } bad[] = {
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", "outside the file"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", "overlaps"},
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}",
+         "overlaps"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "gap"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "4 bytes follow"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,9],\"data_offsets\":[0,8]}}", "shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,9],\"data_offsets\":[0,8]}}",
+         "shape"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", "shape"},
         {"{\"a\":{\"dtype\":\"X9\",\"shape\":[2],\"data_offsets\":[0,8]}}", "no known type"},
         {"{\"a\":1,\"a\":2}", "header is damaged"},

@@ -102,7 +102,8 @@ typedef struct Fixture {
 
 static Fixture fixture(void)
 {
-    static const char user[] = "x = 1\n\ty = conv(\n  2)\n", library[] = "layer conv(x) {\n  y = z\n}\n";
+    static const char user[] = "x = 1\n\ty = conv(\n  2)\n",
+                      library[] = "layer conv(x) {\n  y = z\n}\n";
     Fixture f = {.arena = arena_create()};
     f.sources = sources_create(f.arena);
     f.diag = diag_create(f.arena, f.sources);
@@ -170,12 +171,13 @@ static void programs_read_json(void **state)
     diag_error(f.diag, (Span){f.user, 0, 1}, "m");
     diag_note(f.diag, (Span){f.user, 4, 5}, "n");
     diag_help(f.diag, "h");
-    expect_rendering(&f, DIAG_JSON,
-                     "{\"severity\":\"error\",\"file\":null,\"line\":null,\"column\":null,\"end_line\":null,"
-                     "\"end_column\":null,\"message\":\"a \\\"b\\\"\\u000a\",\"notes\":[],\"help\":null}\n"
-                     "{\"severity\":\"error\",\"file\":\"u.nn\",\"line\":1,\"column\":1,\"end_line\":1,"
-                     "\"end_column\":2,\"message\":\"m\",\"notes\":[{\"file\":\"u.nn\",\"line\":1,\"column\":5,"
-                     "\"end_line\":1,\"end_column\":6,\"message\":\"n\"}],\"help\":\"h\"}\n");
+    expect_rendering(
+        &f, DIAG_JSON,
+        "{\"severity\":\"error\",\"file\":null,\"line\":null,\"column\":null,\"end_line\":null,"
+        "\"end_column\":null,\"message\":\"a \\\"b\\\"\\u000a\",\"notes\":[],\"help\":null}\n"
+        "{\"severity\":\"error\",\"file\":\"u.nn\",\"line\":1,\"column\":1,\"end_line\":1,"
+        "\"end_column\":2,\"message\":\"m\",\"notes\":[{\"file\":\"u.nn\",\"line\":1,\"column\":5,"
+        "\"end_line\":1,\"end_column\":6,\"message\":\"n\"}],\"help\":\"h\"}\n");
     arena_destroy(f.arena);
 }
 
