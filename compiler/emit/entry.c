@@ -440,6 +440,16 @@ static void check_examples(Entry *e, LLVMValueRef result)
     leave_unless(e, LLVMBuildICmp(u->builder, LLVMIntULT, before, unit_i64(u, most), ""), result);
 }
 
+/* The arguments that every call with examples begins with; with none or too many, `refused` is
+ * returned and nothing done. */
+static void take_examples(Entry *e, LLVMValueRef refused)
+{
+    e->inputs = LLVMGetParam(e->function, 1);
+    e->n = number64(e, LLVMGetParam(e->function, 2));
+    check_examples(e, refused);
+    make_block(e);
+}
+
 static Entry open_entry(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result,
                         LLVMTypeRef *params, int count)
 {
@@ -488,10 +498,7 @@ static LLVMValueRef make_step(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
     Entry e = open_entry(es, ENTRY_STEP, "step", u->f64, params, 3);
-    e.inputs = LLVMGetParam(e.function, 1);
-    e.n = number64(&e, LLVMGetParam(e.function, 2));
-    check_examples(&e, no_number(u));
-    make_block(&e);
+    take_examples(&e, no_number(u));
     store_argument(&e, ARGUMENT_DRAWS, first_draw(&e, header_load(&e, HEADER_STEP)));
     LLVMValueRef loss = run_with_loss(&e);
     count_update(&e);
@@ -505,10 +512,7 @@ static LLVMValueRef make_gradient(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->f64, u->i32};
     Entry e = open_entry(es, ENTRY_GRADIENT, "gradient", u->f64, params, 5);
-    e.inputs = LLVMGetParam(e.function, 1);
-    e.n = number64(&e, LLVMGetParam(e.function, 2));
-    check_examples(&e, no_number(u));
-    make_block(&e);
+    take_examples(&e, no_number(u));
     LLVMValueRef first =
         LLVMBuildICmp(u->builder, LLVMIntNE, LLVMGetParam(e.function, 4), unit_i32(u, 0), "");
     LLVMValueRef next = LLVMBuildAdd(u->builder, header_load(&e, HEADER_DRAWS), unit_i64(u, 1), "");
@@ -541,10 +545,7 @@ static LLVMValueRef make_loss(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
     Entry e = open_entry(es, ENTRY_LOSS, "loss", u->f64, params, 3);
-    e.inputs = LLVMGetParam(e.function, 1);
-    e.n = number64(&e, LLVMGetParam(e.function, 2));
-    check_examples(&e, no_number(u));
-    make_block(&e);
+    take_examples(&e, no_number(u));
     run_kernels(&e, 0, e.s->kernels.count);
     LLVMBuildRet(u->builder, loss_value(&e));
     return finish_function(&e);
@@ -555,10 +556,7 @@ static LLVMValueRef make_evaluate(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
     Entry e = open_entry(es, ENTRY_EVALUATE, "evaluate", u->void_type, params, 4);
-    e.inputs = LLVMGetParam(e.function, 1);
-    e.n = number64(&e, LLVMGetParam(e.function, 2));
-    check_examples(&e, NULL);
-    make_block(&e);
+    take_examples(&e, NULL);
     run_kernels(&e, 0, e.s->kernels.count);
     store_numbers(&e, RESULT_SUM, LLVMGetParam(e.function, 3));
     LLVMBuildRetVoid(u->builder);
@@ -729,10 +727,7 @@ static LLVMValueRef make_diagnose(Entries *es, EntryKind kind)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
     Entry e = open_entry(es, kind, "diagnose", u->pointer, params, 3);
-    e.inputs = LLVMGetParam(e.function, 1);
-    e.n = number64(&e, LLVMGetParam(e.function, 2));
-    check_examples(&e, LLVMConstNull(u->pointer));
-    make_block(&e);
+    take_examples(&e, LLVMConstNull(u->pointer));
     check_what_is_given(&e);
     bool *missing = arena_new(u->arena, bool, e.s->graph->nodes.count + 1);
     for (int i = 0; i < e.s->kernels.count; i++) {
