@@ -42,15 +42,18 @@ const char *raw_name(gradc_dtype type)
     return names[type];
 }
 
+/* A number as it lies in memory. */
+typedef union Number {
+    uint8_t u8;
+    uint16_t u16;
+    int32_t i32;
+    float f32;
+    double f64;
+} Number;
+
 double number_get(gradc_dtype type, const void *at)
 {
-    union {
-        uint8_t u8;
-        uint16_t u16;
-        int32_t i32;
-        float f32;
-        double f64;
-    } v;
+    Number v;
     memcpy(&v, at, raw_size(type));
     switch (type) {
     case GRADC_BOOL:
@@ -70,13 +73,7 @@ double number_get(gradc_dtype type, const void *at)
 
 void number_put(gradc_dtype type, void *at, double value)
 {
-    union {
-        uint8_t u8;
-        uint16_t u16;
-        int32_t i32;
-        float f32;
-        double f64;
-    } v;
+    Number v;
     switch (type) {
     case GRADC_BOOL:
     case GRADC_U8:
