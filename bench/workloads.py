@@ -94,7 +94,7 @@ def gpt(layers=6, width=384, places=256, tokens=65):
 def lstm(places=64, width=64, units=256, tokens=65):
     place = dense(width + units, 4 * units) + dense(units, tokens)
     return Workload("lstm", "lstm", 32, later(32 * places * place),
-                    4 * units * (width + units + 1) + tokens * width + dense_parameters(units, tokens),
+                    4 * units * (width + units + 2) + tokens * width + dense_parameters(units, tokens),
                     2, places * (width + 6 * units), "65-64-256, 64 steps, Adam")
 
 

@@ -180,11 +180,11 @@ class Lstm(nn.Module):
     def __init__(self, tokens=65, width=64, units=256):
         super().__init__()
         self.embedding_1 = nn.Embedding(tokens, width)
-        self.cell_1 = nn.LSTM(width, units, batch_first=True)
+        self.lstm_1 = nn.LSTM(width, units, batch_first=True)
         self.dense_1 = nn.Linear(units, tokens)
 
     def forward(self, token):
-        return self.dense_1(self.cell_1(self.embedding_1(token))[0])
+        return self.dense_1(self.lstm_1(self.embedding_1(token))[0])
 
 
 def sgd(**options):
