@@ -119,14 +119,6 @@ static Value *apply_reshape(Sema *s, Value **args, const char *const *names, int
     return make_view(s, args[0], shape, args[1]->items.count, "reshape", span);
 }
 
-static Value *apply_flatten(Sema *s, Value **args, const char *const *names, int count, Span span)
-{
-    if (!need_tensor(s, args[0], "flatten"))
-        return NULL;
-    const int64_t size = value_size(args[0]);
-    return args[0]->rank == 1 ? args[0] : make_view(s, args[0], &size, 1, "flatten", span);
-}
-
 /* ---- moves ------------------------------------------------------------------------------------------- */
 
 static Index **new_dims(Sema *s, const int64_t *shape, int rank)
@@ -403,7 +395,6 @@ static Value *apply_is_integer(Sema *s, Value **args, const char *const *names, 
 
 static const Builtin rows[] = {
     {"reshape", 2, 2, "reshape(x, [rows, columns])", apply_reshape},
-    {"flatten", 1, 1, "flatten(x)", apply_flatten},
     {"transpose", 1, 2, "transpose(x, [1, 0])", apply_transpose},
     {"concat", 1, 64, "concat(a, b, axis = 0)", apply_concat},
     {"stack", 1, 64, "stack(a, b, axis = 0)", apply_stack},
