@@ -24,7 +24,8 @@ static bool open_view(Evaluation *v, const Options *o)
         return false;
     if (separate || o->data.count || t->holdout_fraction <= 0) {
         v->what = separate ? "the holdout" : o->data.count ? "the data given" : "the training data";
-        return view_whole(&v->data, &v->view, &v->error);
+        view_apart(&v->data, &v->view);
+        return true;
     }
     v->what = "the holdout";
     return view_split(&v->data, t->holdout_fraction, v->at.seed, &v->rest, &v->view, &v->error);

@@ -237,7 +237,7 @@ static bool choose_batch(Check *c, uint64_t seed)
         random_batch(c, seed);
         return true;
     }
-    view_whole(&c->data, &c->view, &c->error);
+    view_whole(&c->data, &c->view);
     random_permute(c->view.order, c->view.count, seed, STREAM_SHUFFLE, 0);
     c->n = c->view.count < batch ? c->view.count : batch;
     batch_gather(&c->batch, &c->view, 0, c->n);

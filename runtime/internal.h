@@ -207,10 +207,13 @@ typedef struct View {
     uint32_t count;
 } View;
 
-/* Splits off round(fraction * n) rows by seed; the rest stays in the file's order. */
+/* Splits off round(fraction * n) rows by seed; the rest stays in the file's order.  Of windows of a
+ * sequence it takes the last, such that no window of one view overlaps one of the other. */
 bool view_split(const struct Dataset *data, double fraction, uint64_t seed, View *train,
                 View *holdout, Error *e);
-bool view_whole(const struct Dataset *data, View *view, Error *e);
+void view_whole(const struct Dataset *data, View *view);
+/* Of windows only those that do not overlap: enough to measure on. */
+void view_apart(const struct Dataset *data, View *view);
 void view_shuffle(View *v, const View *base, uint64_t seed, uint64_t epoch);
 void view_free(View *v);
 

@@ -21,7 +21,9 @@ static bool open_inputs(Prediction *p, const Options *o)
     if (!source_guess(&source, m->train->data, &o->inputs, m->inputs, m->input_count, &p->error))
         return false;
     const Request r = {&source, m->inputs, m->input_count, o->data_dir, &p->encoding, true};
-    bool ok = dataset_open(&p->data, &r, &p->error) && view_whole(&p->data, &p->view, &p->error);
+    bool ok = dataset_open(&p->data, &r, &p->error);
+    if (ok)
+        view_whole(&p->data, &p->view);
     source_free(&source);
     return ok;
 }

@@ -67,8 +67,11 @@ static bool open_data(Training *t, const Options *o)
                           &t->error);
     const Options plain = {.data_dir = o->data_dir};
     t->has_held = cli_data(&t->held, model, train->holdout, &plain, &t->data.encoding, &t->error);
-    return t->has_held && view_whole(&t->data, &l->base, &t->error) &&
-           view_whole(&t->held, &l->holdout, &t->error);
+    if (!t->has_held)
+        return false;
+    view_whole(&t->data, &l->base);
+    view_apart(&t->held, &l->holdout);
+    return true;
 }
 
 /* Without a holdout, what is measured is the training data. */
@@ -78,7 +81,7 @@ static bool complete_views(Training *t)
     if (l->holdout.count == 0) {
         view_free(&l->holdout);
         l->holdout_is_train = true;
-        view_whole(&t->data, &l->holdout, &t->error);
+        view_apart(&t->data, &l->holdout);
     }
     l->train =
         (View){l->base.data, memory_get(l->base.count, sizeof *l->train.order), l->base.count};

@@ -16,26 +16,42 @@ static void view_create(View *v, const Dataset *d, uint32_t count)
     *v = (View){d, memory_get(count, sizeof *v->order), count};
 }
 
-bool view_whole(const Dataset *d, View *v, Error *e)
+/* Rows [begin, end), every `step`-th. */
+static void view_range(View *v, const Dataset *d, uint32_t begin, uint32_t end, uint32_t step)
 {
-    (void)e;
-    view_create(v, d, (uint32_t)d->count);
+    view_create(v, d, (end - begin + step - 1) / step);
     for (uint32_t i = 0; i < v->count; i++)
-        v->order[i] = i;
-    return true;
+        v->order[i] = begin + i * step;
 }
 
-bool view_split(const Dataset *d, double fraction, uint64_t seed, View *train, View *holdout,
-                Error *e)
+static uint32_t apart(const Dataset *d)
+{
+    return d->apart > 1 ? d->apart < d->count ? (uint32_t)d->apart : (uint32_t)d->count : 1;
+}
+
+void view_whole(const Dataset *d, View *v)
+{
+    view_range(v, d, 0, (uint32_t)d->count, 1);
+}
+
+void view_apart(const Dataset *d, View *v)
+{
+    view_range(v, d, 0, (uint32_t)d->count, apart(d));
+}
+
+/* The last part of a sequence; the windows that reach into it from before belong to neither. */
+static void split_sequence(const Dataset *d, uint32_t held, View *train, View *holdout)
+{
+    uint32_t first = (uint32_t)d->count - held;
+    view_range(train, d, 0, first - (held ? (uint32_t)d->gap : 0), 1);
+    view_range(holdout, d, first, (uint32_t)d->count, apart(d));
+}
+
+static void split_by_seed(const Dataset *d, uint32_t held, uint64_t seed, View *train,
+                          View *holdout)
 {
     View all;
-    uint32_t held = (uint32_t)llround(fraction * (double)d->count);
-    if (held == 0 && fraction > 0)
-        held = 1;
-    if (held >= d->count)
-        return error_set(e, "a holdout of %g leaves none of the %zu examples to train on", fraction,
-                         d->count);
-    view_whole(d, &all, e);
+    view_whole(d, &all);
     random_permute(all.order, all.count, seed, STREAM_SPLIT, 0);
     view_create(train, d, all.count - held);
     view_create(holdout, d, held);
@@ -44,6 +60,21 @@ bool view_split(const Dataset *d, double fraction, uint64_t seed, View *train, V
     qsort(train->order, train->count, sizeof *train->order, ascending);
     qsort(holdout->order, held, sizeof *holdout->order, ascending);
     view_free(&all);
+}
+
+bool view_split(const Dataset *d, double fraction, uint64_t seed, View *train, View *holdout,
+                Error *e)
+{
+    uint32_t held = (uint32_t)llround(fraction * (double)d->count);
+    if (held == 0 && fraction > 0)
+        held = 1;
+    if (held + (held ? d->gap : 0) >= d->count)
+        return error_set(e, "a holdout of %g leaves none of the %zu examples to train on", fraction,
+                         d->count);
+    if (d->apart)
+        split_sequence(d, held, train, holdout);
+    else
+        split_by_seed(d, held, seed, train, holdout);
     return true;
 }
 

@@ -20,6 +20,9 @@ typedef struct Dataset {
     size_t count;
     bool counted; /* count is known from a first file */
     char *counted_by;
+    /* Windows of a sequence: how many before a border reach across it, and how far apart two are
+     * that share nothing.  Else 0 and 0: examples are independent. */
+    size_t gap, apart;
     Field *fields;
     Bytes **files; /* closed with the set */
     int file_count;
@@ -47,6 +50,9 @@ const gradc_option *option_find(const gradc_source *s, const char *key);
 const char *option_text(const gradc_source *s, const char *key, const char *otherwise);
 /* The n-th value without a key. */
 const gradc_option *option_positional(const gradc_source *s, int n);
+
+/* A whole number from `least`; *value stays where the option is absent. */
+bool whole_option(const gradc_source *s, const char *key, size_t least, size_t *value, Error *e);
 
 /* The source with --data values in place of its paths: "path" or "key=path"; free with source_free. */
 bool source_override(gradc_source *out, const gradc_source *in, const TextList *data, Error *e);
@@ -117,6 +123,56 @@ void categories_collect(Names *names, const Csv *csv, size_t first_row, const in
                         size_t count);
 int categories_find(const Names *names, const char *text, size_t length); /* -1: none */
 void categories_copy(Names *to, const Names *from);
+
+/* ---- characters.c: text as characters or bytes, and their numbers ------------------------------------------------------- */
+
+typedef struct Text {
+    const uint8_t *at, *end, *begin;
+    const char *path;
+    bool bytes; /* not UTF-8 but single bytes */
+} Text;
+
+void text_open(Text *t, const Bytes *b, const char *path, bool bytes);
+/* Reads `unit` of the source's options. */
+bool text_unit(const gradc_source *s, bool *bytes, Error *e);
+bool text_next(Text *t, uint32_t *point, Error *e); /* not at the end */
+
+/* The characters the checkpoint knows, else the text's own; `lines`: without the ends of lines. */
+bool characters_learn(Names *names, const Request *r, int port, const Text *text, bool lines,
+                      Error *e);
+/* Whether the port has a class for each, after `first` others.  Without names: for each byte. */
+bool characters_fit(const Names *names, uint32_t first, const gradc_port *p, const char *path,
+                    Error *e);
+
+typedef struct Vocabulary {
+    uint32_t *ids;  /* of each code point, from 1; 0: absent */
+    uint32_t first; /* the number of the first character */
+    uint32_t count;
+} Vocabulary;
+
+/* Without names: bytes, each its own number. */
+bool vocabulary_create(Vocabulary *v, const Names *names, uint32_t first);
+void vocabulary_destroy(Vocabulary *v);
+/* The number of the next character, or an error with its place. */
+bool vocabulary_next(const Vocabulary *v, Text *t, uint32_t *id, Error *e);
+
+/* ---- window.c: examples that are windows of a sequence ----------------------------------------------------------------- */
+
+typedef struct Windows {
+    int input, target;    /* ports; -1: none */
+    size_t length, reach; /* elements of a window, and with its target */
+    size_t stride;
+} Windows;
+
+/* Finds the ports and reads `stride`; the caller adds the target to `reach`. */
+bool windows_plan(Windows *w, const Request *r, Error *e);
+/* Counts the windows of `total` elements. */
+bool windows_cut(const Windows *w, Dataset *d, size_t total, const char *path, const char *elements,
+                 Error *e);
+
+/* ---- text.c ------------------------------------------------------------------------------------------------------------ */
+
+bool text_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
 
 /* ---- the formats' parsers, apart from files so that they can be fuzzed ---------------------------------------- */
 

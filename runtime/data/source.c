@@ -246,8 +246,8 @@ static const char *kind_of(const char *path)
 {
     static const struct {
         const char *ending, *kind;
-    } known[] = {{".csv", "csv"}, {".tsv", "csv"},  {".npy", "npy"},
-                 {".npz", "npz"}, {"ubyte", "idx"}, {".idx", "idx"}};
+    } known[] = {{".csv", "csv"},  {".tsv", "csv"}, {".npy", "npy"}, {".npz", "npz"},
+                 {"ubyte", "idx"}, {".idx", "idx"}, {".txt", "text"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ends_with(path, known[i].ending))
             return known[i].kind;

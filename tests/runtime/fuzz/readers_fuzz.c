@@ -23,6 +23,14 @@ static void bind(const Array *a, Error *e)
     dataset_close(&d);
 }
 
+/* Reads the last row of every field: all of it must be memory. */
+static void touch(const Dataset *d)
+{
+    for (int i = 0; i < d->port_count; i++)
+        for (size_t k = 0; d->fields[i].data && k < port_size(&d->ports[i]); k++)
+            ((volatile const uint8_t *)d->fields[i].data)[(d->count - 1) * d->fields[i].stride + k];
+}
+
 static void read_csv(const uint8_t *bytes, size_t size, Error *e)
 {
     static const gradc_option options[] = {{"target", "last", 0}, {"fill", "mean", 0}};
@@ -39,6 +47,27 @@ static void read_csv(const uint8_t *bytes, size_t size, Error *e)
     csv_free(&csv);
 }
 
+/* The first byte chooses the unit and the target's shape. */
+static void read_text(const uint8_t *bytes, size_t size, Error *e)
+{
+    static const int64_t four[] = {4};
+    const bool by_bytes = size && (*bytes & 1), next = size && (*bytes & 2);
+    const gradc_port ports[] = {
+        {"x", GRADC_U8, GRADC_TOKEN, 256, 1, four, 4, 0, 1},
+        {"y", GRADC_U16, GRADC_CLASS, 256, !next, four, next ? 1 : 4, 1, 0}};
+    const gradc_option options[] = {{"unit", by_bytes ? "byte" : "character", 0},
+                                    {"stride", NULL, 3}};
+    const gradc_source source = {"text", options, 2};
+    const Request r = {&source, ports, 2, NULL, NULL, false};
+    Dataset d = {.ports = ports, .port_count = 2};
+    const Bytes b = {bytes, size, BYTES_NONE};
+    d.fields = memory_get(2, sizeof *d.fields);
+    encoding_create(&d.encoding, 2);
+    if (text_bind(&d, &r, &b, "fuzz", e))
+        touch(&d);
+    dataset_close(&d);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     Error e = {0};
@@ -47,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ZipEntry z;
     if (size == 0)
         return 0;
-    switch (*bytes++ % 5) {
+    switch (*bytes++ % 6) {
     case 0:
         read_csv(bytes, size - 1, &e);
         break;
@@ -67,6 +96,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         if (zip_find(&z, bytes, size - 1, "x", "fuzz", &e) && z.packed < 100000)
             for (uint64_t i = 0; i < z.packed; i++)
                 ((volatile const uint8_t *)z.data)[i];
+        break;
+    case 5:
+        read_text(bytes, size - 1, &e);
         break;
     }
     error_clear(&e);

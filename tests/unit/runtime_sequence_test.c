@@ -1,0 +1,222 @@
+/* Sources whose examples are parts of a text or of a sequence: what the windows are, how they are
+ * split, and the sentence for each kind of bad file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "data/data.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/gradrt-sequence-XXXXXX";
+static Error error;
+
+static const int64_t four[] = {4}, five[] = {5};
+static const gradc_port shifted[] = {{"x", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 0, 1},
+                                     {"y", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 1, 0}};
+static const gradc_port next[] = {{"x", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 0, 1},
+                                  {"y", GRADC_U16, GRADC_CLASS, 6, 0, NULL, 1, 1, 0}};
+static const gradc_port wrong[] = {{"x", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 0, 1},
+                                   {"y", GRADC_U8, GRADC_TOKEN, 5, 1, five, 5, 1, 0}};
+static const gradc_port bytes[] = {{"x", GRADC_U8, GRADC_TOKEN, 256, 1, four, 4, 0, 1}};
+
+static void put_file(const char *name, const void *data, size_t size)
+{
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    fclose(f);
+}
+
+typedef struct Case {
+    const char *kind;
+    const gradc_port *ports;
+    int port_count;
+    const gradc_option *options;
+    int option_count;
+    const Encoding *known;
+    bool predicting;
+} Case;
+
+static bool open_case(Dataset *d, const Case *c)
+{
+    const gradc_source s = {c->kind, c->options, c->option_count};
+    const Request r = {&s, c->ports, c->port_count, NULL, c->known, c->predicting};
+    error_clear(&error);
+    return dataset_open(d, &r, &error);
+}
+
+static void expect_error(const Case *c, const char *message)
+{
+    Dataset d;
+    assert_false(open_case(&d, c));
+    if (!strstr(error.text, message))
+        fail_msg("\"%s\" lacks \"%s\"", error.text, message);
+    error_clear(&error);
+}
+
+static void expect_row(const Dataset *d, int port, size_t row, const char *values)
+{
+    const gradc_port *p = &d->ports[port];
+    for (uint64_t i = 0; i < p->count; i++) {
+        const uint8_t *at = d->fields[port].data + row * d->fields[port].stride;
+        assert_int_equal((int)number_get(p->type, at + i * raw_size(p->type)), values[i] - '0');
+    }
+}
+
+/* ---- text ----------------------------------------------------------------------------------------------- */
+
+static const gradc_option t_txt[] = {{"", "t.txt", 0}, {"stride", NULL, 2}};
+
+static void expect_text_error(const char *text, const Case *like, const char *message)
+{
+    put_file("t.txt", text, strlen(text));
+    expect_error(like, message);
+}
+
+static void text_is_windows_and_their_successors(void **state)
+{
+    Dataset d;
+    const Case plain = {"text", shifted, 2, t_txt, 1, NULL, false};
+    put_file("t.txt",
+             "\xef\xbb\xbf"
+             "b\xc3\xa4"
+             "a\nbaab\xe2\x82\xac",
+             15); /* bäa\nbaab€ */
+    assert_true(open_case(&d, &plain));
+    assert_int_equal(d.count, 2);
+    expect_row(&d, 0, 0, "2310");
+    expect_row(&d, 1, 0, "3102");
+    expect_row(&d, 0, 1, "2112");
+    expect_row(&d, 1, 1, "1124");
+    assert_int_equal(d.encoding.names[0].count, 5);
+    assert_string_equal(d.encoding.names[0].items[0], "\n");
+    assert_string_equal(d.encoding.names[1].items[4], "\xe2\x82\xac");
+    dataset_close(&d);
+    const Case scalar = {"text", next, 2, t_txt, 2, NULL, false};
+    assert_true(open_case(&d, &scalar));
+    assert_int_equal(d.count, 3);
+    expect_row(&d, 0, 2, "2112");
+    expect_row(&d, 1, 2, "4");
+    dataset_close(&d);
+    const Case predicting = {"text", shifted, 2, t_txt, 2, NULL, true};
+    put_file("t.txt", "abcd", 4);
+    assert_true(open_case(&d, &predicting));
+    assert_int_equal(d.count, 1);
+    assert_null(d.fields[1].data);
+    dataset_close(&d);
+}
+
+static void bytes_are_their_own_numbers(void **state)
+{
+    static const gradc_option options[] = {{"", "t.txt", 0}, {"unit", "byte", 0}};
+    const Case c = {"text", bytes, 1, options, 2, NULL, false};
+    Dataset d;
+    put_file("t.txt", "\0\1\2\3\xff", 5);
+    assert_true(open_case(&d, &c));
+    expect_row(&d, 0, 0, "0123");
+    assert_int_equal(d.encoding.names[0].count, 0);
+    dataset_close(&d);
+    const Case few = {"text", shifted, 2, options, 2, NULL, false};
+    expect_error(&few, "t.txt: there are 256 different bytes, but x is token(5)\n"
+                       "help: write x : token(256)");
+}
+
+static void text_names_the_place_of_every_mistake(void **state)
+{
+    static const gradc_option backwards[] = {{"", "t.txt", 0}, {"stride", NULL, 0}};
+    static const gradc_option word[] = {{"", "t.txt", 0}, {"unit", "word", 0}};
+    const Case c = {"text", shifted, 2, t_txt, 1, NULL, false};
+    const Case shape = {"text", wrong, 2, t_txt, 1, NULL, false};
+    const Case stride = {"text", shifted, 2, backwards, 2, NULL, false};
+    const Case unit = {"text", shifted, 2, word, 2, NULL, false};
+    expect_text_error("abc\nab\xffxy", &c, "t.txt:2:3: the byte 0xff here is not UTF-8");
+    expect_text_error("abc\na\xc3", &c, "t.txt:2:2: the byte 0xc3 here is not UTF-8");
+    expect_text_error("\xed\xa0\x80", &c, "t.txt:1:1: the byte 0xed here is not UTF-8");
+    expect_text_error("abcdef", &c,
+                      "t.txt: there are 6 different characters, but x is token(5)\n"
+                      "help: write x : token(6)");
+    expect_text_error("abcd", &c, "t.txt: holds 4 characters, but a window takes 5");
+    expect_text_error("", &c, "t.txt: holds 0 characters");
+    expect_text_error("abcde", &shape, "text: the target y is neither the next character nor");
+    expect_text_error("abcde", &stride, "text: stride is a whole number from 1, not 0");
+    expect_text_error("abcde", &unit, "text: unit is character or byte, not word");
+    put_file("t.txt", "ab\0cd", 5);
+    expect_error(&c, "t.txt:1:3: a zero byte: is this a text file?");
+}
+
+static void a_vocabulary_holds_for_later_texts(void **state)
+{
+    Dataset d, later;
+    const Case c = {"text", shifted, 2, t_txt, 1, NULL, false};
+    put_file("t.txt", "bdbdb", 5);
+    assert_true(open_case(&d, &c));
+    const Case again = {"text", shifted, 2, t_txt, 1, &d.encoding, false};
+    put_file("t.txt", "ddddd", 5);
+    assert_true(open_case(&later, &again));
+    expect_row(&later, 0, 0, "1111");
+    dataset_close(&later);
+    expect_text_error("bd\nbdc", &again, "t.txt:1:3: the character \"\" (U+000A) is none of the 2");
+    dataset_close(&d);
+    encoding_create(&d.encoding, 2);
+    const Case none = {"text", shifted, 2, t_txt, 1, &d.encoding, false};
+    expect_error(&none, "t.txt: the checkpoint keeps no characters");
+    encoding_destroy(&d.encoding);
+}
+
+/* ---- splitting ---------------------------------------------------------------------------------------------- */
+
+static void a_sequence_is_split_once_and_without_overlap(void **state)
+{
+    Dataset d;
+    View train, held;
+    const Case c = {"text", shifted, 2, t_txt, 2, NULL, false};
+    put_file("t.txt", "abcdabcdabcdabcdabcdabcda", 25); /* 11 windows, 2 apart, of 4 + 1 */
+    assert_true(open_case(&d, &c));
+    assert_int_equal(d.count, 11);
+    assert_true(view_split(&d, 0.4, 7, &train, &held, &error));
+    assert_int_equal(train.count, 5); /* windows 0 … 4 end before 2 * 7 = 14 */
+    assert_int_equal(train.order[4], 4);
+    assert_int_equal(held.count, 2); /* 7 and 9: 8 and 10 overlap them */
+    assert_int_equal(held.order[0], 7);
+    assert_int_equal(held.order[1], 9);
+    view_free(&train);
+    view_free(&held);
+    assert_false(view_split(&d, 0.9, 7, &train, &held, &error));
+    assert_non_null(strstr(error.text, "leaves none of the 11 examples"));
+    view_apart(&d, &held);
+    assert_int_equal(held.count, 6);
+    view_free(&held);
+    dataset_close(&d);
+}
+
+static int enter(void **state)
+{
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int leave(void **state)
+{
+    static const char *const files[] = {"t.txt"};
+    error_clear(&error);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        unlink(files[i]);
+    return chdir("/") || rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_is_windows_and_their_successors),
+        cmocka_unit_test(bytes_are_their_own_numbers),
+        cmocka_unit_test(text_names_the_place_of_every_mistake),
+        cmocka_unit_test(a_vocabulary_holds_for_later_texts),
+        cmocka_unit_test(a_sequence_is_split_once_and_without_overlap),
+    };
+    return cmocka_run_group_tests(tests, enter, leave);
+}
