@@ -36,12 +36,13 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token END 0 "the end of the file"
 %token NEWLINE "the end of the line"
 %token RESUME "a place to go on"        /* made by parse.c after an error */
+%token ALONE "an expression by itself"  /* made by parse.c before one that stands in a text */
 %token <word> NAME "a name" NUMBER "a number" STRING "a string" REDUCTION "a reduction"
 %token MODEL "`model`" LAYER "`layer`" FN "`fn`" OPTIMIZER "`optimizer`" SCHEDULE "`schedule`"
 %token INITIALIZER "`initializer`" TRAIN "`train`" IMPORT "`import`" EDITION "`gradc`"
 %token PARAM "`param`" STATE "`state`" INPUT "`input`" TARGET "`target`" LOSS "`loss`" METRIC "`metric`"
 %token OUTPUT "`output`" GRADIENT "`gradient`" FREEZE "`freeze`" INIT "`init`" REPEAT "`repeat`"
-%token DERIVATIVE "`derivative`"
+%token DERIVATIVE "`derivative`" REQUIRE "`require`"
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
 %token TRUTH "`true`" FALSITY "`false`" AS "`as`" FROM "`from`"
 %token PIPE "`|>`" ARROW "`<-`" LESS_EQUAL "`<=`" GREATER_EQUAL "`>=`" EQUAL "`==`" NOT_EQUAL "`!=`"
@@ -67,6 +68,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 file
     : declarations                  { p->tree = ast_file(p, @$, 0, $1); }
     | EDITION NUMBER declarations   { check_edition(p, @2, $2); p->tree = ast_file(p, @$, $2.number, $3); }
+    | ALONE expr                    { p->tree = $2; }
     ;
 
 /* ---- declarations ----------------------------------------------------------------------------
@@ -194,6 +196,7 @@ statement
     | OUTPUT NAME '=' expr              { $$ = ast_named(p, AST_OUTPUT, @$, @2, $2, $4); }
     | OUTPUT NAME '[' items ']' '=' expr { $$ = ast_output(p, @$, @2, $2, $4, $7); }
     | RETURN expr                       { $$ = ast_return(p, @$, $2); }
+    | REQUIRE expr ',' STRING           { $$ = ast_require(p, @$, $2, @4, $4); }
     | if_statement
     | REPEAT expr block                 { $$ = ast_repeat(p, @$, $2, @1, NO_WORD, $3); }
     | REPEAT expr AS NAME block         { $$ = ast_repeat(p, @$, $2, @4, $4, $5); }

@@ -304,7 +304,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
     s->statement = NULL;
     s->symbols = s->integer_division = s->compile_time = false;
     diag_enter_call(s->diag, span, d->name);
-    frame_enter(s, frame_kind(d->ast), d->ast, d->library, path);
+    frame_enter(s, frame_kind(d->ast), d->ast, d->library, path)->call = span;
     Value *result = run_definition(s, d, bound, span);
     frame_leave(s);
     diag_leave_call(s->diag);

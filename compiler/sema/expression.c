@@ -82,6 +82,13 @@ static void note_later_definition(Sema *s, const char *name)
         }
 }
 
+/* A word, and in the library whatever the caller wrote, stays where it was written. */
+static bool keeps_place(Sema *s, const Value *v)
+{
+    return v->kind == VALUE_SYMBOL || v->kind == VALUE_STRING ||
+           (v->kind != VALUE_TENSOR && s->frame->library && !sources_is_library(s, v->span));
+}
+
 static Value *eval_name(Sema *s, const Ast *a)
 {
     IndexScope *scope = index_lookup(s, a->name);
@@ -96,7 +103,7 @@ static Value *eval_name(Sema *s, const Ast *a)
         here->unknown = false;
         if (v->kind == VALUE_TENSOR && !v->node)
             return v; /* once stored, stored for every user */
-        if (v->kind != VALUE_SYMBOL && v->kind != VALUE_STRING)
+        if (!keeps_place(s, v))
             here->span = a->span;
         name_value(s, here, a->name);
         return here;
@@ -508,7 +515,7 @@ Value *eval_statement(Sema *s, const Ast *a, const char *name)
 }
 
 /* A dimension, a count, a condition: part of a statement, or one by itself. */
-static Value *eval_constant(Sema *s, const Ast *a)
+Value *eval_constant(Sema *s, const Ast *a)
 {
     const bool outer = s->compile_time;
     Statement *outer_statement = s->statement;

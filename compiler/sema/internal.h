@@ -87,6 +87,7 @@ struct Frame {
     FrameKind kind;
     const Ast *decl;
     bool library;
+    Span call;        /* where it was called */
     const char *path; /* "" or "encoder.dense_1" */
     VEC(Binding) bindings;
     VEC(Counter) counters; /* of layers named without an instance */
@@ -242,6 +243,8 @@ const char *dimensions_text(Sema *s, const int64_t *shape, int rank);
 void value_note(Sema *s, const Value *v);
 /* "expected …, found …", and what the author may have meant. */
 void value_unexpected(Sema *s, const Value *v, const char *expected);
+/* A compile-time value as it is written, a tensor as its shape. */
+void value_print(Text *out, Sema *s, const Value *v);
 /* The value as an expression over v's dims (fresh ones for a node); NULL after an error. */
 bool value_to_expr(Sema *s, Value *v, const Expr **expr, Index ***dims, int *rank);
 /* The value as one number per element with no dimensions left; reports otherwise. */
@@ -309,6 +312,8 @@ bool is_ambient(Sema *s, const char *name); /* a number that every body knows */
 Value *eval_statement(Sema *s, const Ast *a, const char *name);
 bool eval_integer(Sema *s, const Ast *a, const char *what, int64_t *out);
 Value *eval_number(Sema *s, const Ast *a, const char *what);
+/* As far as it is known when compiling: hyper-parameters count as declared. */
+Value *eval_constant(Sema *s, const Ast *a);
 bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out);
 /* The enclosing statement's indices in `body`, those bound aside, in the order of its left side. */
 void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims,
@@ -345,6 +350,9 @@ const Builtin *builtin_at(int i);
 /* ---- statement.c ------------------------------------------------------------------------------------------- */
 void run_body(Sema *s, const AstList *body);
 Node *define_tensor(Sema *s, const Ast *a, const char *name, const int64_t *shape, int shape_rank);
+
+/* ---- require.c ---------------------------------------------------------------------------------------------- */
+void run_require(Sema *s, const Ast *a);
 
 /* ---- parameter.c ------------------------------------------------------------------------------------------- */
 void run_param(Sema *s, const Ast *a);

@@ -1,8 +1,6 @@
 /* Parameters, states and their starts; updates; stated gradients; hyper-parameters. */
 #include "sema/internal.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 Tensor *tensor_find(Sema *s, const char *name)
@@ -140,38 +138,6 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
                      NULL, NULL, 0, t->span);
 }
 
-/* The shortest digits that read back as the same number. */
-static void print_number(Text *out, double number)
-{
-    char digits[40];
-    const bool whole = floor(number) == number && fabs(number) < 1e15;
-    if (whole)
-        snprintf(digits, sizeof digits, "%.0f", number);
-    for (int precision = 1; precision <= 17 && !whole; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, number);
-        if (strtod(digits, NULL) == number)
-            break;
-    }
-    text_append(out, digits);
-}
-
-static void print_value(Text *out, const Value *v)
-{
-    if (v->kind == VALUE_NUMBER) {
-        print_number(out, v->number);
-    } else if (v->kind == VALUE_TRUTH) {
-        text_append(out, v->number != 0 ? "true" : "false");
-    } else if (v->kind == VALUE_LIST) {
-        for (int i = 0; i < v->items.count; i++) {
-            text_append(out, i ? ", " : "[");
-            print_value(out, v->items.data[i]);
-        }
-        text_append(out, "]");
-    } else if (v->text) {
-        text_append(out, v->text);
-    }
-}
-
 static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
 {
     const Ast *callee = a->kind == AST_CALL ? a->left : a;
@@ -203,7 +169,7 @@ static Value *call_initializer(Sema *s, Tensor *t, const Ast *a)
         vec_push(s->arena, &names, item->kind == AST_ARGUMENT ? item->name : NULL);
         text_printf(&text, "%s%s%s", i ? ", " : "", item->kind == AST_ARGUMENT ? item->name : "",
                     item->kind == AST_ARGUMENT ? " = " : "");
-        print_value(&text, v);
+        value_print(&text, s, v);
     }
     text_append(&text, ")");
     t->start = text.data;
@@ -257,7 +223,7 @@ static Value *constant_start(Sema *s, Tensor *t, const Ast *declaration)
     else if (v->kind == VALUE_TENSOR)
         ast_format_expr(&text, a);
     else
-        print_value(&text, v);
+        value_print(&text, s, v);
     t->start = text.data;
     return v;
 }

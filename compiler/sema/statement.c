@@ -240,6 +240,7 @@ static const StatementRow rows[] = {
     {AST_IF, run_if, ANYWHERE, "", true},
     {AST_REPEAT, run_repeat, ANYWHERE, "", true},
     {AST_SCAN, run_scan, IN_MODEL | IN_LAYER | IN_FN, "a model, layer or function", true},
+    {AST_REQUIRE, run_require, ANYWHERE, "", true},
     {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},
     {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer", true},
     {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer",

@@ -2,6 +2,7 @@
 #include "sema/internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static Value *value_new(Sema *s, ValueKind kind, Span span)
@@ -115,6 +116,40 @@ const char *value_describe(Sema *s, const Value *v)
                        : "a single number";
     }
     return "a value";
+}
+
+/* The shortest digits that read back as the same number. */
+static void print_number(Text *out, double number)
+{
+    char digits[40];
+    const bool whole = floor(number) == number && fabs(number) < 1e15;
+    if (whole)
+        snprintf(digits, sizeof digits, "%.0f", number);
+    for (int precision = 1; precision <= 17 && !whole; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, number);
+        if (strtod(digits, NULL) == number)
+            break;
+    }
+    text_append(out, digits);
+}
+
+void value_print(Text *out, Sema *s, const Value *v)
+{
+    if (v->kind == VALUE_NUMBER) {
+        print_number(out, v->number);
+    } else if (v->kind == VALUE_TRUTH) {
+        text_append(out, v->number != 0 ? "true" : "false");
+    } else if (v->kind == VALUE_LIST) {
+        for (int i = 0; i < v->items.count; i++) {
+            text_append(out, i ? ", " : "[");
+            value_print(out, s, v->items.data[i]);
+        }
+        text_append(out, "]");
+    } else if (v->kind == VALUE_TENSOR && v->rank) {
+        text_append(out, shape_text(s, v));
+    } else {
+        text_append(out, v->text ? v->text : value_describe(s, v));
+    }
 }
 
 void value_note(Sema *s, const Value *v)

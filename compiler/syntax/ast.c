@@ -38,6 +38,7 @@ static const char *const kind_names[AST_KIND_COUNT] = {
     [AST_METRIC] = "metric",
     [AST_OUTPUT] = "output",
     [AST_RETURN] = "return",
+    [AST_REQUIRE] = "require",
     [AST_IF] = "if",
     [AST_REPEAT] = "repeat",
     [AST_SCAN] = "scan",

@@ -341,6 +341,14 @@ Ast *ast_return(Parser *p, Span span, Ast *value)
     return statement(p, AST_RETURN, span, span, (Word){0}, (AstList){0}, value);
 }
 
+Ast *ast_require(Parser *p, Span span, Ast *cond, Span text_span, Word text)
+{
+    Ast *n = start(p, AST_REQUIRE, span, text_span, text.text);
+    n->cond = cond;
+    n->items = parser_embedded(p, text_span);
+    return finish(p, n);
+}
+
 Ast *ast_if(Parser *p, Span span, Ast *cond, AstList body, AstList orelse)
 {
     Ast *n = start(p, AST_IF, span, span, NULL);

@@ -24,7 +24,7 @@ static bool expects(const Expected *e, const char *name)
 static const char *found(Parser *p, const Token *t)
 {
     if (t->kind == END)
-        return "the end of the file";
+        return p->alone ? "the end of the braces" : "the end of the file";
     if (t->kind == NEWLINE)
         return "the end of the line";
     int length = t->span.end - t->span.begin;
@@ -45,10 +45,10 @@ typedef struct Group {
 static const Group groups[] = {
     {"`layer`", "`model`", "a declaration",
      " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end "
-     "of the file "},
+     "of the file an expression by itself "},
     {"`param`", "`loss`", "a statement",
      " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` "
-     "`repeat` `scan`"
+     "`repeat` `scan` `require`"
      " `return` `if` a name "},
     {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",
@@ -93,7 +93,8 @@ static int phrases(const Expected *e, const char **out, int most)
         covered = covered || (expects(e, "`)`") && strcmp(e->names[i], "`else`") == 0);
         for (size_t g = 0; g < GROUPS; g++)
             covered = covered || (named[g] && lists(groups[g].members, e->names[i]));
-        if (!covered && strcmp(e->names[i], "a place to go on") != 0)
+        if (!covered && strcmp(e->names[i], "a place to go on") != 0 &&
+            strcmp(e->names[i], "an expression by itself") != 0)
             out[count++] = e->names[i];
     }
     return count;
@@ -129,8 +130,8 @@ static const char *sentence(Parser *p, const Expected *e)
 /* ---- notes and helps -------------------------------------------------------------------------------- */
 
 static const char *const statement_words[] = {
-    "param",    "state",  "input", "target", "loss", "metric", "output",
-    "gradient", "freeze", "init",  "repeat", "scan", "return", "if",
+    "param",  "state", "input",  "target", "loss",   "metric",  "output", "gradient",
+    "freeze", "init",  "repeat", "scan",   "return", "require", "if",
 };
 static const char *const declaration_words[] = {
     "model", "layer", "fn", "optimizer", "schedule", "initializer", "train", "import",

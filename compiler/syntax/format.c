@@ -253,6 +253,12 @@ static void write_simple(Formatter *f, const Ast *n)
         text_append(f->w.out, "return ");
         write_expr(&f->w, n->left, BIND_PIPE);
         break;
+    case AST_REQUIRE:
+        text_append(f->w.out, "require ");
+        write_opening_expr(&f->w, n->cond);
+        text_append(f->w.out, ", ");
+        write_quoted(&f->w, n->name);
+        break;
     case AST_FREEZE:
         text_printf(f->w.out, "freeze %s", n->name);
         break;

@@ -98,7 +98,7 @@ static void read_token(Parser *p)
     Token t = {0};
     t.kind = nnscan_token(&t.value, &t.span, p->scanner);
     if (t.kind == END)
-        t.span = (Span){p->file, p->src->length, p->src->length};
+        t.span = (Span){p->file, p->end, p->end};
     t.starts_line = t.kind != NEWLINE && indent_of(p, t.span.begin) >= 0;
     note_indent(p, &t);
     p->last = t;
@@ -116,7 +116,7 @@ static bool opens_statement(int kind)
 {
     return kind == PARAM || kind == STATE || kind == INPUT || kind == TARGET || kind == LOSS ||
            kind == METRIC || kind == OUTPUT || kind == GRADIENT || kind == FREEZE || kind == INIT ||
-           kind == REPEAT || kind == RETURN || kind == IF;
+           kind == REPEAT || kind == SCAN || kind == REQUIRE || kind == RETURN || kind == IF;
 }
 
 /* A name begins a statement when it is not indented further than the block's first statement:
@@ -161,6 +161,11 @@ static void skip_statement(Parser *p)
 
 int nn_lex(Value *value, Span *span, Parser *p)
 {
+    if (p->alone && !p->announced) {
+        p->announced = true;
+        *span = (Span){p->file, p->offset, p->offset};
+        return ALONE;
+    }
     bool resume = p->recovering;
     if (resume)
         skip_statement(p);
@@ -221,16 +226,65 @@ void parser_syntax_error(Parser *p, const char *const *expected, int count)
 
 /* ---- entry -------------------------------------------------------------------------------------------- */
 
+/* Reads the source from p->offset to p->end. */
+static bool parse(Parser *p)
+{
+    const int errors = diag_error_count(p->cx->diag);
+    if (nnscan_lex_init_extra(p, &p->scanner) ||
+        !nnscan__scan_bytes(p->src->text + p->offset, p->end - p->offset, p->scanner))
+        die("out of memory");
+    const bool read = nn_parse(p) == 0;
+    nnscan_lex_destroy(p->scanner);
+    return read && diag_error_count(p->cx->diag) == errors;
+}
+
 Ast *syntax_parse(SyntaxContext *cx, int file)
 {
     const Source *src = source_get(cx->sources, file);
-    Parser p = {
-        .cx = cx, .arena = cx->arena, .src = src, .file = file, .resumed_at = -1, .fault_at = -1};
-    int errors = diag_error_count(cx->diag);
-    if (nnscan_lex_init_extra(&p, &p.scanner) ||
-        !nnscan__scan_bytes(src->text, src->length, p.scanner))
-        die("out of memory");
-    bool read = nn_parse(&p) == 0;
-    nnscan_lex_destroy(p.scanner);
-    return read && diag_error_count(cx->diag) == errors ? p.tree : NULL;
+    Parser p = {.cx = cx,
+                .arena = cx->arena,
+                .src = src,
+                .file = file,
+                .end = src->length,
+                .resumed_at = -1,
+                .fault_at = -1};
+    return parse(&p) ? p.tree : NULL;
+}
+
+/* ---- expressions in a text: "the rate lies between 0 and 1, found {rate}" ------------------------------ */
+
+static Ast *parse_alone(const Parser *outer, int from, int to)
+{
+    Parser p = {.cx = outer->cx,
+                .arena = outer->arena,
+                .src = outer->src,
+                .file = outer->file,
+                .offset = from,
+                .end = to,
+                .alone = true,
+                .resumed_at = -1,
+                .fault_at = -1};
+    return parse(&p) ? p.tree : NULL;
+}
+
+AstList parser_embedded(Parser *p, Span string)
+{
+    AstList found = {0};
+    const char *s = p->src->text;
+    for (int i = string.begin + 1; i < string.end - 1; i++) {
+        if (s[i] == '\\')
+            i++;
+        if (s[i] == '}')
+            diag_error(p->cx->diag, (Span){p->file, i, i + 1}, "this `}` closes nothing");
+        if (s[i] != '{')
+            continue;
+        const int from = i + 1;
+        while (i < string.end - 1 && s[i] != '}')
+            i++;
+        if (i == string.end - 1)
+            diag_error(p->cx->diag, (Span){p->file, from - 1, from}, "this `{` is not closed");
+        else
+            found = list_add(p, found, parse_alone(p, from, i));
+    }
+    return found;
 }

@@ -45,6 +45,9 @@ typedef struct Parser {
 
     /* the lexer's state */
     int offset;       /* of the next token */
+    int end;          /* of what is read: the file, or one expression in a text */
+    bool alone;       /* one expression, */
+    bool announced;   /* … as the parser has been told by ALONE */
     TrainState train; /* inside `train { }` entries end with their line */
 
     /* the driver's state, see parse.c */
@@ -64,6 +67,8 @@ void parser_lexical_error(Parser *p, Span at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void parser_too_deep(Parser *p, Span at);
 void parser_syntax_error(Parser *p, const char *const *expected, int count);
+/* The expressions in the braces of a string, in order. */
+AstList parser_embedded(Parser *p, Span string);
 
 /* messages: complain.c */
 void complain(Parser *p, const char *const *expected, int count);
@@ -106,6 +111,7 @@ Ast *ast_gradient(Parser *p, Span span, Span path_span, Word path, AstList items
 /* loss, metric, output: a name that may be missing, and a value. */
 Ast *ast_named(Parser *p, AstKind kind, Span span, Span name_span, Word name, Ast *value);
 Ast *ast_return(Parser *p, Span span, Ast *value);
+Ast *ast_require(Parser *p, Span span, Ast *cond, Span text_span, Word text);
 Ast *ast_if(Parser *p, Span span, Ast *cond, AstList body, AstList orelse);
 Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, AstList body);
 /* `extent` and `reversed` may be missing. */

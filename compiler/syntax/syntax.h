@@ -40,6 +40,7 @@ typedef enum {
     AST_OUTPUT,    /* name, left (a lone `output probs` has left = the name); or
                       name[items] = left, flag: has brackets                       */
     AST_RETURN,    /* left                                                         */
+    AST_REQUIRE,   /* require cond, name: a text; items: the expressions in its braces */
     AST_IF,        /* if cond { body } else { orelse }                             */
     AST_REPEAT,    /* repeat left [as name] { body }                               */
     AST_SCAN,      /* scan name[: left] [reversed if cond] with items { body }; items: AST_CARRY */
