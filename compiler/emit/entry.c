@@ -342,7 +342,7 @@ static void run_recurrence(Entry *e, int from, int to)
     loop_close(&shell, &c, false);
 }
 
-static void run_kernels(Entry *e, int from, int to)
+static void run_in_order(Entry *e, int from, int to)
 {
     for (int i = from, end; i < to; i = end) {
         end = past_recurrence(e, i, to);
@@ -350,6 +350,32 @@ static void run_kernels(Entry *e, int from, int to)
             run_recurrence(e, i, end);
         else
             run_kernel(e, i);
+    }
+}
+
+/* Kernels that this step does not need are passed by. */
+static void run_when_due(Entry *e, int from, int to, int64_t every)
+{
+    EmitUnit *u = e->u;
+    LLVMBasicBlockRef due = unit_block(u, e->function, "due"),
+                      after = unit_block(u, e->function, "after");
+    LLVMBuildCondBr(u->builder, unit_is_due(u, header_load(e, HEADER_STEP), every), due, after);
+    LLVMPositionBuilderAtEnd(u->builder, due);
+    run_in_order(e, from, to);
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, after);
+}
+
+static void run_kernels(Entry *e, int from, int to)
+{
+    for (int i = from, end; i < to; i = end) {
+        const int64_t every = e->s->kernels.data[i]->every;
+        for (end = i + 1; end < to && e->s->kernels.data[end]->every == every;)
+            end++;
+        if (every > 1)
+            run_when_due(e, i, end, every);
+        else
+            run_in_order(e, i, end);
     }
 }
 

@@ -78,6 +78,8 @@ LLVMBasicBlockRef unit_block(EmitUnit *u, LLVMValueRef function, const char *nam
 LLVMValueRef unit_intrinsic(EmitUnit *u, const char *name, LLVMTypeRef *types, int type_count,
                             LLVMValueRef *args, int arg_count);
 LLVMValueRef unit_i64(EmitUnit *u, int64_t value);
+/* After `done` updates: does what comes once in `every` come with the next? */
+LLVMValueRef unit_is_due(EmitUnit *u, LLVMValueRef done, int64_t every);
 LLVMValueRef unit_i32(EmitUnit *u, int value);
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes); /* base + constant */
 LLVMValueRef unit_string(EmitUnit *u, const char *text);

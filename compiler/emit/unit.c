@@ -141,6 +141,13 @@ LLVMValueRef unit_i64(EmitUnit *u, int64_t value)
     return LLVMConstInt(u->i64, (unsigned long long)value, true);
 }
 
+LLVMValueRef unit_is_due(EmitUnit *u, LLVMValueRef done, int64_t every)
+{
+    LLVMValueRef number = LLVMBuildAdd(u->builder, done, unit_i64(u, 1), "");
+    LLVMValueRef rest = LLVMBuildURem(u->builder, number, unit_i64(u, every), "");
+    return LLVMBuildICmp(u->builder, LLVMIntEQ, rest, unit_i64(u, 0), "");
+}
+
 LLVMValueRef unit_i32(EmitUnit *u, int value)
 {
     return LLVMConstInt(u->i32, (unsigned long long)value, true);

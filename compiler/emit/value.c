@@ -256,9 +256,13 @@ static LLVMValueRef scalar_value(KernelBuilder *kb, const Expr *e)
         v = unsigned_to_double(kb, kb->fields[ARGUMENT_EXAMPLES]);
         break;
     case SCALAR_STEP:
-        v = unsigned_to_double(
-            kb, LLVMBuildAdd(u->builder, kb->fields[ARGUMENT_STEP], unit_i64(u, 1), ""));
+        v = LLVMBuildAdd(u->builder, kb->fields[ARGUMENT_STEP], unit_i64(u, 1), "");
+        if (e->site)
+            v = LLVMBuildUDiv(u->builder, v, unit_i64(u, e->site), "");
+        v = unsigned_to_double(kb, v);
         break;
+    case SCALAR_DUE:
+        return value_convert(kb, unit_is_due(u, kb->fields[ARGUMENT_STEP], e->site), e->type);
     case SCALAR_SCALE:
         v = kb->fields[ARGUMENT_SCALE];
         break;

@@ -82,7 +82,9 @@ static double scalar_value(const Evaluation *ev, const Expr *e)
     case SCALAR_BATCH_SIZE:
         return (double)ev->examples;
     case SCALAR_STEP:
-        return (double)ev->step;
+        return floor((double)ev->step / (e->site ? e->site : 1));
+    case SCALAR_DUE:
+        return fmod((double)ev->step, e->site) == 0;
     case SCALAR_SCALE:
         return ev->scale;
     case SCALAR_FIRST:

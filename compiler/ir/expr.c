@@ -143,6 +143,7 @@ static DType scalar_type(const ExprPool *p, ScalarKind kind)
 {
     switch (kind) {
     case SCALAR_FIRST:
+    case SCALAR_DUE:
         return TYPE_BOOL;
     default:
         return p->real;

@@ -175,7 +175,7 @@ Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain,
 void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor,
                   int slot)
 {
-    vec_push(g->arena, &g->results, ((Result){role, name, value, tensor, slot}));
+    vec_push(g->arena, &g->results, ((Result){role, name, value, tensor, slot, 0}));
 }
 
 bool node_is_batched(const Node *n)

@@ -121,7 +121,9 @@ typedef enum { RANDOM_UNIFORM, /* [0, 1) */ RANDOM_NORMAL, /* mean 0, variance 1
 
 typedef enum {
     SCALAR_BATCH_SIZE, /* examples given to this call (real)                          */
-    SCALAR_STEP,       /* the number of this update, from 1 (real)                    */
+    SCALAR_STEP,       /* the number of this update, from 1 (real); with a site, of those that
+                          come once in `site` steps                                  */
+    SCALAR_DUE,        /* does what comes once in `site` steps come now? (bool)      */
     SCALAR_SCALE,      /* gradient(): the scale argument (real)                       */
     SCALAR_FIRST,      /* gradient(): 1 on the first micro-batch (bool)               */
     SCALAR_SUM,        /* finish(), whose pool is f64: sums[slot] (real)              */
@@ -329,6 +331,7 @@ typedef struct Result {
     Node *value;
     Tensor *tensor; /* UPDATE, GRADIENT */
     int slot;       /* OUTPUT, SUM, VALUE */
+    int64_t every;  /* UPDATE: it changes nothing but once in this many steps; 0: in each */
 } Result;
 
 /* One entry point's computation. */

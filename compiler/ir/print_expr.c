@@ -404,7 +404,12 @@ static void print_scalar(Printer *pr, const Expr *e)
         [SCALAR_BATCH_SIZE] = "batch_size", [SCALAR_STEP] = "step", [SCALAR_SCALE] = "scale",
         [SCALAR_FIRST] = "first",           [SCALAR_SUM] = "sum_",  [SCALAR_EXAMPLES] = "examples",
     };
-    put(pr, names[e->scalar]);
+    if (e->scalar == SCALAR_DUE)
+        text_printf(pr->out, "(step %% %d == 0)", e->site);
+    else if (e->scalar == SCALAR_STEP && e->site)
+        text_printf(pr->out, "floor(step / %d)", e->site);
+    else
+        put(pr, names[e->scalar]);
     if (e->scalar == SCALAR_SUM)
         text_printf(pr->out, "%d", e->site);
 }

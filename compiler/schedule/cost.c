@@ -144,6 +144,8 @@ void schedule_print(Text *out, const Schedule *s)
         text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s\n", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,
                     i == s->loss_kernel ? "; then the loss is known" : "");
+        if (k->every > 1)
+            text_printf(out, "     once in %lld steps\n", (long long)k->every);
         for (int j = 0; j < k->nodes.count; j++)
             print_node(out, s, k, k->nodes.data[j]);
         flops += k->flops;

@@ -17,6 +17,7 @@ static Kernel *new_kernel(Planner *p, KernelKind kind, const Node *first)
     k->kind = kind;
     k->recurrence = first->recurrence;
     k->step = first->recurrence ? first->step : NULL;
+    k->every = PLAN(p, first)->every;
     k->id = p->schedule->kernels.count;
     vec_push(p->arena, &p->schedule->kernels, k);
     return k;
@@ -204,7 +205,8 @@ static bool shares_reads(Planner *p, const Kernel *k, Node *n)
 
 static bool join_kernel(Planner *p, Kernel *k, Node *n)
 {
-    if (k->kind == KERNEL_SCATTER || k->recurrence != n->recurrence || !shares_reads(p, k, n))
+    if (k->kind == KERNEL_SCATTER || k->recurrence != n->recurrence ||
+        k->every != PLAN(p, n)->every || !shares_reads(p, k, n))
         return false;
     if (k->kind == KERNEL_CONTRACTION) {
         if (!is_epilogue_of(p, k, n))
@@ -360,6 +362,7 @@ Schedule *schedule_run(Graph *g, const Program *program)
         p.plans[i].kernel = -1;
     store_run(&p);
     order_run(&p);
+    period_run(&p);
     group_run(&p);
     cost_run(s);
     memory_run(s);

@@ -22,6 +22,7 @@ typedef struct NodePlan {
                            for what an update stores, the loss                                 */
     Tensor *target;     /* stored straight into this tensor                                    */
     int kernel;         /* -1: none yet                                                        */
+    int64_t every;      /* needed once in this many steps                                      */
     int mark;
 } NodePlan;
 
@@ -77,6 +78,11 @@ bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s);
 /* ---- group.c ---------------------------------------------------------------------------------------- */
 
 void group_run(Planner *p);
+
+/* ---- period.c --------------------------------------------------------------------------------------- */
+
+/* How often each node is needed. */
+void period_run(Planner *p);
 
 /* ---- cost.c, memory.c ------------------------------------------------------------------------------- */
 

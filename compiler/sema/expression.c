@@ -25,6 +25,17 @@ bool is_ambient(Sema *s, const char *name)
     return false;
 }
 
+/* A group that is updated once in several steps counts its own updates alone. */
+static Value *total_steps(Sema *s, Span span)
+{
+    ExprPool *p = s->program->pool;
+    Node *steps = hyper_node(s, intern(s->names, "steps"), (double)s->program->train.steps);
+    if (!s->every)
+        return value_node(s, steps, span);
+    const Expr *own = expr_div(p, access_node(s, steps, NULL, 0), expr_const(p, (double)s->every));
+    return value_expr(s, expr_call(p, scalar_find("floor"), &own), NULL, 0, span);
+}
+
 /* Numbers that every body knows. */
 static Value *eval_ambient(Sema *s, const Ast *a)
 {
@@ -42,11 +53,8 @@ static Value *eval_ambient(Sema *s, const Ast *a)
     if (s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE)
         return NULL;
     if (a->name == intern(s->names, "step"))
-        return value_expr(s, expr_scalar(p, SCALAR_STEP, 0), NULL, 0, a->span);
-    if (a->name == intern(s->names, "total_steps"))
-        return value_node(
-            s, hyper_node(s, intern(s->names, "steps"), (double)s->program->train.steps), a->span);
-    return NULL;
+        return value_expr(s, expr_scalar(p, SCALAR_STEP, (int)s->every), NULL, 0, a->span);
+    return a->name == intern(s->names, "total_steps") ? total_steps(s, a->span) : NULL;
 }
 
 /* The user's name for a tensor is kept while the library calls it by names of its own. */

@@ -42,7 +42,9 @@ static const char *pattern_of(Sema *s, const Ast *item)
 /* What follows `over`; returns the place of the first item that is none of it. */
 static int read_patterns(Sema *s, const Ast *e, int at, Group *g)
 {
-    for (; at < e->items.count && !is_word(e->items.data[at], "with"); at++) {
+    for (; at < e->items.count && !is_word(e->items.data[at], "with") &&
+           !is_word(e->items.data[at], "every");
+         at++) {
         const char *pattern = pattern_of(s, e->items.data[at]);
         if (!pattern)
             return -1;
@@ -55,6 +57,19 @@ static bool wrong_form(Sema *s, const Ast *e, const char *usage)
 {
     diag_error(s->diag, e->span, "write it so: %s", usage);
     return false;
+}
+
+/* `every 5 steps`, to the end of the entry. */
+static bool read_options(Sema *s, const Ast *e, int at, Group *g, const char *usage)
+{
+    const AstList *items = &e->items;
+    if (at == items->count)
+        return true;
+    if (!is_word(items->data[at], "every"))
+        return wrong_form(s, e, usage);
+    if (at + 3 != items->count || !is_word(items->data[at + 2], "steps"))
+        return wrong_form(s, e, "… every 5 steps, at the end of the line");
+    return read_count(s, items->data[at + 1], "the steps from one update to the next", &g->every);
 }
 
 static bool add_group(Sema *s, Group g)
@@ -75,12 +90,15 @@ bool read_optimizer(Sema *s, const Ast *e)
 {
     Group g = {.span = e->span};
     const AstList *items = &e->items;
-    if (items->count == 0 ||
-        (items->count > 1 && (items->count < 3 || !is_word(items->data[1], "over"))))
-        return wrong_form(s, e,
-                          "optimizer adam(lr = 1e-3), or optimizer sgd(lr = 0.1) over \"*.bias\"");
+    const char *usage = "optimizer adam(lr = 1e-3), or optimizer sgd(lr = 0.1) over \"*.bias\"";
+    int at = 1;
+    if (items->count == 0)
+        return wrong_form(s, e, usage);
     g.call = items->data[0];
-    return (items->count == 1 || read_patterns(s, e, 2, &g) == items->count) && add_group(s, g);
+    if (items->count > 1 && is_word(items->data[1], "over") &&
+        ((at = read_patterns(s, e, 2, &g)) < 0 || !g.patterns.count))
+        return at >= 0 && wrong_form(s, e, usage);
+    return read_options(s, e, at, &g, usage) && add_group(s, g);
 }
 
 bool read_minimize(Sema *s, const Ast *e)
@@ -94,10 +112,11 @@ bool read_minimize(Sema *s, const Ast *e)
     const int at = read_patterns(s, e, 2, &g);
     if (at < 0)
         return false;
-    if (g.patterns.count == 0 || (at < items->count && at + 2 != items->count))
+    const bool with = at < items->count && is_word(items->data[at], "with");
+    if (g.patterns.count == 0 || (with && at + 1 == items->count))
         return wrong_form(s, e, usage);
-    g.call = at < items->count ? items->data[at + 1] : NULL;
-    return add_group(s, g);
+    g.call = with ? items->data[at + 1] : NULL;
+    return read_options(s, e, with ? at + 2 : at, &g, usage) && add_group(s, g);
 }
 
 /* ---- use -------------------------------------------------------------------------------------------------- */

@@ -142,6 +142,7 @@ typedef struct Group {
     const Ast *call;            /* the optimizer; NULL: the one without patterns            */
     const char *loss;           /* NULL: all losses                                         */
     VEC(const char *) patterns; /* none: whatever no other group takes                    */
+    int64_t every;              /* steps from one update to the next; 0: each is one      */
     Span span;
     int matched;
 } Group;
@@ -207,6 +208,7 @@ struct Sema {
     const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
     Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
     Node *gradient;
+    int64_t every; /* of the group that is being updated */
     VEC(const char *) tail; /* lines behind a printed graph */
     bool printing;          /* outputs and metrics join the training graph, to be printed */
     VEC(Binding) schedules; /* optimizer arguments that are schedules: one node each */
@@ -389,6 +391,7 @@ bool read_minimize(Sema *s, const Ast *entry);
 Group *group_of(Sema *s, const Tensor *t);
 const Ast *group_optimizer(Sema *s, const Group *g);
 bool has_optimizer(const Sema *s);
+bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out);
 /* Settles every parameter's loss, and reports patterns that fit nothing. */
 void assign_groups(Sema *s);
 

@@ -106,18 +106,19 @@ static void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int coun
 /* An argument that calls a schedule is one number a step, shared by all parameters of the group. */
 static Value *schedule_argument(Sema *s, const char *name, const Ast *a)
 {
-    for (int i = 0; i < s->schedules.count; i++)
-        if (s->schedules.data[i].name == name && s->schedules.data[i].span.begin == a->span.begin)
-            return s->schedules.data[i].value;
     const char *group = s->hyper_prefix;
-    s->hyper_prefix = group ? arena_format(s->arena, "%s.%s", group, name) : name;
+    const char *path = group ? intern(s->names, arena_format(s->arena, "%s.%s", group, name)) : name;
+    for (int i = 0; i < s->schedules.count; i++)
+        if (s->schedules.data[i].name == path)
+            return s->schedules.data[i].value;
+    s->hyper_prefix = path;
     frame_enter(s, FRAME_SCHEDULE, a, false, "");
     Value *v = eval_statement(s, a, name);
     Node *n = v ? value_to_node(s, v, name) : NULL;
     frame_leave(s);
     s->hyper_prefix = group;
     v = n ? value_node(s, n, a->span) : NULL;
-    const Binding b = {name, v, a->span};
+    const Binding b = {path, v, a->span};
     vec_push(s->arena, &s->schedules, b);
     return v;
 }
@@ -186,8 +187,10 @@ static bool update_parameter(Sema *s, Tensor *w, Node *gradient)
     s->updated = w;
     s->gradient = gradient;
     s->hyper_prefix = group_prefix(s, group);
+    s->every = group->every > 1 ? group->every : 0;
     const bool done = d && run_optimizer(s, call, d);
     s->hyper_prefix = NULL;
+    s->every = 0;
     return done;
 }
 
@@ -266,6 +269,7 @@ bool add_updates(Sema *s)
         for (int i = 0; i < s->updates.count; i++) {
             const Result *r = &s->updates.data[i];
             graph_result(s->graph, r->role, r->name, r->value, r->tensor, 0);
+            s->graph->results.data[s->graph->results.count - 1].every = r->every;
         }
     return diag_error_count(s->diag) == errors;
 }

@@ -407,6 +407,19 @@ static Node *update_value(Sema *s, const Ast *a, Tensor *t)
     return n;
 }
 
+/* In the other steps the tensor stays as it is. */
+static Node *when_due(Sema *s, Tensor *t, Node *value)
+{
+    ExprPool *p = s->program->pool;
+    Index **dims = shape_indices(s, t->shape, t->rank);
+    const char *name = value->name;
+    node_rename(s, value, arena_format(s->arena, "%s_due", name));
+    const Expr *kept = access_node(s, graph_tensor(s->graph, t), dims, t->rank);
+    const Expr *e = expr_select(p, expr_scalar(p, SCALAR_DUE, (int)s->every),
+                                access_node(s, value, dims, t->rank), kept);
+    return make_node(s, name, e, dims, t->rank, NULL, NULL, 0, value->span);
+}
+
 void run_update(Sema *s, const Ast *a)
 {
     if (run_carry_update(s, a))
@@ -431,7 +444,9 @@ void run_update(Sema *s, const Ast *a)
         diag_help(s->diag, "reduce it over the batch: mean[batch] …");
         return;
     }
-    const Result r = {RESULT_UPDATE, t->name, n, t, 0};
+    if (s->every)
+        n = when_due(s, t, n);
+    const Result r = {RESULT_UPDATE, t->name, n, t, 0, s->every};
     for (int i = 0; i < s->updates.count; i++)
         if (s->updates.data[i].tensor == t) {
             s->updates.data[i] = r;

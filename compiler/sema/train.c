@@ -16,7 +16,7 @@ static bool is_word(const Ast *a, const char *word)
     return a->kind == AST_NAME && !strcmp(a->name, word);
 }
 
-static bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out)
+bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out)
 {
     if (!eval_integer(s, item, what, out))
         return false;
