@@ -68,7 +68,7 @@ typedef struct Kernel {
     Contraction contraction;
     Scatter scatter;
     uint64_t scratch_bytes; /* per thread, for PLACE_SCRATCH */
-    int64_t every;          /* runs once in this many steps: 1 but for what only serves rarer updates */
+    int64_t every; /* runs once in this many steps: 1 but for what only serves rarer updates */
     double flops, bytes_moved;
 } Kernel;
 

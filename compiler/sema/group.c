@@ -39,12 +39,16 @@ static const char *pattern_of(Sema *s, const Ast *item)
     return pattern;
 }
 
+static bool ends_patterns(const Ast *item)
+{
+    return is_word(item, "with") || is_word(item, "every") || is_word(item, "clip_norm") ||
+           is_word(item, "clip_value");
+}
+
 /* What follows `over`; returns the place of the first item that is none of it. */
 static int read_patterns(Sema *s, const Ast *e, int at, Group *g)
 {
-    for (; at < e->items.count && !is_word(e->items.data[at], "with") &&
-           !is_word(e->items.data[at], "every");
-         at++) {
+    for (; at < e->items.count && !ends_patterns(e->items.data[at]); at++) {
         const char *pattern = pattern_of(s, e->items.data[at]);
         if (!pattern)
             return -1;
@@ -59,17 +63,32 @@ static bool wrong_form(Sema *s, const Ast *e, const char *usage)
     return false;
 }
 
-/* `every 5 steps`, to the end of the entry. */
+/* One of `every 5 steps`, `clip_norm 1.0`, `clip_value 0.5`; returns the items that it takes, or 0. */
+static int read_option(Sema *s, const AstList *items, int at, Group *g)
+{
+    const Ast *word = items->data[at], *value = at + 1 < items->count ? items->data[at + 1] : NULL;
+    if (value && is_word(word, "clip_norm"))
+        return read_limit(s, value, "the norm", &g->clip.norm) ? 2 : -1;
+    if (value && is_word(word, "clip_value"))
+        return read_limit(s, value, "the largest value", &g->clip.value) ? 2 : -1;
+    if (!is_word(word, "every") || at + 2 >= items->count || !is_word(items->data[at + 2], "steps"))
+        return 0;
+    return read_count(s, value, "the steps from one update to the next", &g->every) ? 3 : -1;
+}
+
+/* To the end of the entry. */
 static bool read_options(Sema *s, const Ast *e, int at, Group *g, const char *usage)
 {
-    const AstList *items = &e->items;
-    if (at == items->count)
+    int taken = 1;
+    for (; at < e->items.count && taken > 0; at += taken)
+        taken = read_option(s, &e->items, at, g);
+    if (taken > 0)
         return true;
-    if (!is_word(items->data[at], "every"))
-        return wrong_form(s, e, usage);
-    if (at + 3 != items->count || !is_word(items->data[at + 2], "steps"))
-        return wrong_form(s, e, "… every 5 steps, at the end of the line");
-    return read_count(s, items->data[at + 1], "the steps from one update to the next", &g->every);
+    if (taken == 0) {
+        wrong_form(s, e, usage);
+        diag_help(s->diag, "after it may stand: every 5 steps, clip_norm 1.0, clip_value 0.5");
+    }
+    return false;
 }
 
 static bool add_group(Sema *s, Group g)
@@ -141,6 +160,18 @@ const Ast *group_optimizer(Sema *s, const Group *g)
         if (s->groups.data[i].patterns.count == 0)
             return s->groups.data[i].call;
     return g ? g->call : NULL;
+}
+
+const char *group_prefix(Sema *s, const Group *g)
+{
+    if (g->patterns.count == 0)
+        return NULL;
+    const char *from = g->patterns.data[0];
+    from += strspn(from, "*.");
+    char *prefix = arena_format(s->arena, "%s", from);
+    for (size_t n = strlen(prefix); n && strchr("*.", prefix[n - 1]); n--)
+        prefix[n - 1] = 0;
+    return *prefix ? prefix : NULL;
 }
 
 bool has_optimizer(const Sema *s)

@@ -137,11 +137,18 @@ struct Statement {
     const char *name;          /* for the nodes of inner reductions */
 };
 
+/* The most that a gradient may be; 0: any. */
+typedef struct Clip {
+    double norm;  /* of all gradients that it is said of, as one vector */
+    double value; /* of each element, before that                       */
+} Clip;
+
 /* Which parameters an optimizer updates, by which loss. */
 typedef struct Group {
     const Ast *call;            /* the optimizer; NULL: the one without patterns            */
     const char *loss;           /* NULL: all losses                                         */
     VEC(const char *) patterns; /* none: whatever no other group takes                    */
+    Clip clip;                  /* of this group; where 0, the train block's                */
     int64_t every;              /* steps from one update to the next; 0: each is one      */
     Span span;
     int matched;
@@ -174,8 +181,8 @@ struct Sema {
     VEC(const char *) files; /* read so far */
     const Ast *model, *train;
     VEC(Group) groups; /* in the order of the train block      */
-    double clip_norm;
-    Span best_span; /* what the best checkpoint is chosen by */
+    Clip clip;         /* of the train block: for the parameters of each loss */
+    Span best_span;    /* what the best checkpoint is chosen by */
     Program *program;
     /* the entry under construction */
     EntryKind entry;
@@ -208,7 +215,7 @@ struct Sema {
     const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
     Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
     Node *gradient;
-    int64_t every; /* of the group that is being updated */
+    int64_t every;          /* of the group that is being updated */
     VEC(const char *) tail; /* lines behind a printed graph */
     bool printing;          /* outputs and metrics join the training graph, to be printed */
     VEC(Binding) schedules; /* optimizer arguments that are schedules: one node each */
@@ -390,12 +397,20 @@ bool read_minimize(Sema *s, const Ast *entry);
 /* The group that a parameter belongs to: of those with patterns the first that fits. */
 Group *group_of(Sema *s, const Tensor *t);
 const Ast *group_optimizer(Sema *s, const Group *g);
+/* disc.lr for `over disc`, bias.lr for `over "*.bias"`; plain lr (NULL) for all others. */
+const char *group_prefix(Sema *s, const Group *g);
 bool has_optimizer(const Sema *s);
+bool read_limit(Sema *s, const Ast *item, const char *what, double *out); /* above 0 */
 bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out);
 /* Settles every parameter's loss, and reports patterns that fit nothing. */
 void assign_groups(Sema *s);
 
+/* ---- clip.c ---------------------------------------------------------------------------------------------------- */
+/* Holds the gradients at or below what the train block says. */
+void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int count);
+
 /* ---- optimize.c ------------------------------------------------------------------------------------------------ */
 bool add_updates(Sema *s);
+Index **tensor_indices(Sema *s, const Tensor *t);
 
 #endif

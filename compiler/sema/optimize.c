@@ -32,7 +32,7 @@ static Tensor *gradient_tensor(Sema *s, Tensor *t)
     return g;
 }
 
-static Index **tensor_indices(Sema *s, const Tensor *t)
+Index **tensor_indices(Sema *s, const Tensor *t)
 {
     Index **dims = arena_new(s->arena, Index *, t->rank + 1);
     for (int i = 0; i < t->rank; i++)
@@ -59,55 +59,14 @@ static void store_gradient(Sema *s, Tensor *t)
     graph_result(s->graph, RESULT_UPDATE, sum->name, n, sum, 0);
 }
 
-/* ---- clipping ------------------------------------------------------------------------------------------ */
-
-static const Expr *squared_norm(Sema *s, Node *g, const Tensor *t)
-{
-    Index **dims = tensor_indices(s, t);
-    const Expr *e = access_node(s, g, dims, t->rank);
-    Node *n =
-        make_node(s, arena_format(s->arena, "%s_square", t->name), expr_mul(s->program->pool, e, e),
-                  NULL, 0, t->rank ? &reduce_sum : NULL, dims, t->rank, t->span);
-    return access_node(s, n, NULL, 0);
-}
-
-/* min(1, clip_norm / (norm + 1e-6)), as PyTorch's clip_grad_norm_ has it. */
-static const Expr *clip_factor(Sema *s, Node **gradients, Tensor **weights, int count)
-{
-    ExprPool *p = s->program->pool;
-    const Expr *sum = expr_const(p, 0);
-    for (int i = 0; i < count; i++)
-        sum = expr_add(p, sum, squared_norm(s, gradients[i], weights[i]));
-    const Expr *root = expr_call(p, &scalar_sqrt, &sum);
-    const Expr *limit = access_node(s, hyper_node(s, "clip_norm", s->clip_norm), NULL, 0);
-    const Expr *args[2] = {expr_const(p, 1),
-                           expr_div(p, limit, expr_add(p, root, expr_const(p, 1e-6)))};
-    Node *n = make_node(s, "clip", expr_call(p, &scalar_min, args), NULL, 0, NULL, NULL, 0,
-                        s->train->span);
-    return access_node(s, n, NULL, 0);
-}
-
-static void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int count)
-{
-    if (s->clip_norm <= 0)
-        return;
-    const Expr *factor = clip_factor(s, gradients, weights, count);
-    for (int i = 0; i < count; i++) {
-        Index **dims = tensor_indices(s, weights[i]);
-        const Expr *e = expr_mul(s->program->pool,
-                                 access_node(s, gradients[i], dims, weights[i]->rank), factor);
-        gradients[i] = make_node(s, arena_format(s->arena, "%s_clipped", weights[i]->name), e, dims,
-                                 weights[i]->rank, NULL, NULL, 0, weights[i]->span);
-    }
-}
-
 /* ---- the optimizer's call ---------------------------------------------------------------------------------- */
 
 /* An argument that calls a schedule is one number a step, shared by all parameters of the group. */
 static Value *schedule_argument(Sema *s, const char *name, const Ast *a)
 {
     const char *group = s->hyper_prefix;
-    const char *path = group ? intern(s->names, arena_format(s->arena, "%s.%s", group, name)) : name;
+    const char *path =
+        group ? intern(s->names, arena_format(s->arena, "%s.%s", group, name)) : name;
     for (int i = 0; i < s->schedules.count; i++)
         if (s->schedules.data[i].name == path)
             return s->schedules.data[i].value;
@@ -164,26 +123,11 @@ static const Declaration *find_optimizer(Sema *s, const Ast *call)
     return d;
 }
 
-/* disc.lr for `over disc`, bias.lr for `over "*.bias"`; plain lr for the optimizer of all others. */
-static const char *group_prefix(Sema *s, const Group *g)
-{
-    if (g->patterns.count == 0)
-        return NULL;
-    const char *from = g->patterns.data[0];
-    from += strspn(from, "*.");
-    char *prefix = arena_format(s->arena, "%s", from);
-    for (size_t n = strlen(prefix); n && strchr("*.", prefix[n - 1]); n--)
-        prefix[n - 1] = 0;
-    return *prefix ? prefix : NULL;
-}
-
 static bool update_parameter(Sema *s, Tensor *w, Node *gradient)
 {
     const Group *group = group_of(s, w);
     const Ast *call = group_optimizer(s, group);
-    const Declaration *d = call ? find_optimizer(s, call) : NULL;
-    if (!call)
-        return true; /* no optimizer takes it: it stays as it is */
+    const Declaration *d = find_optimizer(s, call);
     s->updated = w;
     s->gradient = gradient;
     s->hyper_prefix = group_prefix(s, group);
@@ -202,8 +146,8 @@ static bool update_parameters(Sema *s)
     int trained = 0;
     for (int i = 0; i < count; i++) {
         Tensor *t = s->program->tensors.data[i];
-        if (t->role != ROLE_PARAM || t->frozen)
-            continue;
+        if (t->role != ROLE_PARAM || t->frozen || !group_optimizer(s, group_of(s, t)))
+            continue; /* without an optimizer it stays as it is */
         Node *g = s->entry == ENTRY_UPDATE ? graph_tensor(s->graph, gradient_tensor(s, t))
                                            : take_gradient(s, t);
         if (!g)

@@ -268,16 +268,25 @@ bool check_best(Sema *s)
     return false;
 }
 
+bool read_limit(Sema *s, const Ast *item, const char *what, double *out)
+{
+    Value *v = eval_number(s, item, what);
+    if (v && v->number <= 0)
+        diag_error(s->diag, item->span, "%s must be above 0, found %g", what, v->number);
+    *out = v ? v->number : 0;
+    return *out > 0;
+}
+
 static bool read_clip_norm(Sema *s, const Ast *e)
 {
-    if (!expect_items(s, e, 1, 1, "clip_norm 1.0"))
-        return false;
-    Value *v = eval_number(s, e->items.data[0], "the norm");
-    if (v && v->number <= 0)
-        diag_error(s->diag, e->items.data[0]->span, "the norm must be above 0, found %g",
-                   v->number);
-    s->clip_norm = v ? v->number : 0;
-    return v != NULL;
+    return expect_items(s, e, 1, 1, "clip_norm 1.0") &&
+           read_limit(s, e->items.data[0], "the norm", &s->clip.norm);
+}
+
+static bool read_clip_value(Sema *s, const Ast *e)
+{
+    return expect_items(s, e, 1, 1, "clip_value 0.5") &&
+           read_limit(s, e->items.data[0], "the largest value", &s->clip.value);
 }
 
 static const EntryRow rows[] = {
@@ -289,6 +298,7 @@ static const EntryRow rows[] = {
     {"optimizer", "optimizer adam(lr = 1e-3)", read_optimizer},
     {"minimize", "minimize d_loss over disc with adam(lr = 2e-4)", read_minimize},
     {"clip_norm", "clip_norm 1.0", read_clip_norm},
+    {"clip_value", "clip_value 0.5", read_clip_value},
     {"evaluate", "evaluate every 250 steps", read_evaluate},
     {"checkpoint", "checkpoint best by loss", read_checkpoint},
     {"stop", "stop after 10 evaluations without improvement", read_stop},
