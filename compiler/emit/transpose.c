@@ -1,7 +1,7 @@
-/* Copies that turn rows into columns: `for k: vector for j: to[.. + j + T*k] = from[.. + S*j + k]`,
- * as packing a transposed operand does.  Lane by lane, each vector would gather from as many cache
- * lines as it has lanes; here squares of lanes by lanes are loaded by rows, turned around in
- * registers, and stored by columns. */
+/* Copies that turn rows into columns: `to[.. + j + T*k] = from[.. + S*j + k]` in a vector loop over j
+ * or k within a loop over the other, as packing a transposed operand does.  Lane by lane, each
+ * vector would gather from, or scatter to, as many cache lines as it has lanes; here squares of
+ * lanes by lanes are loaded by rows, turned around in registers, and stored by columns. */
 #include "emit/internal.h"
 
 typedef struct Turn {
@@ -37,11 +37,15 @@ static bool is_turn(KernelBuilder *kb, const Loop *outer, Turn *t)
         return false;
     *t = (Turn){.kb = kb, .outer = outer, .inner = inner, .store = store};
     t->width = kb->u->lanes.vector_bytes / dtype_size(load->type);
-    t->from_stride = plain_factor(load->affine, inner->index);
-    t->to_stride = plain_factor(store->offset, outer->index);
-    return t->width > 1 && t->from_stride > 1 && t->to_stride &&
-           plain_factor(load->affine, outer->index) == 1 &&
-           plain_factor(store->offset, inner->index) == 1;
+    const Index *j = inner->index, *k = outer->index;
+    if (plain_factor(load->affine, j) == 1) {
+        j = outer->index;
+        k = inner->index;
+    }
+    t->from_stride = plain_factor(load->affine, j);
+    t->to_stride = plain_factor(store->offset, k);
+    return t->width > 1 && t->from_stride > 1 && t->to_stride > 1 &&
+           plain_factor(load->affine, k) == 1 && plain_factor(store->offset, j) == 1;
 }
 
 /* Exchanges, for each pair of rows `apart`, the parts of a square that lie across its diagonal. */
@@ -107,13 +111,13 @@ static LLVMValueRef whole(Turn *t, LLVMValueRef begin, LLVMValueRef end)
                         LLVMBuildSelect(u->builder, none, unit_i64(u, 0), full, ""), "");
 }
 
-/* What is left of the loops: k from `k` to `k_end`, lanes from `j` to `j_end`. */
-static void copy_rest(Turn *t, LLVMValueRef k, LLVMValueRef k_end, LLVMValueRef j,
-                      LLVMValueRef j_end)
+/* What is left of the loops: the outer one from `begin` to `end`, lanes from `first` to `last`. */
+static void copy_rest(Turn *t, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef first,
+                      LLVMValueRef last)
 {
-    CountedLoop c = loop_open(t->kb, k, k_end, 1, t->outer->index->name);
+    CountedLoop c = loop_open(t->kb, begin, end, 1, t->outer->index->name);
     kernel_bind(t->kb, t->outer->index, c.counter, 0);
-    kernel_vector(t->kb, t->inner, j, j_end);
+    kernel_vector(t->kb, t->inner, first, last);
     t->kb->binding_count--;
     loop_close(t->kb, &c, false);
 }
@@ -123,18 +127,18 @@ bool transpose_emit(KernelBuilder *kb, const Loop *outer, LLVMValueRef begin, LL
     Turn t;
     if (!is_turn(kb, outer, &t))
         return false;
-    LLVMValueRef j_begin = t.inner->begin ? offset_scalar(kb, t.inner->begin) : unit_i64(kb->u, 0);
-    LLVMValueRef j_end = kernel_loop_end(kb, t.inner, j_begin);
-    LLVMValueRef k_whole = whole(&t, begin, end), j_whole = whole(&t, j_begin, j_end);
-    CountedLoop k = loop_open(kb, begin, k_whole, t.width, outer->index->name);
-    kernel_bind(kb, outer->index, k.counter, 0);
-    CountedLoop j = loop_open(kb, j_begin, j_whole, t.width, t.inner->index->name);
-    kernel_bind(kb, t.inner->index, j.counter, 0);
+    LLVMValueRef first = t.inner->begin ? offset_scalar(kb, t.inner->begin) : unit_i64(kb->u, 0);
+    LLVMValueRef last = kernel_loop_end(kb, t.inner, first);
+    LLVMValueRef outer_whole = whole(&t, begin, end), inner_whole = whole(&t, first, last);
+    CountedLoop o = loop_open(kb, begin, outer_whole, t.width, outer->index->name);
+    kernel_bind(kb, outer->index, o.counter, 0);
+    CountedLoop i = loop_open(kb, first, inner_whole, t.width, t.inner->index->name);
+    kernel_bind(kb, t.inner->index, i.counter, 0);
     turn_square(&t);
     kb->binding_count -= 2;
-    loop_close(kb, &j, false);
-    loop_close(kb, &k, false);
-    copy_rest(&t, begin, k_whole, j_whole, j_end);
-    copy_rest(&t, k_whole, end, j_begin, j_end);
+    loop_close(kb, &i, false);
+    loop_close(kb, &o, false);
+    copy_rest(&t, begin, outer_whole, inner_whole, last);
+    copy_rest(&t, outer_whole, end, first, last);
     return true;
 }
