@@ -1,5 +1,5 @@
-/* Contractions: blocks of rows by columns, the operands packed, the register tile over their
- * panels, and the epilogue while the block is in cache. */
+/* Contractions: blocks of rows by columns, the operands packed (pack.c), the register tile over
+ * their panels, and the epilogue while the block is in cache (epilogue.c). */
 #include "lower/tile.h"
 
 #include <math.h>
@@ -28,8 +28,7 @@ void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
         bind(e, b, list->data[i], to[i]);
 }
 
-/* An index that the contraction has in parts is bound to what its parts are bound to. */
-static void bind_splits(Engine *e, Binding *b)
+void bind_splits(Engine *e, Binding *b)
 {
     const Contraction *c = &e->l->kernel->contraction;
     Substitution s = {b->count, b->from, b->to};
@@ -160,7 +159,7 @@ static double epilogue_cost(Engine *e)
             by_column = affine_factor(offset, e->column, &nested_column);
     if (by_column == 1 && !nested_column)
         return 3.0 / e->lanes;
-    return by_row == 1 && !nested_row ? 1.5 : 2.0;
+    return by_row == 1 && !nested_row ? 0.6 : 2.0; /* turned around in registers, or scattered */
 }
 
 static Engine plan_engine(Lowering *l, bool swapped)
@@ -189,110 +188,6 @@ static Engine plan_engine(Lowering *l, bool swapped)
     e.cost += columns * depth * (double)divide_up(e.row->extent, e.mc) * pack_cost_right(&e);
     e.cost += rows * columns * epilogue_cost(&e);
     return e;
-}
-
-/* ---- the epilogue --------------------------------------------------------------------------------------------- */
-
-/* The node's value over the block: its loops' names for its own domain. */
-static Binding bind_node(Engine *e, const Node *n, const Binding *block)
-{
-    const Node *sum = e->l->kernel->nodes.data[0];
-    Binding b = {0};
-    for (int i = 0; i < n->rank; i++)
-        for (int j = 0; j < block->count; j++)
-            if (block->from[j] == sum->domain[i])
-                bind(e, &b, n->domain[i], block->to[j]);
-    return b;
-}
-
-typedef struct EpilogueItem {
-    Node *node;
-    const Expr *value;
-    const Affine *offset;
-    int local;
-} EpilogueItem;
-
-static EpilogueItem make_item(Engine *e, Node *n, const Binding *block, const Expr *tile)
-{
-    Lowering *l = e->l;
-    Binding b = bind_node(e, n, block);
-    EpilogueItem item = {.node = n, .local = local_new(l, n->type)};
-    const Expr *rest = l->kernel->contraction.rest;
-    if (n == l->kernel->nodes.data[0])
-        item.value = rest ? expr_mul(l->pool, tile, bind_expr(e, rest, block)) : tile;
-    else
-        item.value = bind_expr(e, l->schedule->bodies[n->id], &b);
-    const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
-    for (int i = 0; i < n->rank; i++)
-        at[i] = b.to[i];
-    item.offset = identity_offset(l, n, at);
-    l->values[n->id] = expr_local(l->pool, n->type, item.local);
-    l->places[n->id] = item.offset;
-    return item;
-}
-
-static bool is_stored(const Engine *e, const Node *n)
-{
-    return e->l->schedule->places[n->id].kind != PLACE_SCRATCH;
-}
-
-/* Over rows from `begin` and the block's columns, vector over whichever the stores run along. */
-static void emit_epilogue(Engine *e, LoopList *into, const Affine *begin, int64_t length)
-{
-    Lowering *l = e->l;
-    ExprPool *p = l->pool;
-    const Kernel *k = l->kernel;
-    Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
-    Binding block = e->outer;
-    bind_flat(e, &block, &e->rows, affine_index(p, row));
-    bind_flat(e, &block, &e->columns, affine_index(p, column));
-    bind_splits(e, &block);
-    const Affine *in_tile = affine_scale(p, affine_sub(p, affine_index(p, row), begin), e->nc);
-    in_tile = affine_add(p, in_tile, affine_sub(p, affine_index(p, column), e->column_begin));
-    const Expr *tile = expr_load(p, l->real, e->c, in_tile, NULL, 0);
-    EpilogueItem *items = arena_new(l->arena, EpilogueItem, k->nodes.count);
-    double by_row = 0, by_column = 0;
-    int first = l->out->locals.count;
-    for (int i = 0; i < k->nodes.count; i++) {
-        items[i] = make_item(e, k->nodes.data[i], &block, tile);
-        by_row += access_cost(l, items[i].value, row, e->lanes);
-        by_column += access_cost(l, items[i].value, column, e->lanes);
-        if (is_stored(e, k->nodes.data[i])) {
-            const Expr *as_load = expr_load(p, l->real, e->c, items[i].offset, NULL, 0);
-            by_row += access_cost(l, as_load, row, e->lanes);
-            by_column += access_cost(l, as_load, column, e->lanes);
-        }
-    }
-    /* a panel's rows fill less than the lanes */
-    bool along_rows = by_row / (double)(e->mr < e->lanes ? e->mr : e->lanes) < by_column / e->lanes;
-    if (!along_rows)
-        into = &loop_range(l, into, FOR_SERIAL, row, begin, length, 1)->body;
-    LoopList *outside = into;
-    into = &loop_range(l, into, along_rows ? FOR_SERIAL : FOR_VECTOR, column, e->column_begin,
-                       e->nc, 1)
-                ->body;
-    if (along_rows) {
-        outside = into;
-        into = &loop_range(l, into, FOR_VECTOR, row, begin, length, 1)->body;
-    }
-    Hoist h = {.l = l, .first_local = first};
-    LoopList hoisted = {0};
-    h.into = &hoisted;
-    vec_push(l->arena, &h.indices, along_rows ? row : column);
-    for (int i = 0; i < k->nodes.count; i++)
-        if (is_stored(e, k->nodes.data[i]))
-            vec_push(l->arena, &h.written, buffer_to_write(l, k->nodes.data[i]));
-    for (int i = 0; i < k->nodes.count; i++)
-        loop_set(l, into, items[i].local, hoist(&h, items[i].value));
-    for (int i = 0; i < k->nodes.count; i++)
-        if (is_stored(e, k->nodes.data[i]))
-            loop_store(l, into, buffer_of(l, k->nodes.data[i]), items[i].offset,
-                       expr_local(p, k->nodes.data[i]->type, items[i].local));
-    /* what was taken out goes in front of the innermost loop */
-    Loop *inner = outside->data[--outside->count];
-    for (int i = 0; i < hoisted.count; i++)
-        vec_push(l->arena, outside, hoisted.data[i]);
-    vec_push(l->arena, outside, inner);
 }
 
 /* ---- the block ------------------------------------------------------------------------------------------------- */
@@ -368,9 +263,9 @@ static void emit_block(Engine *e, LoopList *into)
     emit_tile(e, &panels->body, affine_index(p, row), affine_index(p, column));
     e->outer = groups;
     if (e->single)
-        emit_epilogue(e, into, affine_index(p, row), e->mr);
+        epilogue_emit(e, into, affine_index(p, row), e->mr);
     else
-        emit_epilogue(e, block, e->row_begin, e->mc);
+        epilogue_emit(e, block, e->row_begin, e->mc);
 }
 
 static void make_buffers(Engine *e)

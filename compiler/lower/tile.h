@@ -1,4 +1,4 @@
-/* The engine for contractions, between tile.c and pack.c.  Private to this floor. */
+/* The engine for contractions, of tile.c, pack.c and epilogue.c.  Private to this floor. */
 #ifndef GRADC_LOWER_TILE_H
 #define GRADC_LOWER_TILE_H
 
@@ -32,6 +32,8 @@ typedef struct Engine {
 
 void bind(Engine *e, Binding *b, Index *from, const Affine *to);
 void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat);
+/* An index that the contraction has in parts is bound to what its parts are bound to. */
+void bind_splits(Engine *e, Binding *b);
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
@@ -44,5 +46,10 @@ double pack_cost_right(Engine *e);
 void pack_left(Engine *e, LoopList *into, const Affine *begin);
 /* All columns of the block. */
 void pack_right(Engine *e, LoopList *into);
+
+/* ---- epilogue.c --------------------------------------------------------------------------------------- */
+
+/* What the kernel makes of its sum, over the block's columns and `length` rows from `begin`. */
+void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t length);
 
 #endif
