@@ -42,7 +42,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token INITIALIZER "`initializer`" TRAIN "`train`" IMPORT "`import`" EDITION "`gradc`"
 %token PARAM "`param`" STATE "`state`" INPUT "`input`" TARGET "`target`" LOSS "`loss`" METRIC "`metric`"
 %token OUTPUT "`output`" GRADIENT "`gradient`" FREEZE "`freeze`" INIT "`init`" REPEAT "`repeat`"
-%token DERIVATIVE "`derivative`" REQUIRE "`require`"
+%token DERIVATIVE "`derivative`" REQUIRE "`require`" GENERATE "`generate`"
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
 %token TRUTH "`true`" FALSITY "`false`" AS "`as`" FROM "`from`"
 %token PIPE "`|>`" ARROW "`<-`" LESS_EQUAL "`<=`" GREATER_EQUAL "`>=`" EQUAL "`==`" NOT_EQUAL "`!=`"
@@ -203,6 +203,7 @@ statement
     | SCAN NAME extent order WITH carries block { $$ = ast_scan(p, @$, @2, $2, $3, $4, $6, $7); }
     | FREEZE path                       { $$ = ast_freeze(p, @$, @2, $2); }
     | INIT path FROM STRING             { $$ = ast_init_from(p, @$, @2, $2, ast_string(p, @4, $4)); }
+    | GENERATE NAME FROM expr           { $$ = ast_named(p, AST_GENERATE, @$, @2, $2, $4); }
     | error RESUME                      { $$ = NULL; yyerrok; }
     ;
 

@@ -139,6 +139,8 @@ typedef struct gradc_model {
     uint64_t scratch_bytes;  /* per thread, on top                                   */
     uint64_t persistent_bytes, workspace_bytes; /* what instance_bytes is made of     */
     int accumulator_count; /* doubles that evaluate() adds to                       */
+    int generated;         /* the input that generate() lengthens; -1: none         */
+    int endless; /* 1: generate() takes any position, since what it does rests on the last few alone */
 
     /* NULL where the model has no use for it: no loss, no optimizer, nothing to evaluate, no output. */
     size_t (*bytes)(size_t threads);
@@ -164,6 +166,12 @@ typedef struct gradc_model {
     void (*finish)(void *instance, const double *sums, uint64_t examples, double *values);
     /* Inference mode: writes n examples of every output to outputs[i]. */
     void (*predict)(void *instance, const void *const *inputs, size_t n, void *const *outputs);
+    /* Inference mode, one example whose input inputs[generated] is a sequence of tokens, one a call:
+     * writes the log-odds of the token that follows `token` at `position`, in the model's real type.
+     * Positions come in order from 0 and stay below that input's length (but see `endless`);
+     * between them no other function may be called.  Otherwise, and for a token out of range,
+     * nothing is done. */
+    void (*generate)(void *instance, size_t position, uint32_t token, void *logits);
     /* Runs forward and backward, checking every tensor as it is made; the name of the first
      * that holds a NaN or infinity, or NULL.  Changes nothing. */
     const char *(*diagnose)(void *instance, const void *const *inputs, size_t n);

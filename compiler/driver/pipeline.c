@@ -15,11 +15,8 @@ typedef struct EntryPass {
 static const EntryPass entries[] = {
     {ENTRY_EVALUATE, false, false}, /* first: it finds losses and metrics, and every parameter */
     {ENTRY_FINISH, false, false},   /* after evaluate, whose sums it takes                     */
-    {ENTRY_PREDICT, false, false},
-    {ENTRY_LOSS, false, true},
-    {ENTRY_GRADIENT, true, true},
-    {ENTRY_STEP, true, false},
-    {ENTRY_UPDATE, false, false},
+    {ENTRY_PREDICT, false, false},  {ENTRY_GENERATE, false, false}, {ENTRY_LOSS, false, true},
+    {ENTRY_GRADIENT, true, true},   {ENTRY_STEP, true, false},      {ENTRY_UPDATE, false, false},
     {ENTRY_INIT, false, true}, /* last: every declaration adds to it                      */
 };
 
@@ -59,6 +56,9 @@ static bool build_entry(Compilation *c, const EntryPass *e)
     }
     opt_run(p->entries[e->kind], &c->log);
     verify(p->entries[e->kind], "simplification");
+    if (e->kind == ENTRY_GENERATE &&
+        opt_positions(p->entries[e->kind], p->generated, p->generate_span, c->syntax.diag))
+        verify(p->entries[e->kind], "taking positions apart");
     return diag_error_count(c->syntax.diag) == 0;
 }
 
@@ -74,7 +74,9 @@ Graph *compile_gradient(Compilation *c, bool differentiate)
     if (!begin(c, TYPE_F32, false))
         return NULL;
     sema_print_outputs(c->sema);
-    const EntryKind kind = sema_has_entry(c->sema, ENTRY_GRADIENT) ? ENTRY_GRADIENT : ENTRY_PREDICT;
+    const EntryKind kind = sema_has_entry(c->sema, ENTRY_GRADIENT)  ? ENTRY_GRADIENT
+                           : sema_has_entry(c->sema, ENTRY_PREDICT) ? ENTRY_PREDICT
+                                                                    : ENTRY_GENERATE;
     if (!sema_forward(c->sema, kind))
         return NULL;
     Graph *g = sema_program(c->sema)->entries[kind];

@@ -185,9 +185,9 @@ static LLVMValueRef layer_table(EmitUnit *u, const Program *p)
 
 static void add_functions(EmitUnit *u, Fields *f, const EntryPoints *e)
 {
-    const LLVMValueRef functions[] = {e->bytes,    e->init,     e->threads,  e->step,   e->gradient,
-                                      e->update,   e->loss,     e->evaluate, e->finish, e->predict,
-                                      e->diagnose, e->get_step, e->set_step};
+    const LLVMValueRef functions[] = {
+        e->bytes,    e->init,   e->threads, e->step,     e->gradient, e->update,   e->loss,
+        e->evaluate, e->finish, e->predict, e->generate, e->diagnose, e->get_step, e->set_step};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         add(f, functions[i] ? functions[i] : LLVMConstNull(u->pointer));
 }
@@ -219,6 +219,9 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add_u64(u, &f, c->persistent_bytes);
     add_u64(u, &f, c->workspace_bytes);
     add_int(u, &f, p->accumulator_count);
+    add_int(u, &f, p->generated ? p->generated->slot : -1);
+    const Schedule *generate = c->schedules[ENTRY_GENERATE];
+    add_int(u, &f, generate && generate->graph->reach >= 0);
     add_functions(u, &f, e);
     LLVMValueRef initial = close_struct(u, &f);
     u->descriptor = LLVMAddGlobal(u->module, LLVMTypeOf(initial),

@@ -218,6 +218,29 @@ static void put_prediction(Header *h)
     text_append(h->out, ");\n\n");
 }
 
+static void put_generation(Header *h)
+{
+    const Schedule *s = h->c->schedules[ENTRY_GENERATE];
+    const Port *p = h->p->generated;
+    if (!s)
+        return;
+    text_printf(
+        h->out,
+        "/* One token of a sequence, from 0 to %lld: writes the log-odds of all %lld tokens to "
+        "follow it.\n"
+        " * Positions come in order, from 0; ",
+        (long long)p->classes - 1, (long long)p->classes);
+    if (s->graph->reach >= 0)
+        text_append(h->out, "there is no last one.");
+    else
+        text_printf(h->out, "the last is %lld.", (long long)p->shape[0] - 1);
+    text_printf(h->out,
+                "  Between two of them call nothing else of the\n"
+                " * instance.  Otherwise nothing is done. */\n"
+                "void %s_generate(%s *m, size_t position, uint32_t %s, %s *logits);\n\n",
+                h->prefix, h->prefix, c_parameter(h->p->arena, p->name), h->real);
+}
+
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
 
 static void put_tables(Header *h)
@@ -259,5 +282,6 @@ void emit_header(Text *out, const Compiled *c, const EmitOptions *o)
     put_training(&h);
     put_evaluation(&h);
     put_prediction(&h);
+    put_generation(&h);
     put_tables(&h);
 }

@@ -263,7 +263,7 @@ typedef enum {
 /* The functions of the descriptor; NULL where the program has none. */
 typedef struct EntryPoints {
     LLVMValueRef bytes, init, threads, step, gradient, update, loss, evaluate, finish, predict,
-        diagnose, get_step, set_step;
+        generate, diagnose, get_step, set_step;
     uint64_t scratch_bytes; /* per thread */
 } EntryPoints;
 

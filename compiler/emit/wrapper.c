@@ -17,7 +17,7 @@ static bool is_taken(const char *name)
         "public",   "template",  "this",      "throw",   "true",     "try",      "typeid",
         "typename", "using",     "virtual",   "and",     "or",       "not",      "xor",
         "nullptr",  "constexpr", "requires",  "concept", "m",        "n",        "memory",
-        "seed",     "scale",     "first",     "sums",    "values",   "examples"};
+        "seed",     "scale",     "first",     "sums",    "values",   "examples", "position"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(name, words[i]))
             return true;
@@ -186,4 +186,5 @@ void wrappers_emit(EmitUnit *u, const EntryPoints *e)
     wrap_call(u, "evaluate", e->evaluate, &u->pointer, 1);
     wrap_plain(u, "finish", e->finish);
     wrap_predict(u, e->predict);
+    wrap_plain(u, "generate", e->generate);
 }

@@ -344,6 +344,12 @@ struct Graph {
     VEC(Result) results;
     int64_t batch;          /* the most examples of a call */
     struct NameTable *used; /* graph.c */
+    /* Of generate: the recurrence of which a call makes one step; what its nodes hold of the steps
+     * before, and all other nodes, is left from the calls before.  Otherwise NULL. */
+    const Recurrence *positions;
+    /* The same: how many positions before its own are all that a call rests on; -1: it rests on all
+     * of them, or on the position's number. */
+    int64_t reach;
 };
 
 Graph *graph_create(ExprPool *p, Interner *names, const char *name, int64_t batch);
@@ -372,6 +378,8 @@ void graph_sort(Graph *g);
 const Affine *access_step(const Node *n, const Expr *access);
 /* Does n, of a recurrence, read it at the very step that n is at? */
 bool access_is_same_step(const Node *n, const Expr *access);
+/* Does n, of a recurrence, read steps before its own only? */
+bool access_is_past(ExprPool *p, const Node *n, const Expr *access);
 /* The place of the step's index in the domain, or -1. */
 int node_step_place(const Node *n);
 /* Replaces accesses by `map`, in every live node (bodies are rebuilt); nodes are updated in place. */

@@ -14,6 +14,7 @@ typedef enum {
     ENTRY_EVALUATE, /* SUM, in inference mode                                             */
     ENTRY_FINISH,   /* VALUE from SCALAR_SUM and SCALAR_EXAMPLES, all in f64              */
     ENTRY_PREDICT,  /* OUTPUT, in inference mode                                          */
+    ENTRY_GENERATE, /* OUTPUT of one position of one example, in inference mode            */
     ENTRY_COUNT
 } EntryKind;
 
@@ -65,6 +66,8 @@ typedef struct Program {
     VEC(const char *) metrics;
     VEC(LayerRow) layers;
     int accumulator_count;
+    Port *generated; /* the input that generate() lengthens, or NULL */
+    Span generate_span;
     Train train;
     Graph *entries[ENTRY_COUNT]; /* NULL: this program has none */
 } Program;

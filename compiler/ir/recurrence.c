@@ -24,6 +24,15 @@ bool access_is_same_step(const Node *n, const Expr *access)
     return at && affine_is_index(at) == n->step;
 }
 
+bool access_is_past(ExprPool *p, const Node *n, const Expr *access)
+{
+    const Affine *at = access_step(n, access);
+    if (!at)
+        return false;
+    const Interval gap = affine_interval(affine_sub(p, at, affine_index(p, n->step)));
+    return n->recurrence->reversed ? gap.low > 0 : gap.high < 0;
+}
+
 /* ---- components --------------------------------------------------------------------------------------- */
 
 typedef VEC(Node *) Nodes;

@@ -167,12 +167,14 @@ Loop *loop_parallel(Lowering *l, LoopList *into, Index *index, int64_t step)
 static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
 {
     const Node *root = storage_of((Node *)n);
-    if (l->schedule->places[root->id].kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST) {
+    const Place *place = &l->schedule->places[root->id];
+    const bool row = place->kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST;
+    const int step = root->recurrence && (row || place->one_step) ? node_step_place(n) : -1;
+    if (d == step)
+        return 0;
+    if (row) {
         int64_t shared = 1, leading = 1; /* a view's leading dimensions are its storage's */
-        const int step = root->recurrence ? node_step_place(n) : -1,
-                  loop = d - (step >= 0 && d > step);
-        if (d == step)
-            return 0;
+        const int loop = d - (step >= 0 && d > step);
         for (int i = 0; i < l->kernel->shared.count; i++)
             shared *= node_loop(root, i)->extent;
         for (int i = 0; i <= loop; i++)
@@ -182,7 +184,7 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
     }
     int64_t stride = 1;
     for (int i = d + 1; i < n->rank; i++)
-        stride *= n->domain[i]->extent;
+        stride *= i == step ? 1 : n->domain[i]->extent;
     return stride;
 }
 
@@ -217,13 +219,25 @@ typedef struct ExprLowering {
     const Substitution *substitution;
 } ExprLowering;
 
+/* Does the kernel read it at steps that are done? */
+static bool is_past(const ExprLowering *x, const Expr *e)
+{
+    const Lowering *l = x->l;
+    const Recurrence *r = l->kernel->recurrence;
+    if (!r || e->node->recurrence != r)
+        return false;
+    const Affine *at = e->subscripts[node_step_place(e->node)].affine;
+    if (x->substitution)
+        at = affine_substitute(l->pool, at, x->substitution);
+    const Affine *now = affine_index(l->pool, l->kernel->step);
+    const Interval gap = affine_interval(affine_sub(l->pool, at, now));
+    return r->reversed ? gap.low > 0 : gap.high < 0;
+}
+
 static const Expr *lower_access(ExprLowering *x, const Expr *e)
 {
     Lowering *l = x->l;
-    const int step = l->kernel->recurrence && e->node->recurrence == l->kernel->recurrence
-                         ? node_step_place(e->node)
-                         : -1;
-    const bool past = step >= 0 && !affine_is_index(e->subscripts[step].affine);
+    const bool past = is_past(x, e);
     DataTerm *data;
     int count;
     const Affine *offset = access_offset(l, e, &data, &count);

@@ -64,8 +64,10 @@ static int aligned_depth(Planner *p, Node *n, const Node *what, int limit)
         const Expr *a = accesses.data[i];
         if (node_storage(a->node) != what)
             continue;
+        if (access_is_past(p->pool, n, a))
+            continue;
         if (access_step(n, a) && !access_is_same_step(n, a))
-            continue; /* of a step that is done */
+            return 0; /* of this step and others */
         int common = common_dimensions(a->node) - (access_step(n, a) != NULL);
         if (limit > common)
             limit = common;
@@ -301,6 +303,21 @@ static void place_results(Planner *p)
     }
 }
 
+/* generate: what later calls read stays; of the rest, one row is enough. */
+static void place_positions(Planner *p)
+{
+    const Graph *g = p->graph;
+    for (int i = 0; g->positions && i < g->nodes.count; i++) {
+        Place *place = &p->schedule->places[i];
+        const Node *n = g->nodes.data[i];
+        if (n->kind == NODE_PORT)
+            place->kind = PLACE_WORKSPACE;
+        const bool here = place->kind == PLACE_WORKSPACE || place->kind == PLACE_OUTPUT;
+        place->one_step = here && n->recurrence == g->positions && !p->plans[i].carried;
+        place->lasting = place->kind == PLACE_WORKSPACE && !place->one_step;
+    }
+}
+
 static void place_nodes(Planner *p)
 {
     Graph *g = p->graph;
@@ -327,6 +344,7 @@ static void place_nodes(Planner *p)
         }
     }
     place_results(p);
+    place_positions(p);
     for (int i = 0; i < g->nodes.count; i++)
         if (s->places[i].same_as) {
             Node *root = s->places[i].same_as;

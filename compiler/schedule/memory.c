@@ -21,12 +21,32 @@ static void extend(const Schedule *s, Node *n, int kernel)
         p->last = kernel;
 }
 
-/* What a step makes or reads lives as long as the loop over all steps. */
+static uint64_t stored_bytes(const Place *p, const Node *n)
+{
+    const uint64_t steps = p->one_step ? (uint64_t)n->recurrence->steps : 1;
+    return align_up((uint64_t)node_elements(n) / steps * (uint64_t)dtype_size(n->type));
+}
+
+/* generate: what later calls read lives as long as the instance does nothing else. */
+static void span_calls(Schedule *s)
+{
+    for (int i = 0; i < s->graph->nodes.count; i++) {
+        Place *p = &s->places[i];
+        if (!p->lasting || p->same_as)
+            continue;
+        p->first = 0;
+        p->last = s->kernels.count - 1;
+        p->bytes = stored_bytes(p, s->graph->nodes.data[i]);
+    }
+}
+
+/* What a step makes or reads lives as long as the loop over all steps; of generate, a call makes but one. */
 static void span_recurrences(Schedule *s)
 {
     for (int first = 0, last; first < s->kernels.count; first = last + 1) {
         const Recurrence *r = s->kernels.data[first]->recurrence;
         last = first;
+        r = r == s->graph->positions ? NULL : r;
         while (r && last + 1 < s->kernels.count && s->kernels.data[last + 1]->recurrence == r)
             last++;
         for (int i = 0; r && i < s->graph->nodes.count; i++) {
@@ -47,13 +67,14 @@ static void find_ranges(Schedule *s)
             Node *n = k->nodes.data[j];
             Place *p = &s->places[n->id];
             p->first = p->last = i;
-            p->bytes = align_up((uint64_t)node_elements(n) * (uint64_t)dtype_size(n->type));
+            p->bytes = stored_bytes(p, n);
             AccessList accesses = body_accesses(s->graph->pool, s->bodies[n->id]);
             for (int a = 0; a < accesses.count; a++)
                 extend(s, accesses.data[a]->node, i);
         }
     }
     span_recurrences(s);
+    span_calls(s);
     for (int i = 0; i < s->graph->results.count; i++) {
         const Result *r = &s->graph->results.data[i];
         if (r->role != RESULT_UPDATE && r->role != RESULT_OUTPUT)

@@ -26,6 +26,8 @@ typedef struct Place {
     int slot;        /* PORT, OUTPUT */
     Tensor *tensor;  /* TENSOR */
     int first, last; /* WORKSPACE: the kernels between which it lives */
+    bool one_step;   /* there is room for one step of its recurrence  */
+    bool lasting;    /* WORKSPACE: later calls read it                */
 } Place;
 
 /* An index taken apart because the sum uses its quotient and its remainder: heads and channels. */

@@ -206,10 +206,10 @@ static void collect_reads(Planner *p, Node *n)
     int mark = ++p->mark;
     for (int i = 0; i < accesses.count; i++) {
         Node *from = node_storage(accesses.data[i]->node);
-        if (access_step(n, accesses.data[i]) && !access_is_same_step(n, accesses.data[i])) {
-            PLAN(p, from)->carried = true; /* of a step that is done */
+        if (access_step(n, accesses.data[i]) && !access_is_same_step(n, accesses.data[i]))
+            PLAN(p, from)->carried = true;
+        if (access_is_past(p->pool, n, accesses.data[i]))
             continue;
-        }
         if (PLAN(p, from)->mark != mark)
             vec_push(p->arena, &plan->reads, from);
         PLAN(p, from)->mark = mark;

@@ -383,6 +383,9 @@ void run_output(Sema *s, const Ast *a);
 void run_loss(Sema *s, const Ast *a);
 void run_metric(Sema *s, const Ast *a);
 
+/* ---- generate.c ---------------------------------------------------------------------------------------------- */
+void run_generate(Sema *s, const Ast *a);
+
 /* ---- train.c -------------------------------------------------------------------------------------------------- */
 bool read_train(Sema *s);
 bool check_best(Sema *s); /* after the evaluate entry */

@@ -77,7 +77,7 @@ static const char *keep_value(Sema *s, const Ast *a, const char *name)
     return alias;
 }
 
-/* An output or metric of a graph to be printed. */
+/* An output, metric or generate statement of a graph to be printed. */
 void print_later(Sema *s, const Ast *a, const char *name)
 {
     Text t;
@@ -85,8 +85,14 @@ void print_later(Sema *s, const Ast *a, const char *name)
     const bool same = reads_back(s, a->left);
     const bool lone =
         same && a->kind == AST_OUTPUT && a->left->kind == AST_NAME && a->left->name == name;
-    text_printf(&t, "  %s %s%s", a->kind == AST_METRIC ? "metric" : "output", name,
-                lone ? "" : " = ");
+    text_printf(&t, "  %s %s%s",
+                a->kind == AST_METRIC   ? "metric"
+                : a->kind == AST_OUTPUT ? "output"
+                                        : "generate",
+                name,
+                lone                      ? ""
+                : a->kind == AST_GENERATE ? " from "
+                                          : " = ");
     if (same)
         keep_names(s, a->left);
     if (same && !lone)

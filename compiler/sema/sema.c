@@ -211,6 +211,8 @@ bool sema_has_entry(const Sema *s, EntryKind kind)
         return loss || metric;
     case ENTRY_PREDICT:
         return body_has(&s->model->body, AST_OUTPUT);
+    case ENTRY_GENERATE:
+        return body_has(&s->model->body, AST_GENERATE);
     default:
         return false;
     }
@@ -236,7 +238,8 @@ static void check_purpose(Sema *s)
         diag_help(s->diag, "declare what one example is: input x[4] : f32");
     }
     const bool loss = body_has(body, AST_LOSS);
-    if (!loss && !body_has(body, AST_METRIC) && !body_has(body, AST_OUTPUT)) {
+    if (!loss && !body_has(body, AST_METRIC) && !body_has(body, AST_OUTPUT) &&
+        !body_has(body, AST_GENERATE)) {
         diag_error(s->diag, s->model->name_span,
                    "model `%s` states no loss, no metric and no output", s->model->name);
         diag_help(s->diag, "say what it is for: loss mse(y, t), or output y");
@@ -251,7 +254,7 @@ static void begin_graph(Sema *s, EntryKind kind)
 {
     Program *p = s->program;
     s->entry = kind;
-    s->graph = graph_create(p->pool, s->names, entry_name(kind), p->train.batch);
+    s->graph = graph_create(p->pool, s->names, entry_name(kind), s->batch->extent);
     s->current.data = NULL;
     s->current.count = s->current.capacity = 0;
     s->updates.count = 0;
@@ -418,6 +421,16 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
     return diag_error_count(s->diag) == errors;
 }
 
+/* One sequence is generated at a time. */
+static bool elaborate_generate(Sema *s)
+{
+    Index *batch = s->batch;
+    s->batch = index_new(s->program->pool, batch->name, 1, 1, SPAN_NONE);
+    const bool done = elaborate(s, ENTRY_GENERATE, false);
+    s->batch = batch;
+    return done;
+}
+
 bool sema_forward(Sema *s, EntryKind kind)
 {
     if (!sema_has_entry(s, kind))
@@ -428,6 +441,8 @@ bool sema_forward(Sema *s, EntryKind kind)
         begin_graph(s, kind);
         return true;
     }
+    if (kind == ENTRY_GENERATE)
+        return elaborate_generate(s);
     return elaborate(s, kind, kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT);
 }
 
@@ -441,7 +456,7 @@ bool sema_complete(Sema *s, EntryKind kind)
     /* Passes in between may have replaced nodes: start from what the graph holds now. */
     s->current.count = 0;
     if (kind == ENTRY_FINISH || kind == ENTRY_INIT || kind == ENTRY_EVALUATE ||
-        kind == ENTRY_PREDICT)
+        kind == ENTRY_PREDICT || kind == ENTRY_GENERATE)
         return true;
     return add_updates(s);
 }

@@ -254,6 +254,7 @@ static const StatementRow rows[] = {
     {AST_GRADIENT, run_gradient, IN_MODEL, "a model", false},
     {AST_FREEZE, run_freeze, IN_MODEL, "a model", false},
     {AST_INIT_FROM, run_init_from, IN_MODEL, "a model", false},
+    {AST_GENERATE, run_generate, IN_MODEL, "a model", false},
 };
 
 static void run_statement(Sema *s, const Ast *a)

@@ -47,6 +47,7 @@ static const char *const kind_names[AST_KIND_COUNT] = {
     [AST_GRADIENT] = "gradient",
     [AST_FREEZE] = "freeze",
     [AST_INIT_FROM] = "init",
+    [AST_GENERATE] = "generate",
     [AST_PARAMETER] = "parameter",
     [AST_MODEL] = "model",
     [AST_LAYER] = "layer",

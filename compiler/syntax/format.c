@@ -266,6 +266,10 @@ static void write_simple(Formatter *f, const Ast *n)
         text_printf(f->w.out, "init %s from ", n->name);
         write_expr(&f->w, n->left, BIND_PRIMARY);
         break;
+    case AST_GENERATE:
+        text_printf(f->w.out, "generate %s from ", n->name);
+        write_expr(&f->w, n->left, BIND_PIPE);
+        break;
     default:
         write_expr(&f->w, n, BIND_PIPE);
     }

@@ -147,7 +147,7 @@ static bool may_start_line(const Ast *item)
 {
     static const char soft[] =
         " model layer fn optimizer schedule initializer train import param state "
-        "input target loss metric output gradient freeze init repeat scan ";
+        "input target loss metric output gradient freeze init generate repeat scan ";
     const Ast *first = leftmost(item);
     if (first->kind != AST_NAME && first->kind != AST_ARGUMENT && first->kind != AST_INDEX)
         return true;

@@ -116,7 +116,8 @@ static bool opens_statement(int kind)
 {
     return kind == PARAM || kind == STATE || kind == INPUT || kind == TARGET || kind == LOSS ||
            kind == METRIC || kind == OUTPUT || kind == GRADIENT || kind == FREEZE || kind == INIT ||
-           kind == REPEAT || kind == SCAN || kind == REQUIRE || kind == RETURN || kind == IF;
+           kind == GENERATE || kind == REPEAT || kind == SCAN || kind == REQUIRE ||
+           kind == RETURN || kind == IF;
 }
 
 /* A name begins a statement when it is not indented further than the block's first statement:

@@ -48,6 +48,7 @@ typedef enum {
     AST_GRADIENT,  /* gradient path[items] = left                                  */
     AST_FREEZE,    /* freeze path                                                  */
     AST_INIT_FROM, /* init path from left (a string)                               */
+    AST_GENERATE,  /* generate name (an input) from left                           */
     /* declarations */
     AST_PARAMETER,   /* of a layer or fn: name[items] or name = left; flag: has brackets */
     AST_MODEL,       /* name { body }                                                */

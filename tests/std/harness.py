@@ -50,6 +50,7 @@ class Descriptor(c.Structure):
         ("train", c.POINTER(Train)),
         ("instance_bytes", c.c_uint64), ("scratch_bytes", c.c_uint64),
         ("persistent_bytes", c.c_uint64), ("workspace_bytes", c.c_uint64), ("accumulator_count", c.c_int),
+        ("generated", c.c_int), ("endless", c.c_int),
         ("bytes", c.CFUNCTYPE(c.c_size_t, c.c_size_t)),
         ("init", c.CFUNCTYPE(pointer, pointer, c.c_uint64)),
         ("threads", c.CFUNCTYPE(None, pointer, pointer, pointer, c.c_size_t)),
@@ -60,6 +61,7 @@ class Descriptor(c.Structure):
         ("evaluate", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, c.POINTER(c.c_double))),
         ("finish", c.CFUNCTYPE(None, pointer, c.POINTER(c.c_double), c.c_uint64, c.POINTER(c.c_double))),
         ("predict", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, pointer)),
+        ("generate", c.CFUNCTYPE(None, pointer, c.c_size_t, c.c_uint32, pointer)),
         ("diagnose", c.CFUNCTYPE(c.c_char_p, pointer, pointer, c.c_size_t)),
         ("get_step", c.CFUNCTYPE(c.c_uint64, pointer)),
         ("set_step", c.CFUNCTYPE(None, pointer, c.c_uint64)),
@@ -144,6 +146,17 @@ class Instance:
             outputs[i] = rows.ctypes.data
         self.d.predict(self.me, pointers, n, outputs)
         return result
+
+    def generate(self, position, token):
+        """The log-odds of the token that follows this one."""
+        logits = np.full(self.d.inputs[self.d.generated].classes, 77, DTYPES[self.d.real])
+        self.d.generate(self.me, position, int(token), logits.ctypes.data)
+        return logits
+
+    def spoil_workspace(self):
+        """Every number in it becomes a NaN."""
+        start = self.base + self.d.persistent_bytes
+        self.block[start:start + self.d.workspace_bytes] = 0xFF
 
     def evaluate(self, batch, **values):
         """Losses and metrics over all rows, `batch` at a time."""

@@ -211,6 +211,8 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
                              sizeof(P##_instance),                                                 \
                              0,                                                                    \
                              2,                                                                    \
+                             -1,                                                                   \
+                             0,                                                                    \
                              P##_bytes,                                                            \
                              P##_init,                                                             \
                              P##_threads,                                                          \
@@ -221,6 +223,7 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
                              P##_evaluate,                                                         \
                              P##_finish,                                                           \
                              P##_predict,                                                          \
+                             NULL,                                                                 \
                              P##_diagnose,                                                         \
                              P##_get_step,                                                         \
                              P##_set_step};                                                        \
