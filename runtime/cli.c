@@ -84,6 +84,8 @@ static bool check_abi(const gradc_model *model)
 
 static int dispatch(const gradc_model *model, const gradc_model *checked, const Options *o)
 {
+    if (strcmp(o->command, "generate") == 0)
+        return generate_command(model, o);
     switch (o->command[0]) {
     case 't':
         return train_command(model, o);

@@ -2,7 +2,7 @@
  *
  * A trainer links these names beside those of its model (digits_init, digits_step, …), so no
  * function here ends in _bytes, _init, _step, _predict, _gradient, _update, _loss, _evaluate,
- * _finish, _threads, _diagnose or _model: a model may have any name. */
+ * _finish, _threads, _diagnose, _generate or _model: a model may have any name. */
 #ifndef GRADRT_INTERNAL_H
 #define GRADRT_INTERNAL_H
 
@@ -48,7 +48,11 @@ bool inflate_all(const uint8_t *data, size_t size, int window_bits, size_t limit
 
 /* ---- random.c: the counter-based generator ---------------------------------------------------- */
 
-typedef enum RandomStream { STREAM_SPLIT = 0x53504c54, STREAM_SHUFFLE = 0x53485546 } RandomStream;
+typedef enum RandomStream {
+    STREAM_SPLIT = 0x53504c54,
+    STREAM_SHUFFLE = 0x53485546,
+    STREAM_SAMPLE = 0x53414d50
+} RandomStream;
 
 void random_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 /* Puts items into an order that is a function of (seed, stream, group). */
@@ -259,6 +263,9 @@ typedef struct Options {
     EvaluateUnit evaluate_unit;
     double tolerance;
     uint64_t samples;
+    const char *prompt; /* "" where none is given */
+    uint64_t length, top_k;
+    double temperature, top_p;
 } Options;
 
 /* Returns -1 to go on, or the exit status. */
@@ -376,6 +383,26 @@ size_t cli_thread_count(const Options *o);
 /* Opens `source` (or, without one, the file of --data) with --data and --data-dir applied. */
 bool cli_data(struct Dataset *d, const gradc_model *model, const gradc_source *source,
               const Options *o, const Encoding *known, Error *e);
+
+/* ---- sample.c, generate.c: a language model writes --------------------------------------------------------------- */
+
+typedef struct Odds {
+    double weight;
+    uint32_t token;
+} Odds;
+
+typedef struct Sampler {
+    double temperature, top_p;
+    uint64_t seed, drawn;
+    uint32_t choices, most; /* tokens there are, and how many of the likeliest count */
+    Odds *odds;
+} Sampler;
+
+void sampler_create(Sampler *s, const Options *o, uint64_t seed, uint32_t choices);
+void sampler_destroy(Sampler *s);
+/* The next token by the log-odds of all `choices`; false: they are no numbers. */
+bool sampler_next(Sampler *s, gradc_dtype real, const void *logits, uint32_t *token, Error *e);
+int generate_command(const gradc_model *model, const Options *o);
 
 /* ---- output.c: predictions as CSV or NPY ---------------------------------------------------------------------- */
 

@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IN_TRAIN = 1, IN_EVALUATE = 2, IN_PREDICT = 4, IN_GRADCHECK = 8, IN_INFO = 16 };
+enum {
+    IN_TRAIN = 1,
+    IN_EVALUATE = 2,
+    IN_PREDICT = 4,
+    IN_GRADCHECK = 8,
+    IN_INFO = 16,
+    IN_GENERATE = 32
+};
 #define IN_DATA (IN_TRAIN | IN_EVALUATE | IN_PREDICT | IN_GRADCHECK)
 
 static const struct {
@@ -18,6 +25,7 @@ static const struct {
     {"train", "train on the data that the model names", IN_TRAIN},
     {"evaluate", "losses and metrics of a trained model on the holdout", IN_EVALUATE},
     {"predict", "outputs of a trained model for new inputs", IN_PREDICT},
+    {"generate", "text or other tokens that a language model writes", IN_GENERATE},
     {"gradcheck", "compare every gradient with finite differences, in f64", IN_GRADCHECK},
     {"info", "layers, parameters, memory and data of the model", IN_INFO},
 };
@@ -42,6 +50,11 @@ typedef enum OptionId {
     OPT_ONLY,
     OPT_MODEL,
     OPT_DATA_DIR,
+    OPT_PROMPT,
+    OPT_LENGTH,
+    OPT_TEMPERATURE,
+    OPT_TOP_K,
+    OPT_TOP_P,
     OPT_THREADS,
     OPT_LOG,
     OPT_QUIET,
@@ -68,6 +81,13 @@ static const OptionRow rows[] = {
     {OPT_SET, "set", "NAME=NUMBER", IN_TRAIN | IN_GRADCHECK,
      "any hyper-parameter; may be repeated"},
     {OPT_SEED, "seed", "N", IN_TRAIN | IN_GRADCHECK, "of starting values, order, holdout, dropout"},
+    {OPT_PROMPT, "prompt", "TEXT", IN_GENERATE, "what is to be continued; of numbers: \"1 2 3\""},
+    {OPT_LENGTH, "length", "N", IN_GENERATE, "tokens to write (500)"},
+    {OPT_TEMPERATURE, "temperature", "X", IN_GENERATE,
+     "1 draws as the model says, less more surely,\n0 always the likeliest"},
+    {OPT_TOP_K, "top-k", "N", IN_GENERATE, "draw among the N likeliest (all)"},
+    {OPT_TOP_P, "top-p", "X", IN_GENERATE, "draw among the likeliest that have the share X (1)"},
+    {OPT_SEED, "seed", "N", IN_GENERATE, "of the draws: the same seed writes the same"},
     {OPT_RESUME, "resume", "[=FILE]", IN_TRAIN, "go on from the last checkpoint, to the same bits"},
     {OPT_SAVE, "save", "FILE", IN_TRAIN,
      "the last checkpoint (MODEL.safetensors); the best\n"
@@ -77,7 +97,7 @@ static const OptionRow rows[] = {
      "besides after evaluations"},
     {OPT_EVALUATE_EVERY, "evaluate-every", "N[epochs|steps]", IN_TRAIN, "evaluate this often"},
     {OPT_PATIENCE, "patience", "N", IN_TRAIN, "stop after N evaluations without improvement"},
-    {OPT_MODEL, "model", "FILE", IN_EVALUATE | IN_PREDICT,
+    {OPT_MODEL, "model", "FILE", IN_EVALUATE | IN_PREDICT | IN_GENERATE,
      "the checkpoint (the best, else the last)"},
     {OPT_INPUT, "input", "[NAME=]FILE", IN_PREDICT,
      "inputs: .csv, .npy, .npz, .idx, each also .gz"},
@@ -86,15 +106,15 @@ static const OptionRow rows[] = {
     {OPT_DATA, "data", "[NAME=]FILE", IN_TRAIN | IN_EVALUATE | IN_GRADCHECK,
      "other data in the same format; may be repeated"},
     {OPT_DATA_DIR, "data-dir", "FOLDER", IN_DATA, "where data files are looked for, after here"},
-    {OPT_THREADS, "threads", "N", IN_TRAIN | IN_EVALUATE | IN_PREDICT | IN_INFO,
+    {OPT_THREADS, "threads", "N", IN_TRAIN | IN_EVALUATE | IN_PREDICT | IN_INFO | IN_GENERATE,
      "threads (all cores); changes no bit"},
     {OPT_LOG, "log", "FILE", IN_TRAIN, "a row per report, as .jsonl or .csv"},
     {OPT_QUIET, "quiet", NULL, IN_TRAIN, "print errors only"},
     {OPT_ALL, "all", NULL, IN_GRADCHECK, "check every element of every parameter"},
     {OPT_SAMPLES, "samples", "N", IN_GRADCHECK, "elements checked of each parameter (100)"},
     {OPT_TOLERANCE, "tolerance", "X", IN_GRADCHECK, "largest relative error (1e-5)"},
-    {OPT_HELP, "help", NULL, IN_DATA | IN_INFO, "this help"},
-    {OPT_VERSION, "version", NULL, IN_DATA | IN_INFO, "the version"},
+    {OPT_HELP, "help", NULL, IN_DATA | IN_INFO | IN_GENERATE, "this help"},
+    {OPT_VERSION, "version", NULL, IN_DATA | IN_INFO | IN_GENERATE, "the version"},
 };
 
 #define ROW_COUNT (sizeof rows / sizeof *rows)
@@ -257,6 +277,17 @@ static bool take_value(Options *o, OptionId id, const char *text)
         return whole_count(text, 1, &o->samples);
     case OPT_TOLERANCE:
         return read_number(text, &o->tolerance) && o->tolerance > 0;
+    case OPT_PROMPT:
+        o->prompt = text;
+        return true;
+    case OPT_LENGTH:
+        return whole_count(text, 0, &o->length);
+    case OPT_TEMPERATURE:
+        return read_number(text, &o->temperature) && o->temperature >= 0;
+    case OPT_TOP_K:
+        return whole_count(text, 1, &o->top_k);
+    case OPT_TOP_P:
+        return read_number(text, &o->top_p) && o->top_p > 0 && o->top_p <= 1;
     case OPT_HELP:
     case OPT_VERSION:
         break;
@@ -354,6 +385,7 @@ int options_read(Options *o, int argc, char **argv, const gradc_model *model)
 {
     const char *program = program_invocation_short_name, *name = argc > 1 ? argv[1] : "";
     *o = (Options){.save_seconds = 30, .tolerance = 1e-5, .samples = 100};
+    o->prompt = "", o->length = 500, o->temperature = o->top_p = 1;
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_usage(program);
         return 0;
@@ -365,7 +397,7 @@ int options_read(Options *o, int argc, char **argv, const gradc_model *model)
         char text[160];
         snprintf(text, sizeof text,
                  *name ? "there is no command '%.80s'"
-                       : "say what to do: train, evaluate, predict, gradcheck or info%s",
+                       : "say what to do: train, evaluate, predict, generate, gradcheck or info%s",
                  name);
         return usage_error(program, NULL, text);
     }
