@@ -114,6 +114,18 @@ static int unroll_for(int accumulators)
     return accumulators <= 16 ? 4 : accumulators <= 32 ? 2 : 1;
 }
 
+static LLVMValueRef later(Tile *t, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMBuilderRef builder = t->kb->u->builder;
+    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSGT, a, b, ""), a, b, "");
+}
+
+static LLVMValueRef sooner(Tile *t, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMBuilderRef builder = t->kb->u->builder;
+    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
 static LLVMValueRef depth_of(Tile *t)
 {
     EmitUnit *u = t->kb->u;
@@ -126,21 +138,33 @@ static LLVMValueRef depth_of(Tile *t)
     LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(t->kb, l->depth_index), begin, "");
     if (!l->depth_length)
         return left;
-    LLVMValueRef most = unit_i64(u, l->depth_length);
-    return LLVMBuildSelect(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, left, most, ""), left,
-                           most, "");
+    return sooner(t, left, unit_i64(u, l->depth_length));
+}
+
+/* A bound of the depth, from the chunk's beginning. */
+static LLVMValueRef in_chunk(Tile *t, const Affine *bound)
+{
+    const Affine *begin = t->loop->depth_begin;
+    ExprPool *p = t->kb->kernel->pool;
+    return offset_scalar(t->kb, begin ? affine_sub(p, bound, begin) : bound);
 }
 
 static void accumulate_depth(Tile *t)
 {
     EmitUnit *u = t->kb->u;
-    LLVMValueRef depth = depth_of(t), zero = unit_i64(u, 0);
-    int unroll = unroll_for(t->loop->rows * t->parts.count);
+    const Loop *l = t->loop;
+    LLVMValueRef begin = unit_i64(u, 0), end = depth_of(t);
+    if (l->depth_to)
+        end = later(t, begin, sooner(t, end, in_chunk(t, l->depth_to)));
+    if (l->depth_from)
+        begin = sooner(t, end, later(t, begin, in_chunk(t, l->depth_from)));
+    LLVMValueRef depth = LLVMBuildSub(u->builder, end, begin, "");
+    int unroll = unroll_for(l->rows * t->parts.count);
     LLVMValueRef rest = LLVMBuildAnd(u->builder, depth, unit_i64(u, unroll - 1), "");
-    LLVMValueRef whole = LLVMBuildSub(u->builder, depth, rest, "");
-    run_depth(t, zero, whole, unroll);
+    LLVMValueRef whole = LLVMBuildSub(u->builder, end, rest, "");
+    run_depth(t, begin, whole, unroll);
     if (!LLVMIsAConstantInt(rest) || LLVMConstIntGetZExtValue(rest))
-        run_depth(t, whole, depth, 1);
+        run_depth(t, whole, end, 1);
 }
 
 static LLVMValueRef row_of_c(Tile *t, int row)

@@ -85,7 +85,8 @@ struct Loop {
     Index *depth_index;
     const Affine *depth_begin;
     int64_t depth_length;
-    bool accumulate; /* add to what c holds */
+    const Affine *depth_from, *depth_to; /* what lies outside adds nothing; NULL: no limit */
+    bool accumulate;                     /* add to what c holds */
 };
 
 /* One function of the emitted object. */

@@ -238,7 +238,16 @@ static void print_tile(Printer *p, const Loop *l)
     text_printf(p->out, "; %lld, %lld] * %s[", (long long)l->a_row_stride,
                 (long long)l->a_depth_stride, l->b->name);
     print_affine(p, l->b_offset);
-    text_append(p->out, "]\n");
+    text_append(p->out, "]");
+    if (l->depth_from) {
+        text_append(p->out, ", from ");
+        print_affine(p, l->depth_from);
+    }
+    if (l->depth_to) {
+        text_append(p->out, ", below ");
+        print_affine(p, l->depth_to);
+    }
+    text_append(p->out, "\n");
 }
 
 static void print_loop(Printer *p, const Loop *l, int depth)

@@ -204,6 +204,44 @@ static void emit_zero(Engine *e, LoopList *into)
     loop_store(e->l, into, e->c, offset, expr_const_typed(p, 0, e->l->real));
 }
 
+/* a at the row and the column of the panels, of n lines each, at which it is largest. */
+static bool largest_in_panel(ExprPool *p, const Affine **a, const Affine *line, int n)
+{
+    const Index *ix = affine_is_index(line);
+    bool nested = false;
+    int64_t factor = affine_factor(*a, ix, &nested);
+    if (factor > 0)
+        *a = affine_offset(p, *a, factor * (n - 1));
+    return !nested;
+}
+
+/* The test as bounds of the chunked depth index d: factor * d + rest >= 0. */
+static void limit_tile(Engine *e, Loop *t, const Affine *test, const Affine *row,
+                       const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    Index *d = e->depth.data[e->split];
+    bool nested = false;
+    int64_t factor = affine_factor(test, d, &nested);
+    const Affine *rest = affine_sub(p, test, affine_scale(p, affine_index(p, d), factor));
+    for (int i = e->split + 1; i < e->depth.count; i++)
+        nested |= affine_uses(rest, e->depth.data[i]);
+    Binding b = e->outer;
+    bind_flat(e, &b, &e->rows, row);
+    bind_flat(e, &b, &e->columns, column);
+    rest = affine_substitute(p, rest, &(Substitution){b.count, b.from, b.to});
+    if (nested || !largest_in_panel(p, &rest, row, e->mr) ||
+        !largest_in_panel(p, &rest, column, e->nr))
+        return;
+    if (factor > 0)
+        t->depth_from = affine_scale(p, affine_quotient(p, rest, factor), -e->suffix);
+    else if (factor < 0)
+        t->depth_to =
+            affine_scale(p, affine_offset(p, affine_quotient(p, rest, -factor), 1), e->suffix);
+    else if (!t->depth_to) /* all of the depth, or nothing */
+        t->depth_to = affine_scale(p, affine_offset(p, rest, 1), d->extent * e->suffix);
+}
+
 static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
@@ -227,6 +265,9 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     t->depth_begin = affine_scale(p, e->depth_begin, e->suffix);
     t->depth_length = depth;
     t->accumulate = !e->single;
+    const Contraction *contraction = &e->l->kernel->contraction;
+    for (int i = 0; i < contraction->limits.count; i++)
+        limit_tile(e, t, contraction->limits.data[i]->affine, row, column);
 }
 
 /* Opens the loops over chunks of the depth. */

@@ -346,13 +346,18 @@ static void add_index_parts(Split *s, Index *ix, const Expr *body, bool bound)
     add_whole(s, low, bound);
 }
 
-static const Expr *take_apart(const Split *s, const Expr *body)
+static const Expr *take_apart(ExprPool *p, const IndexSplit *splits, int count, const Expr *body)
 {
-    for (int i = 0; i < s->splits.count; i++) {
-        Substitution by = {1, &s->splits.data[i].from, &s->splits.data[i].to};
-        body = expr_substitute(s->pool, body, &by);
+    for (int i = 0; i < count; i++) {
+        Substitution by = {1, &splits[i].from, &splits[i].to};
+        body = expr_substitute(p, body, &by);
     }
     return body;
+}
+
+const Expr *contract_in_parts(ExprPool *p, const Contraction *c, const Expr *e)
+{
+    return take_apart(p, c->splits.data, c->splits.count, e);
 }
 
 static bool list_indices(Split *s, const Expr *body)
@@ -366,7 +371,7 @@ static bool list_indices(Split *s, const Expr *body)
     s->free_count = s->count;
     for (int i = 0; i < n->bound_count; i++)
         add_index_parts(s, n->bound[i], body, true);
-    s->product = product_of(s->pool, take_apart(s, body));
+    s->product = product_of(s->pool, take_apart(s->pool, s->splits.data, s->splits.count, body));
     for (int i = 0; i < s->product.factors.count; i++) {
         Factor *f = &s->product.factors.data[i];
         for (int j = 0; j < s->count; j++)

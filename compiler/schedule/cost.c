@@ -29,6 +29,19 @@ static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
     return bytes;
 }
 
+/* The share of the products within the limits, as if each test's values were spread evenly. */
+static double share_within(const Contraction *c)
+{
+    double share = 1;
+    for (int i = 0; i < c->limits.count; i++) {
+        Interval range = affine_interval(c->limits.data[i]->affine);
+        double values = (double)(range.high - range.low + 1);
+        if (range.high >= 0 && range.low < 0)
+            share *= (double)(range.high + 1) / values;
+    }
+    return share;
+}
+
 static double kernel_flops(const Schedule *s, const Kernel *k)
 {
     double flops = 0;
@@ -41,11 +54,13 @@ static double kernel_flops(const Schedule *s, const Kernel *k)
             iterations * (body_cost(s->graph->pool, s->bodies[n->id]) + (n->reduction != NULL));
     }
     flops *= node_steps(k->nodes.data[0]);
-    if (k->kind ==
-        KERNEL_CONTRACTION) /* operands are evaluated while packing: not once a product */
-        flops += node_iterations(k->nodes.data[0]) * node_steps(k->nodes.data[0]) *
-                 (2 - 1 - body_cost(s->graph->pool, s->bodies[k->nodes.data[0]->id]));
-    return flops;
+    if (k->kind != KERNEL_CONTRACTION)
+        return flops;
+    /* operands are evaluated while packing: not once a product */
+    const Node *sum = k->nodes.data[0];
+    double products = node_iterations(sum) * node_steps(sum);
+    flops -= products * (body_cost(s->graph->pool, s->bodies[sum->id]) + 1);
+    return flops + 2 * products * share_within(&k->contraction);
 }
 
 void cost_run(Schedule *s)

@@ -382,6 +382,7 @@ Schedule *schedule_run(Graph *g, const Program *program)
     order_run(&p);
     period_run(&p);
     group_run(&p);
+    support_run(&p);
     cost_run(s);
     memory_run(s);
     return s;

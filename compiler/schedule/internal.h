@@ -72,12 +72,19 @@ void order_run(Planner *p);
 
 /* Is the node a contraction worth the engine?  Fills *c if so. */
 bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c);
+/* An expression over the node's indices, over those of the contraction. */
+const Expr *contract_in_parts(ExprPool *p, const Contraction *c, const Expr *e);
 /* Is it a sum that a data value scatters over one of its free indices? */
 bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s);
 
 /* ---- group.c ---------------------------------------------------------------------------------------- */
 
 void group_run(Planner *p);
+
+/* ---- support.c -------------------------------------------------------------------------------------- */
+
+/* Finds what limits each contraction. */
+void support_run(Planner *p);
 
 /* ---- period.c --------------------------------------------------------------------------------------- */
 

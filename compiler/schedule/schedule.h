@@ -44,6 +44,9 @@ typedef struct Contraction {
     VEC(Index *) depth;   /* in both operands, summed                                */
     VEC(IndexSplit)
     splits; /* indices of the node that the lists, operands and rest have in parts */
+    VEC(const Expr *)
+    limits; /* tests: where one does not hold the product is zero, or the sum is of no use and may
+               be zero instead */
     const Expr *left, *right; /* the operands, guards and inlined producers included */
     const Expr *rest;         /* factor of the product that goes to the epilogue, or NULL */
 } Contraction;
