@@ -142,22 +142,28 @@ int64_t kernel_latest(const KernelBuilder *kb, const Affine *begin)
 /* Is begin + length always within the extent? */
 static bool ends_inside(const KernelBuilder *kb, const Loop *l)
 {
-    return l->length && !l->index->per_example &&
+    return l->length && !l->end && !l->index->per_example &&
            kernel_latest(kb, l->begin) + l->length <= l->index->extent;
 }
 
-/* min(extent at run time, begin + length), settled now where it can be. */
+static LLVMValueRef least(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildSelect(u->builder, LLVMBuildICmp(u->builder, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+/* min(extent at run time, begin + length, end), settled now where it can be. */
 LLVMValueRef kernel_loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begin)
 {
     EmitUnit *u = kb->u;
     LLVMValueRef extent = extent_value(kb, l->index);
+    if (l->end)
+        extent = least(u, offset_scalar(kb, l->end), extent);
     if (!l->length)
         return extent;
     LLVMValueRef end = LLVMBuildAdd(u->builder, begin, unit_i64(u, l->length), "");
     if (ends_inside(kb, l))
         return end;
-    LLVMValueRef less = LLVMBuildICmp(u->builder, LLVMIntSLT, end, extent, "");
-    return LLVMBuildSelect(u->builder, less, end, extent, "");
+    return least(u, end, extent);
 }
 
 static void emit_serial(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)

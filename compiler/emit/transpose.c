@@ -21,10 +21,11 @@ static int64_t plain_factor(const Affine *a, const Index *ix)
 
 static bool is_turn(KernelBuilder *kb, const Loop *outer, Turn *t)
 {
-    if (kb->width > 1 || outer->how != FOR_SERIAL || outer->step > 1 || outer->body.count != 1)
+    if (kb->width > 1 || outer->how != FOR_SERIAL || outer->end || outer->step > 1 ||
+        outer->body.count != 1)
         return false;
     const Loop *inner = outer->body.data[0];
-    if (inner->kind != LOOP_FOR || inner->how != FOR_VECTOR || inner->step > 1 ||
+    if (inner->kind != LOOP_FOR || inner->how != FOR_VECTOR || inner->end || inner->step > 1 ||
         inner->body.count != 1)
         return false;
     const Loop *store = inner->body.data[0];

@@ -302,6 +302,7 @@ struct Node {
     Span span;
     Index *step; /* the index of the domain that counts the steps of a scan, or NULL */
     const Recurrence *recurrence; /* that the node is part of, or NULL                 */
+    const Expr *within; /* a condition on the domain: elsewhere nobody reads it; NULL: everywhere */
     /* NODE_COMPUTE */
     const Reduction *reduction; /* NULL: none */
     int bound_count;

@@ -68,6 +68,15 @@ double access_cost(Lowering *l, const Expr *value, const Index *vector, int lane
 
 double kernel_steps(const Kernel *k); /* how often it runs: its costs are those of all steps */
 
+/* ---- clip.c: loops that end early -------------------------------------------------------------------- */
+
+/* Where the loop over ix may end, as nothing is to be done where `condition` does not hold; NULL: at its
+ * extent.  `fixed` are the indices that are the same for all lanes and iterations. */
+const Affine *clip_end(Lowering *l, const Expr *condition, Index *ix, const IndexList *fixed);
+/* The same of values that are summed up, `nothing` being what changes no sum. */
+const Affine *clip_sum(Lowering *l, const Expr *value, const Expr *nothing, Index *ix,
+                       const IndexList *fixed);
+
 /* ---- nest.c, scatter.c, tile.c ------------------------------------------------------------------------ */
 
 void lower_nest(Lowering *l);

@@ -63,6 +63,7 @@ struct Loop {
     Index *index;
     const Affine *begin; /* NULL: 0 */
     int64_t length;      /* 0: to the end */
+    const Affine *end;   /* it ends there, if not before; NULL: nowhere earlier */
     int64_t step;        /* 1, or a block's size */
     LoopList body;
     /* SET, COMBINE, STORE, ADD.  A load inside an arm of `select` takes place only where (in the

@@ -18,6 +18,7 @@ typedef struct Item {
     const Expr *value;
     Buffer *buffer;
     const Affine *offset;
+    const Expr *within;     /* a condition without which nobody reads it, or NULL */
     const Affine *position; /* argmax, argmin: the row-major number over the bound loops */
     int local;
     int best; /* argmax, argmin: the register of the best value */
@@ -155,6 +156,7 @@ static Item make_item(Nest *x, Node *n, const Stage *st, ItemKind kind)
     Substitution s = {m.count, m.from, m.to};
     Item item = {.node = n, .kind = kind};
     item.value = lower_expr(l, l->schedule->bodies[n->id], &s);
+    item.within = n->within ? lower_expr(l, n->within, &s) : NULL;
     item.buffer = buffer_of(l, n);
     const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
     for (int i = 0; i < n->rank; i++)
@@ -354,6 +356,8 @@ static void check_item(void *context, Item *item)
     Merge *m = context;
     expr_visit(m->l->pool, item->value, visit_merge, m);
     check_merge(m, item->offset);
+    if (item->within)
+        expr_visit(m->l->pool, item->within, visit_merge, m);
     if (item->position)
         check_merge(m, item->position);
 }
@@ -363,6 +367,8 @@ static void substitute_item(void *context, Item *item)
     Merge *m = context;
     item->value = expr_substitute(m->l->pool, item->value, &m->by);
     item->offset = affine_substitute(m->l->pool, item->offset, &m->by);
+    if (item->within)
+        item->within = expr_substitute(m->l->pool, item->within, &m->by);
     if (item->position)
         item->position = affine_substitute(m->l->pool, item->position, &m->by);
 }
@@ -552,18 +558,84 @@ enum {
     SHORT_VECTORS = 4
 }; /* bound vectors of at most so many registers go outside the other loops */
 
+/* The indices that all lanes and iterations inside the first `count` shared loops have in common. */
+static IndexList fixed_indices(Nest *x, int count)
+{
+    IndexList fixed = {0};
+    if (x->l->kernel->step)
+        vec_push(x->l->arena, &fixed, x->l->kernel->step);
+    for (int i = 0; i < count; i++)
+        vec_push(x->l->arena, &fixed, x->shared.data[i]);
+    return fixed;
+}
+
+/* Where an item lets the loop over ix end: what it folds is nothing there, or nobody reads it. */
+static const Affine *item_end(Nest *x, const Item *item, Index *ix, bool bound,
+                              const IndexList *fixed)
+{
+    Lowering *l = x->l;
+    if (!bound || item->kind != ITEM_REDUCE)
+        return item->within ? clip_end(l, item->within, ix, fixed) : NULL;
+    if (item->position)
+        return NULL;
+    return clip_sum(l, item->value, start_value(l, item->node, item->value->type), ix, fixed);
+}
+
+/* Where all items within a loop let it end. */
+static const Affine *stage_end(Nest *x, const Stage *st, Index *ix, const IndexList *fixed)
+{
+    const bool bound = contains(&st->bound, ix);
+    const Affine *end = NULL;
+    for (int i = 0; i < st->items.count; i++) {
+        const Item *item = &st->items.data[i];
+        if (bound && item->kind == ITEM_POST)
+            continue;
+        const Affine *its = item_end(x, item, ix, bound, fixed);
+        if (!its || (end && end != its))
+            return NULL;
+        end = its;
+    }
+    return end;
+}
+
+/* Where all stages let a shared loop end. */
+static const Affine *shared_end(Nest *x, int at)
+{
+    const IndexList fixed = fixed_indices(x, at);
+    const Affine *end = NULL;
+    for (int i = 0; i < x->stages.count; i++) {
+        const Affine *its = stage_end(x, x->stages.data[i], x->shared.data[at], &fixed);
+        if (!its || (end && end != its))
+            return NULL;
+        end = its;
+    }
+    return end;
+}
+
 /* Opens the loops of a list, the one over lanes innermost (or outermost, where it is short). */
 static LoopList *open_loops(Nest *x, LoopList *into, const IndexList *list, const Index *v,
-                            bool vector_first)
+                            bool vector_first, const Affine *const *ends)
 {
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < list->count; i++) {
             bool is_vector = list->data[i] == v;
-            if (is_vector == (vector_first ? pass == 0 : pass == 1))
-                into =
-                    &loop_for(x->l, into, is_vector ? FOR_VECTOR : FOR_SERIAL, list->data[i])->body;
+            if (is_vector != (vector_first ? pass == 0 : pass == 1))
+                continue;
+            Loop *loop = loop_for(x->l, into, is_vector ? FOR_VECTOR : FOR_SERIAL, list->data[i]);
+            loop->end = ends[i];
+            into = &loop->body;
         }
     return into;
+}
+
+/* Where the loops of a list end: asked before hoisting takes conditions apart. */
+static const Affine **find_ends(Nest *x, const Stage *st, const IndexList *list,
+                                const IndexList *fixed)
+{
+    const Affine **ends = arena_new(x->l->arena, const Affine *, list->count + 1);
+    for (int i = 0; i < list->count; i++)
+        ends[i] = stage_end(x, st, list->data[i], fixed);
+    return ends;
 }
 
 static BufferList written_buffers(Nest *x, const Stage *st)
@@ -601,15 +673,18 @@ static void emit_stage(Nest *x, LoopList *into, Stage *st, bool lanes_outside, i
     all.capacity = all.count;
     for (int i = 0; i < st->bound.count; i++)
         vec_push(l->arena, &all, st->bound.data[i]);
+    const IndexList fixed = fixed_indices(x, x->shared.count - lanes_outside);
+    const Affine **free_ends = find_ends(x, st, &st->free, &fixed),
+                 **bound_ends = find_ends(x, st, &st->bound, &fixed);
     hoist_items(x, into, st, &all, true, first_local(st));
-    into = open_loops(x, into, &st->free, v, false);
+    into = open_loops(x, into, &st->free, v, false, free_ends);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind == ITEM_REDUCE)
             emit_start(l, into, &st->items.data[i]);
     if (st->free.count && st->bound.count)
         hoist_items(x, into, st, &st->bound, false, first_local(st));
     bool is_short = v && v->extent <= (int64_t)SHORT_VECTORS * lanes;
-    LoopList *inner = open_loops(x, into, &st->bound, v, is_short);
+    LoopList *inner = open_loops(x, into, &st->bound, v, is_short, bound_ends);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind != ITEM_POST)
             emit_value(l, inner, &st->items.data[i]);
@@ -658,14 +733,16 @@ static LoopList *open_shared(Nest *x, LoopList *into, bool across, int lanes)
     if (across && x->shared.count == 1)
         return open_blocks(x, into, x->shared.data[0], lanes);
     flatten_outer(x, x->shared.count - across);
-    for (int i = 0; i < x->shared.count; i++)
-        if (i == 0)
+    for (int i = 0; i < x->shared.count; i++) {
+        if (i == 0) {
             into = &loop_parallel(x->l, into, x->shared.data[i], 1)->body;
-        else
-            into =
-                &loop_for(x->l, into, across && i == x->shared.count - 1 ? FOR_VECTOR : FOR_SERIAL,
-                          x->shared.data[i])
-                     ->body;
+            continue;
+        }
+        const ForKind how = across && i == x->shared.count - 1 ? FOR_VECTOR : FOR_SERIAL;
+        Loop *loop = loop_for(x->l, into, how, x->shared.data[i]);
+        loop->end = shared_end(x, i);
+        into = &loop->body;
+    }
     return into;
 }
 

@@ -217,6 +217,10 @@ static void print_for(Printer *p, const Loop *l, int depth)
         text_printf(p->out, " (%lld an example)", (long long)l->index->per_example);
     if (l->length)
         text_printf(p->out, ", at most %lld", (long long)l->length);
+    if (l->end) {
+        text_append(p->out, ", below ");
+        print_affine(p, l->end);
+    }
     if (l->step != 1)
         text_printf(p->out, ", step %lld", (long long)l->step);
     text_append(p->out, "\n");

@@ -420,6 +420,7 @@ static void narrow_node(Positions *x, Node *n)
         const Expr *within = reached(x, n, n->domain[i]);
         n->body = expr_select(x->p, within, narrow(x, n->body, within, true),
                               expr_const_typed(x->p, 0, n->body->type));
+        n->within = n->within ? expr_and(x->p, n->within, within) : within;
     }
 }
 

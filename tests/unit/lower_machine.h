@@ -225,6 +225,8 @@ static void machine_for(Machine *m, const Loop *l)
         assert_int_equal(begin, machine_affine(m, l->begin, i));
     if (l->length && begin + l->length < end)
         end = begin + l->length;
+    if (l->end && machine_affine(m, l->end, 0) < end)
+        end = machine_affine(m, l->end, 0);
     int lanes = m->lanes.vector_bytes / dtype_size(expr_pool_real(m->kernel->pool));
     if (l->how == FOR_VECTOR) {
         machine_vector(m, l, begin, end, lanes > 0 ? lanes : 1);
