@@ -505,9 +505,7 @@ Value *eval(Sema *s, const Ast *a)
     case AST_OVER:
         return eval_over(s, a);
     case AST_AT:
-        diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]",
-                   a->left->name ? a->left->name : "x", a->name);
-        return NULL;
+        return eval_at(s, a);
     default:
         diag_error(s->diag, a->span, "this cannot be a value");
         return NULL;

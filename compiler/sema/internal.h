@@ -310,6 +310,7 @@ IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span);
 /* As many subscripts as dimensions?  Reports otherwise. */
 bool subscripts_fit(Sema *s, const Ast *a, const Value *base);
 Value *eval_subscript(Sema *s, const Ast *a);
+Value *eval_at(Sema *s, const Ast *a);
 bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension,
                   const Ast *base);
 Interval data_interval(const Expr *e);

@@ -52,15 +52,15 @@ static int list_position(Sema *s, const Ast *a, const Value *list)
 }
 
 /* The batch index of x@m; the current example without @. */
-static Index *example_index(Sema *s, const Ast *a)
+static Index *example_index(Sema *s, const Ast *at)
 {
-    if (a->left->kind != AST_AT)
+    if (at->kind != AST_AT)
         return s->batch;
-    IndexScope *scope = index_lookup(s, a->left->name);
+    IndexScope *scope = index_lookup(s, at->name);
     if (scope && scope->index->per_example)
         return scope->index;
-    diag_error(s->diag, a->left->name_span, "`@%s` needs an index over the batch", a->left->name);
-    diag_help(s->diag, "declare it so: y[%s: batch] = …", a->left->name);
+    diag_error(s->diag, at->name_span, "`@%s` needs an index over the batch", at->name);
+    diag_help(s->diag, "declare it so: y[%s: batch] = …", at->name);
     return NULL;
 }
 
@@ -143,7 +143,7 @@ Value *eval_subscript(Sema *s, const Ast *a)
     bool data = false;
     if (!subscripts_fit(s, a, base))
         return NULL;
-    Index *example = example_index(s, a);
+    Index *example = example_index(s, a->left);
     Subscript *subs = arena_new(s->arena, Subscript, base->rank + 1);
     if (!example || !all_subscripts(s, a, base, subs))
         return NULL;
@@ -153,4 +153,21 @@ Value *eval_subscript(Sema *s, const Ast *a)
         return index_expression(s, base, subs, a->span);
     Node *n = value_to_node(s, base, target->kind == AST_NAME ? target->name : "t");
     return n ? index_node(s, n, example, subs, base->rank, a->span) : NULL;
+}
+
+/* label@m: a single number of another example; a tensor's elements want their subscripts. */
+Value *eval_at(Sema *s, const Ast *a)
+{
+    Value *base = eval(s, a->left);
+    if (!base)
+        return NULL;
+    if (base->kind != VALUE_TENSOR || base->rank) {
+        diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]",
+                   a->left->name ? a->left->name : "x", a->name);
+        return NULL;
+    }
+    Index *example = example_index(s, a);
+    Node *n =
+        example ? value_to_node(s, base, a->left->kind == AST_NAME ? a->left->name : "t") : NULL;
+    return n ? index_node(s, n, example, NULL, 0, a->span) : NULL;
 }
