@@ -116,9 +116,11 @@ static LLVMValueRef whole(Turn *t, LLVMValueRef begin, LLVMValueRef end)
 static void copy_rest(Turn *t, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef first,
                       LLVMValueRef last)
 {
+    Loop part = *t->inner;
+    part.length = 0; /* first and last say it: the loop's own length is that of the whole */
     CountedLoop c = loop_open(t->kb, begin, end, 1, t->outer->index->name);
     kernel_bind(t->kb, t->outer->index, c.counter, 0);
-    kernel_vector(t->kb, t->inner, first, last);
+    kernel_vector(t->kb, &part, first, last);
     t->kb->binding_count--;
     loop_close(t->kb, &c, false);
 }
