@@ -75,7 +75,7 @@ static double access_evaluations(Planner *p, Node *user, const Expr *access)
 {
     if (PLAN(p, user)->inlined)
         return PLAN(p, user)->evaluations;
-    if (!is_product_sum(user))
+    if (!is_product_sum(user) || p->graph->positions) /* one row makes no contraction */
         return node_iterations(user) * node_steps(user);
     double total = 1;
     for (int i = 0; i < user->rank; i++)
