@@ -728,6 +728,29 @@ static LLVMValueRef take_position(Entry *e, LLVMValueRef position)
     return LLVMBuildSelect(u->builder, inside, position, unit_i64(u, g->positions->steps - 1), "");
 }
 
+/* The window moves on by a token; before the first there are zeros.  Returns the last place. */
+static LLVMValueRef take_window(Entry *e, LLVMValueRef position)
+{
+    EmitUnit *u = e->u;
+    const Node *n = token_node(e);
+    const int64_t size = dtype_size(n->type), length = n->port->shape[0];
+    LLVMValueRef base = node_address(e, n), last = unit_i64(u, length - 1);
+    LLVMValueRef moved = LLVMBuildMul(u->builder, last, unit_i64(u, size), "");
+    LLVMBasicBlockRef clear = unit_block(u, e->function, "clear"),
+                      move = unit_block(u, e->function, "move"),
+                      go_on = unit_block(u, e->function, "go_on");
+    LLVMValueRef is_first = LLVMBuildICmp(u->builder, LLVMIntEQ, position, unit_i64(u, 0), "");
+    LLVMBuildCondBr(u->builder, is_first, clear, move);
+    LLVMPositionBuilderAtEnd(u->builder, clear);
+    LLVMBuildMemSet(u->builder, base, LLVMConstInt(u->i8, 0, false), moved, 1);
+    LLVMBuildBr(u->builder, go_on);
+    LLVMPositionBuilderAtEnd(u->builder, move);
+    LLVMBuildMemMove(u->builder, base, 1, unit_offset(u, base, (uint64_t)size), 1, moved);
+    LLVMBuildBr(u->builder, go_on);
+    LLVMPositionBuilderAtEnd(u->builder, go_on);
+    return last;
+}
+
 static void store_token(Entry *e, LLVMValueRef time, LLVMValueRef token)
 {
     EmitUnit *u = e->u;
@@ -755,6 +778,16 @@ static void prepare_generation(Entry *e, LLVMValueRef position)
     LLVMPositionBuilderAtEnd(u->builder, row);
 }
 
+/* Of all rows, the one at `time`. */
+static void run_position(Entry *e, LLVMValueRef position, LLVMValueRef time)
+{
+    prepare_generation(e, position);
+    store_argument(e, ARGUMENT_TIME, time); /* the preparation may have stepped */
+    for (int i = 0; i < e->s->kernels.count; i++)
+        if (e->s->kernels.data[i]->recurrence == e->s->graph->positions)
+            run_kernel(e, i);
+}
+
 static LLVMValueRef make_generate(Entries *es)
 {
     EmitUnit *u = es->u;
@@ -764,18 +797,17 @@ static LLVMValueRef make_generate(Entries *es)
                  token = LLVMGetParam(e.function, 2);
     LLVMValueRef most = unit_i32(u, (int)es->program->generated->classes);
     leave_unless(&e, LLVMBuildICmp(u->builder, LLVMIntULT, token, most, ""), NULL);
-    LLVMValueRef time = take_position(&e, position);
+    const bool window = e.s->graph->window;
+    LLVMValueRef time = window ? take_window(&e, position) : take_position(&e, position);
     e.n = unit_i64(u, 1);
     make_block(&e);
     e.outputs = pointer_array(&e, 1);
     LLVMBuildStore(u->builder, LLVMGetParam(e.function, 3), e.outputs);
-    store_argument(&e, ARGUMENT_TIME, time);
     store_token(&e, time, token);
-    prepare_generation(&e, position);
-    store_argument(&e, ARGUMENT_TIME, time); /* the preparation may have stepped */
-    for (int i = 0; i < e.s->kernels.count; i++)
-        if (e.s->kernels.data[i]->recurrence == e.s->graph->positions)
-            run_kernel(&e, i);
+    if (window)
+        run_kernels(&e, 0, e.s->kernels.count);
+    else
+        run_position(&e, position, time);
     LLVMBuildRetVoid(u->builder);
     return finish_function(&e);
 }

@@ -230,7 +230,11 @@ static void put_generation(Header *h)
         "follow it.\n"
         " * Positions come in order, from 0; ",
         (long long)p->classes - 1, (long long)p->classes);
-    if (s->graph->reach >= 0)
+    if (s->graph->window)
+        text_printf(h->out,
+                    "the log-odds rest on the last %lld, before the first of which are zeros.",
+                    (long long)p->shape[0]);
+    else if (s->graph->reach >= 0)
         text_append(h->out, "there is no last one.");
     else
         text_printf(h->out, "the last is %lld.", (long long)p->shape[0] - 1);

@@ -351,6 +351,9 @@ struct Graph {
     /* The same: how many positions before its own are all that a call rests on; -1: it rests on all
      * of them, or on the position's number. */
     int64_t reach;
+    /* Of generate, where the log-odds are those after a whole window of tokens: a call moves the window
+     * on and computes everything. */
+    bool window;
 };
 
 Graph *graph_create(ExprPool *p, Interner *names, const char *name, int64_t batch);

@@ -132,7 +132,8 @@ bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
 /* ---- positions.c: a position a call ---------------------------------------------------------------------- */
 
 /* Makes one recurrence, over the positions of `tokens`, of all that depends on them.
- *   needs: a verified, simplified graph whose one result is log-odds [batch, position, token]
+ *   needs: a verified, simplified graph whose one result is log-odds [batch, position, token], or
+ *          [batch, token]: then the graph stays, and the tokens are a window
  *   gives: false, and an error, where a position needs later ones; `span` is what asks for it */
 bool opt_positions(Graph *g, const Port *tokens, Span span, Diag *d);
 

@@ -626,13 +626,16 @@ static bool needs_more(const Positions *x)
 
 bool opt_positions(Graph *g, const Port *tokens, Span span, Diag *d)
 {
-    copy_logits(g);
     Positions x = {g, g->pool, d, span, tokens, tokens->shape[0], NULL};
+    if (needs_more(&x))
+        return false;
+    g->window = g->results.data[0].value->rank == 2;
+    if (g->window)
+        return true;
+    copy_logits(g);
     x.rows = arena_new(g->arena, Row, g->nodes.count + 1);
     for (int i = 0; i < g->nodes.count; i++)
         x.rows[i].place = -1;
-    if (needs_more(&x))
-        return false;
     follow_all(&x);
     ROW(&x, g->results.data[0].value)->place = 1;
     if (!settle_all(&x) || !prove(&x))

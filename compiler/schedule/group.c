@@ -307,14 +307,16 @@ static void place_results(Planner *p)
 static void place_positions(Planner *p)
 {
     const Graph *g = p->graph;
-    for (int i = 0; g->positions && i < g->nodes.count; i++) {
+    for (int i = 0; (g->positions || g->window) && i < g->nodes.count; i++) {
         Place *place = &p->schedule->places[i];
         const Node *n = g->nodes.data[i];
         if (n->kind == NODE_PORT)
             place->kind = PLACE_WORKSPACE;
         const bool here = place->kind == PLACE_WORKSPACE || place->kind == PLACE_OUTPUT;
-        place->one_step = here && n->recurrence == g->positions && !p->plans[i].carried;
-        place->lasting = place->kind == PLACE_WORKSPACE && !place->one_step;
+        const bool row = g->positions && n->recurrence == g->positions;
+        place->one_step = here && row && !p->plans[i].carried;
+        place->lasting = place->kind == PLACE_WORKSPACE && !place->one_step &&
+                         (g->positions || n->kind == NODE_PORT);
     }
 }
 

@@ -24,17 +24,19 @@ static Port *token_input(Sema *s, const Ast *a)
 static bool fits_tokens(Sema *s, const Ast *a, const Port *port, const Value *v)
 {
     int64_t length, choices;
-    if (v->rank == 2 && value_extent(v, 0, &length) && value_extent(v, 1, &choices) &&
-        length == port->shape[0] && choices == port->classes)
+    const bool window = v->rank == 1; /* of what follows the last of the tokens alone */
+    if ((window || (v->rank == 2 && value_extent(v, 0, &length) && length == port->shape[0])) &&
+        value_extent(v, !window, &choices) && choices == port->classes)
         return true;
     diag_error(s->diag, a->left->span,
-               "`%s` needs log-odds of all %lld tokens after each of its %lld, found %s", a->name,
-               (long long)port->classes, (long long)port->shape[0], value_describe(s, v));
+               "`%s` needs log-odds of all %lld tokens after each of its %lld, or after the last, "
+               "found %s",
+               a->name, (long long)port->classes, (long long)port->shape[0], value_describe(s, v));
     diag_note(s->diag, port->span, "`%s` is declared here", a->name);
     return false;
 }
 
-/* The logits of every position; positions.c makes one at a time of them. */
+/* The logits of every position, of which opt_positions makes one a call, or those of a window. */
 static void add_logits(Sema *s, const Ast *a, const Port *port)
 {
     Value *v = eval_statement(s, a->left, "logits");
