@@ -48,20 +48,6 @@ void emit_layout(Compiled *c)
 
 /* ---- kernels, lowered once ---------------------------------------------------------------------------------- */
 
-typedef struct Code {
-    LoopKernel *loops;
-    LLVMValueRef function;
-} Code;
-
-typedef struct Entries {
-    EmitUnit *u;
-    const Program *program;
-    Code *codes[ENTRY_COUNT]; /* by kernel */
-    int most_operands;
-    uint64_t scratch_bytes;
-    LLVMValueRef run, finite32, finite64;
-} Entries;
-
 static const char *kernel_name(Entries *es, const Kernel *k)
 {
     const char *node = k->nodes.count ? k->nodes.data[0]->name : "kernel";
@@ -102,17 +88,7 @@ uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes)
 
 /* ---- a function under construction --------------------------------------------------------------------------- */
 
-typedef struct Entry {
-    Entries *es;
-    EmitUnit *u;
-    EntryKind kind;
-    const Schedule *s;                                   /* NULL: it runs no kernels */
-    LLVMValueRef function, instance, inputs, outputs, n; /* n: i64 */
-    LLVMTypeRef block_type;
-    LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
-} Entry;
-
-static LLVMValueRef number64(Entry *e, LLVMValueRef size)
+LLVMValueRef entry_number64(Entry *e, LLVMValueRef size)
 {
     return e->u->size == e->u->i64 ? size : LLVMBuildZExt(e->u->builder, size, e->u->i64, "");
 }
@@ -135,7 +111,7 @@ static Entry open_function(Entries *es, const char *name, LLVMTypeRef result, LL
     return e;
 }
 
-static LLVMValueRef finish_function(Entry *e)
+LLVMValueRef entry_finish(Entry *e)
 {
     LLVMSetCurrentDebugLocation2(e->u->builder, NULL);
     return e->function;
@@ -158,7 +134,7 @@ static void header_store(Entry *e, HeaderField field, LLVMValueRef v)
 
 /* ---- the argument block --------------------------------------------------------------------------------------- */
 
-static void store_argument(Entry *e, int field, LLVMValueRef v)
+void entry_argument(Entry *e, int field, LLVMValueRef v)
 {
     LLVMBuildStore(
         e->u->builder, v,
@@ -166,7 +142,7 @@ static void store_argument(Entry *e, int field, LLVMValueRef v)
 }
 
 /* Fields that an entry point does not set are zero. */
-static void make_block(Entry *e)
+void entry_block(Entry *e)
 {
     EmitUnit *u = e->u;
     LLVMTypeRef fields[ARGUMENT_FIELDS + 1];
@@ -176,13 +152,13 @@ static void make_block(Entry *e)
     e->block_type = LLVMStructTypeInContext(u->context, fields, ARGUMENT_FIELDS + 1, false);
     e->block = LLVMBuildAlloca(u->builder, e->block_type, "arguments");
     for (int i = 0; i < ARGUMENT_FIELDS; i++)
-        store_argument(e, i, LLVMConstNull(fields[i]));
-    store_argument(e, ARGUMENT_EXAMPLES, e->n);
-    store_argument(e, ARGUMENT_SEED, header_load(e, HEADER_SEED));
-    store_argument(e, ARGUMENT_STEP, header_load(e, HEADER_STEP));
-    store_argument(e, ARGUMENT_DRAWS, header_load(e, HEADER_DRAWS));
-    store_argument(e, ARGUMENT_SCALE, LLVMConstReal(u->f64, 1));
-    store_argument(e, ARGUMENT_FIRST, unit_i64(u, 1));
+        entry_argument(e, i, LLVMConstNull(fields[i]));
+    entry_argument(e, ARGUMENT_EXAMPLES, e->n);
+    entry_argument(e, ARGUMENT_SEED, header_load(e, HEADER_SEED));
+    entry_argument(e, ARGUMENT_STEP, header_load(e, HEADER_STEP));
+    entry_argument(e, ARGUMENT_DRAWS, header_load(e, HEADER_DRAWS));
+    entry_argument(e, ARGUMENT_SCALE, LLVMConstReal(u->f64, 1));
+    entry_argument(e, ARGUMENT_FIRST, unit_i64(u, 1));
 }
 
 /* ---- addresses ---------------------------------------------------------------------------------------------------- */
@@ -222,7 +198,7 @@ static const Place *place_of(const Schedule *s, const Node **n)
     return p;
 }
 
-static LLVMValueRef node_address(Entry *e, const Node *n)
+LLVMValueRef entry_address(Entry *e, const Node *n)
 {
     const Place *p = place_of(e->s, &n);
     switch (p->kind) {
@@ -245,7 +221,8 @@ static LLVMValueRef node_address(Entry *e, const Node *n)
 
 static LLVMValueRef buffer_address(Entry *e, const Buffer *b)
 {
-    return b->tensor ? unit_offset(e->u, e->instance, b->tensor->offset) : node_address(e, b->node);
+    return b->tensor ? unit_offset(e->u, e->instance, b->tensor->offset)
+                     : entry_address(e, b->node);
 }
 
 /* ---- running kernels ------------------------------------------------------------------------------------------------ */
@@ -278,7 +255,7 @@ static void make_run(Entries *es)
     LLVMBuildCall2(u->builder, LLVMFunctionType(u->void_type, hook_params, 6, false), hook, split,
                    6, "");
     LLVMBuildRetVoid(u->builder);
-    finish_function(&e);
+    entry_finish(&e);
 }
 
 /* Iterations of the kernel's outermost loop: ceil(extent / step). */
@@ -296,7 +273,7 @@ static LLVMValueRef iterations(Entry *e, const LoopKernel *k)
                              u->size, false, "");
 }
 
-static void run_kernel(Entry *e, int number)
+void entry_run_kernel(Entry *e, int number)
 {
     EmitUnit *u = e->u;
     const Code *code = &e->es->codes[e->kind][number];
@@ -318,7 +295,7 @@ static void run_kernel(Entry *e, int number)
 }
 
 /* The kernels of a recurrence end before this one. */
-static int past_recurrence(const Entry *e, int from, int to)
+int entry_past_recurrence(const Entry *e, int from, int to)
 {
     const Recurrence *r = e->s->kernels.data[from]->recurrence;
     int end = from + 1;
@@ -335,21 +312,21 @@ static void run_recurrence(Entry *e, int from, int to)
     KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
     CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, r->steps), 1, "step");
     LLVMValueRef last = unit_i64(u, r->steps - 1);
-    store_argument(e, ARGUMENT_TIME,
+    entry_argument(e, ARGUMENT_TIME,
                    r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter);
     for (int i = from; i < to; i++)
-        run_kernel(e, i);
+        entry_run_kernel(e, i);
     loop_close(&shell, &c, false);
 }
 
 static void run_in_order(Entry *e, int from, int to)
 {
     for (int i = from, end; i < to; i = end) {
-        end = past_recurrence(e, i, to);
+        end = entry_past_recurrence(e, i, to);
         if (e->s->kernels.data[i]->recurrence)
             run_recurrence(e, i, end);
         else
-            run_kernel(e, i);
+            entry_run_kernel(e, i);
     }
 }
 
@@ -366,7 +343,7 @@ static void run_when_due(Entry *e, int from, int to, int64_t every)
     LLVMPositionBuilderAtEnd(u->builder, after);
 }
 
-static void run_kernels(Entry *e, int from, int to)
+void entry_run_kernels(Entry *e, int from, int to)
 {
     for (int i = from, end; i < to; i = end) {
         const int64_t every = e->s->kernels.data[i]->every;
@@ -385,7 +362,7 @@ static LLVMValueRef number_value(Entry *e, const Node *n)
 {
     EmitUnit *u = e->u;
     LLVMValueRef v =
-        LLVMBuildLoad2(u->builder, unit_memory_type(u, n->type), node_address(e, n), "");
+        LLVMBuildLoad2(u->builder, unit_memory_type(u, n->type), entry_address(e, n), "");
     if (n->type == TYPE_F64)
         return v;
     if (n->type == TYPE_F32)
@@ -436,7 +413,7 @@ static LLVMValueRef no_number(EmitUnit *u)
 }
 
 /* Leaves with `result` (NULL: nothing) unless `truth` holds. */
-static void leave_unless(Entry *e, LLVMValueRef truth, LLVMValueRef result)
+void entry_leave_unless(Entry *e, LLVMValueRef truth, LLVMValueRef result)
 {
     EmitUnit *u = e->u;
     LLVMBasicBlockRef leave = unit_block(u, e->function, "leave"),
@@ -463,7 +440,8 @@ static void check_examples(Entry *e, LLVMValueRef result)
     EmitUnit *u = e->u;
     LLVMValueRef before = LLVMBuildSub(u->builder, e->n, unit_i64(u, 1), "");
     int64_t most = e->s->graph->batch > 0 ? e->s->graph->batch : 1;
-    leave_unless(e, LLVMBuildICmp(u->builder, LLVMIntULT, before, unit_i64(u, most), ""), result);
+    entry_leave_unless(e, LLVMBuildICmp(u->builder, LLVMIntULT, before, unit_i64(u, most), ""),
+                       result);
 }
 
 /* The arguments that every call with examples begins with; with none or too many, `refused` is
@@ -471,13 +449,13 @@ static void check_examples(Entry *e, LLVMValueRef result)
 static void take_examples(Entry *e, LLVMValueRef refused)
 {
     e->inputs = LLVMGetParam(e->function, 1);
-    e->n = number64(e, LLVMGetParam(e->function, 2));
+    e->n = entry_number64(e, LLVMGetParam(e->function, 2));
     check_examples(e, refused);
-    make_block(e);
+    entry_block(e);
 }
 
-static Entry open_entry(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result,
-                        LLVMTypeRef *params, int count)
+Entry entry_open(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result,
+                 LLVMTypeRef *params, int count)
 {
     Entry e = open_function(es, name, result, params, count);
     e.kind = kind;
@@ -512,10 +490,10 @@ static LLVMValueRef run_with_loss(Entry *e)
     int known = e->s->loss_kernel + 1, count = e->s->kernels.count;
     if (known <= 0)
         known = count;
-    run_kernels(e, 0, known);
+    entry_run_kernels(e, 0, known);
     LLVMValueRef loss = loss_value(e);
-    leave_unless(e, is_finite(e->u, loss), loss);
-    run_kernels(e, known, count);
+    entry_leave_unless(e, is_finite(e->u, loss), loss);
+    entry_run_kernels(e, known, count);
     return loss;
 }
 
@@ -523,13 +501,13 @@ static LLVMValueRef make_step(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
-    Entry e = open_entry(es, ENTRY_STEP, "step", u->f64, params, 3);
+    Entry e = entry_open(es, ENTRY_STEP, "step", u->f64, params, 3);
     take_examples(&e, no_number(u));
-    store_argument(&e, ARGUMENT_DRAWS, first_draw(&e, header_load(&e, HEADER_STEP)));
+    entry_argument(&e, ARGUMENT_DRAWS, first_draw(&e, header_load(&e, HEADER_STEP)));
     LLVMValueRef loss = run_with_loss(&e);
     count_update(&e);
     LLVMBuildRet(u->builder, loss);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 /* The first micro-batch of an update draws as its step would, each further one as a step of its own. */
@@ -537,71 +515,71 @@ static LLVMValueRef make_gradient(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->f64, u->i32};
-    Entry e = open_entry(es, ENTRY_GRADIENT, "gradient", u->f64, params, 5);
+    Entry e = entry_open(es, ENTRY_GRADIENT, "gradient", u->f64, params, 5);
     take_examples(&e, no_number(u));
     LLVMValueRef first =
         LLVMBuildICmp(u->builder, LLVMIntNE, LLVMGetParam(e.function, 4), unit_i32(u, 0), "");
     LLVMValueRef next = LLVMBuildAdd(u->builder, header_load(&e, HEADER_DRAWS), unit_i64(u, 1), "");
     LLVMValueRef draw =
         LLVMBuildSelect(u->builder, first, first_draw(&e, header_load(&e, HEADER_STEP)), next, "");
-    store_argument(&e, ARGUMENT_SCALE, LLVMGetParam(e.function, 3));
-    store_argument(&e, ARGUMENT_FIRST, LLVMBuildZExt(u->builder, first, u->i64, ""));
-    store_argument(&e, ARGUMENT_DRAWS, draw);
+    entry_argument(&e, ARGUMENT_SCALE, LLVMGetParam(e.function, 3));
+    entry_argument(&e, ARGUMENT_FIRST, LLVMBuildZExt(u->builder, first, u->i64, ""));
+    entry_argument(&e, ARGUMENT_DRAWS, draw);
     LLVMValueRef loss = run_with_loss(&e);
     header_store(&e, HEADER_DRAWS, draw);
     LLVMBuildRet(u->builder, loss);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_update(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer};
-    Entry e = open_entry(es, ENTRY_UPDATE, "update", u->void_type, params, 1);
+    Entry e = entry_open(es, ENTRY_UPDATE, "update", u->void_type, params, 1);
     e.n = unit_i64(u, e.s->graph->batch);
-    make_block(&e);
-    run_kernels(&e, 0, e.s->kernels.count);
+    entry_block(&e);
+    entry_run_kernels(&e, 0, e.s->kernels.count);
     count_update(&e);
     LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_loss(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
-    Entry e = open_entry(es, ENTRY_LOSS, "loss", u->f64, params, 3);
+    Entry e = entry_open(es, ENTRY_LOSS, "loss", u->f64, params, 3);
     take_examples(&e, no_number(u));
-    run_kernels(&e, 0, e.s->kernels.count);
+    entry_run_kernels(&e, 0, e.s->kernels.count);
     LLVMBuildRet(u->builder, loss_value(&e));
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_evaluate(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
-    Entry e = open_entry(es, ENTRY_EVALUATE, "evaluate", u->void_type, params, 4);
+    Entry e = entry_open(es, ENTRY_EVALUATE, "evaluate", u->void_type, params, 4);
     take_examples(&e, NULL);
-    run_kernels(&e, 0, e.s->kernels.count);
+    entry_run_kernels(&e, 0, e.s->kernels.count);
     store_numbers(&e, RESULT_SUM, LLVMGetParam(e.function, 3));
     LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_finish(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->i64, u->pointer};
-    Entry e = open_entry(es, ENTRY_FINISH, "finish", u->void_type, params, 4);
+    Entry e = entry_open(es, ENTRY_FINISH, "finish", u->void_type, params, 4);
     e.n = unit_i64(u, 1);
-    make_block(&e);
-    store_argument(&e, ARGUMENT_SUMS, LLVMGetParam(e.function, 1));
-    store_argument(&e, ARGUMENT_SUMMED, LLVMGetParam(e.function, 2));
-    run_kernels(&e, 0, e.s->kernels.count);
+    entry_block(&e);
+    entry_argument(&e, ARGUMENT_SUMS, LLVMGetParam(e.function, 1));
+    entry_argument(&e, ARGUMENT_SUMMED, LLVMGetParam(e.function, 2));
+    entry_run_kernels(&e, 0, e.s->kernels.count);
     store_numbers(&e, RESULT_VALUE, LLVMGetParam(e.function, 3));
     LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 /* ---- predict -------------------------------------------------------------------------------------------------------------- */
@@ -626,7 +604,7 @@ static void advance(Entry *e, LLVMValueRef to, LLVMValueRef from, const Port *p,
     LLVMBuildStore(u->builder, moved, LLVMBuildGEP2(u->builder, u->pointer, to, &at, 1, ""));
 }
 
-static LLVMValueRef pointer_array(Entry *e, int count)
+LLVMValueRef entry_pointers(Entry *e, int count)
 {
     return LLVMBuildAlloca(e->u->builder, LLVMArrayType2(e->u->pointer, (uint64_t)count + 1), "");
 }
@@ -636,180 +614,29 @@ static LLVMValueRef make_predict(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
-    Entry e = open_entry(es, ENTRY_PREDICT, "predict", u->void_type, params, 4);
+    Entry e = entry_open(es, ENTRY_PREDICT, "predict", u->void_type, params, 4);
     LLVMValueRef inputs = LLVMGetParam(e.function, 1), outputs = LLVMGetParam(e.function, 3);
-    LLVMValueRef total = number64(&e, LLVMGetParam(e.function, 2)),
+    LLVMValueRef total = entry_number64(&e, LLVMGetParam(e.function, 2)),
                  batch = unit_i64(u, e.s->graph->batch);
     e.n = batch;
-    make_block(&e);
-    e.inputs = pointer_array(&e, es->program->inputs.count);
-    e.outputs = pointer_array(&e, es->program->outputs.count);
+    entry_block(&e);
+    e.inputs = entry_pointers(&e, es->program->inputs.count);
+    e.outputs = entry_pointers(&e, es->program->outputs.count);
     KernelBuilder shell = {.u = u, .function = e.function}; /* for the loop alone */
     CountedLoop c = loop_open(&shell, unit_i64(u, 0), total, e.s->graph->batch, "done");
     LLVMValueRef left = LLVMBuildSub(u->builder, total, c.counter, "");
     LLVMValueRef fewer = LLVMBuildICmp(u->builder, LLVMIntULT, left, batch, "");
     e.n = LLVMBuildSelect(u->builder, fewer, left, batch, "");
-    store_argument(&e, ARGUMENT_EXAMPLES, e.n);
+    entry_argument(&e, ARGUMENT_EXAMPLES, e.n);
     for (int i = 0; i < es->program->inputs.count; i++)
         if (reads_port(e.s, es->program->inputs.data[i]))
             advance(&e, e.inputs, inputs, es->program->inputs.data[i], c.counter);
     for (int i = 0; i < es->program->outputs.count; i++)
         advance(&e, e.outputs, outputs, es->program->outputs.data[i], c.counter);
-    run_kernels(&e, 0, e.s->kernels.count);
+    entry_run_kernels(&e, 0, e.s->kernels.count);
     loop_close(&shell, &c, true);
     LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
-}
-
-/* ---- generate --------------------------------------------------------------------------------------------------------------- */
-
-static const Node *token_node(const Entry *e)
-{
-    const Schedule *s = e->s;
-    for (int i = 0; i < s->graph->nodes.count; i++)
-        if (s->graph->nodes.data[i]->kind == NODE_PORT)
-            return s->graph->nodes.data[i];
-    bug("what is generated does not depend on any token");
-}
-
-/* Bytes of one position of a node, and how often its positions lie in memory. */
-static uint64_t row_bytes(const Node *n, int64_t *times)
-{
-    const int place = n->kind == NODE_PORT ? 1 : node_step_place(n);
-    uint64_t bytes = (uint64_t)dtype_size(n->type);
-    *times = 1;
-    for (int i = 0; i < n->rank; i++)
-        if (i > place)
-            bytes *= (uint64_t)n->domain[i]->extent;
-        else if (i < place)
-            *times *= n->domain[i]->extent;
-    return bytes;
-}
-
-/* Every position moves one down: the last `reach` are all that is still needed. */
-static void shift_rows(Entry *e)
-{
-    EmitUnit *u = e->u;
-    const Graph *g = e->s->graph;
-    for (int i = 0; i < g->nodes.count; i++) {
-        const Node *n = g->nodes.data[i];
-        const Place *p = &e->s->places[i];
-        if (!p->lasting || p->same_as || (n->kind != NODE_PORT && n->recurrence != g->positions))
-            continue;
-        int64_t times, rows = g->positions->steps;
-        const uint64_t row = row_bytes(n, &times);
-        const uint64_t first = times == 1 ? (uint64_t)(rows - 1 - g->reach) * row : 0;
-        const uint64_t moved =
-            (times == 1 ? (uint64_t)g->reach : (uint64_t)(times * rows) - 1) * row;
-        LLVMValueRef base = node_address(e, n);
-        LLVMBuildMemMove(u->builder, unit_offset(u, base, first), 1,
-                         unit_offset(u, base, first + row), 1, unit_i64(u, (int64_t)moved));
-    }
-}
-
-/* The step of the recurrence at which `position` is computed: beyond the last one, the last. */
-static LLVMValueRef take_position(Entry *e, LLVMValueRef position)
-{
-    EmitUnit *u = e->u;
-    const Graph *g = e->s->graph;
-    LLVMValueRef steps = unit_i64(u, g->positions->steps);
-    LLVMValueRef inside = LLVMBuildICmp(u->builder, LLVMIntULT, position, steps, "");
-    if (g->reach < 0) {
-        leave_unless(e, inside, NULL);
-        return position;
-    }
-    LLVMBasicBlockRef beyond = unit_block(u, e->function, "beyond"),
-                      go_on = unit_block(u, e->function, "go_on");
-    LLVMBuildCondBr(u->builder, inside, go_on, beyond);
-    LLVMPositionBuilderAtEnd(u->builder, beyond);
-    shift_rows(e);
-    LLVMBuildBr(u->builder, go_on);
-    LLVMPositionBuilderAtEnd(u->builder, go_on);
-    return LLVMBuildSelect(u->builder, inside, position, unit_i64(u, g->positions->steps - 1), "");
-}
-
-/* The window moves on by a token; before the first there are zeros.  Returns the last place. */
-static LLVMValueRef take_window(Entry *e, LLVMValueRef position)
-{
-    EmitUnit *u = e->u;
-    const Node *n = token_node(e);
-    const int64_t size = dtype_size(n->type), length = n->port->shape[0];
-    LLVMValueRef base = node_address(e, n), last = unit_i64(u, length - 1);
-    LLVMValueRef moved = LLVMBuildMul(u->builder, last, unit_i64(u, size), "");
-    LLVMBasicBlockRef clear = unit_block(u, e->function, "clear"),
-                      move = unit_block(u, e->function, "move"),
-                      go_on = unit_block(u, e->function, "go_on");
-    LLVMValueRef is_first = LLVMBuildICmp(u->builder, LLVMIntEQ, position, unit_i64(u, 0), "");
-    LLVMBuildCondBr(u->builder, is_first, clear, move);
-    LLVMPositionBuilderAtEnd(u->builder, clear);
-    LLVMBuildMemSet(u->builder, base, LLVMConstInt(u->i8, 0, false), moved, 1);
-    LLVMBuildBr(u->builder, go_on);
-    LLVMPositionBuilderAtEnd(u->builder, move);
-    LLVMBuildMemMove(u->builder, base, 1, unit_offset(u, base, (uint64_t)size), 1, moved);
-    LLVMBuildBr(u->builder, go_on);
-    LLVMPositionBuilderAtEnd(u->builder, go_on);
-    return last;
-}
-
-static void store_token(Entry *e, LLVMValueRef time, LLVMValueRef token)
-{
-    EmitUnit *u = e->u;
-    const Node *n = token_node(e);
-    LLVMTypeRef type = unit_memory_type(u, n->type);
-    LLVMValueRef at = LLVMBuildGEP2(u->builder, type, node_address(e, n), &time, 1, "");
-    LLVMBuildStore(u->builder, LLVMBuildIntCast2(u->builder, token, type, false, ""), at);
-}
-
-/* What does not depend on the tokens is made at position 0, and left for the others. */
-static void prepare_generation(Entry *e, LLVMValueRef position)
-{
-    EmitUnit *u = e->u;
-    LLVMBasicBlockRef first = unit_block(u, e->function, "first"),
-                      row = unit_block(u, e->function, "row");
-    LLVMValueRef is_first = LLVMBuildICmp(u->builder, LLVMIntEQ, position, unit_i64(u, 0), "");
-    LLVMBuildCondBr(u->builder, is_first, first, row);
-    LLVMPositionBuilderAtEnd(u->builder, first);
-    for (int i = 0, end; i < e->s->kernels.count; i = end) {
-        end = past_recurrence(e, i, e->s->kernels.count);
-        if (e->s->kernels.data[i]->recurrence != e->s->graph->positions)
-            run_kernels(e, i, end);
-    }
-    LLVMBuildBr(u->builder, row);
-    LLVMPositionBuilderAtEnd(u->builder, row);
-}
-
-/* Of all rows, the one at `time`. */
-static void run_position(Entry *e, LLVMValueRef position, LLVMValueRef time)
-{
-    prepare_generation(e, position);
-    store_argument(e, ARGUMENT_TIME, time); /* the preparation may have stepped */
-    for (int i = 0; i < e->s->kernels.count; i++)
-        if (e->s->kernels.data[i]->recurrence == e->s->graph->positions)
-            run_kernel(e, i);
-}
-
-static LLVMValueRef make_generate(Entries *es)
-{
-    EmitUnit *u = es->u;
-    LLVMTypeRef params[] = {u->pointer, u->size, u->i32, u->pointer};
-    Entry e = open_entry(es, ENTRY_GENERATE, "generate", u->void_type, params, 4);
-    LLVMValueRef position = number64(&e, LLVMGetParam(e.function, 1)),
-                 token = LLVMGetParam(e.function, 2);
-    LLVMValueRef most = unit_i32(u, (int)es->program->generated->classes);
-    leave_unless(&e, LLVMBuildICmp(u->builder, LLVMIntULT, token, most, ""), NULL);
-    const bool window = e.s->graph->window;
-    LLVMValueRef time = window ? take_window(&e, position) : take_position(&e, position);
-    e.n = unit_i64(u, 1);
-    make_block(&e);
-    e.outputs = pointer_array(&e, 1);
-    LLVMBuildStore(u->builder, LLVMGetParam(e.function, 3), e.outputs);
-    store_token(&e, time, token);
-    if (window)
-        run_kernels(&e, 0, e.s->kernels.count);
-    else
-        run_position(&e, position, time);
-    LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 /* ---- diagnose --------------------------------------------------------------------------------------------------------------- */
@@ -830,11 +657,11 @@ static LLVMValueRef finite_function(Entries *es, DType type)
     LLVMTypeRef real = unit_memory_type(u, type);
     LLVMValueRef at =
         LLVMBuildGEP2(u->builder, real, LLVMGetParam(e.function, 0), &c.counter, 1, "");
-    leave_unless(&e, is_finite(u, LLVMBuildLoad2(u->builder, real, at, "")),
-                 LLVMConstInt(u->i1, 0, false));
+    entry_leave_unless(&e, is_finite(u, LLVMBuildLoad2(u->builder, real, at, "")),
+                       LLVMConstInt(u->i1, 0, false));
     loop_close(&shell, &c, true);
     LLVMBuildRet(u->builder, LLVMConstInt(u->i1, 1, false));
-    *known = finish_function(&e);
+    *known = entry_finish(&e);
     LLVMPositionBuilderAtEnd(u->builder, here);
     LLVMSetCurrentDebugLocation2(u->builder, place);
     return *known;
@@ -848,7 +675,7 @@ static void check_numbers(Entry *e, DType type, LLVMValueRef at, LLVMValueRef co
         return;
     LLVMValueRef args[] = {at, count};
     LLVMValueRef truth = unit_call(e->u, finite_function(e->es, type), args, 2);
-    leave_unless(e, truth, unit_string(e->u, name));
+    entry_leave_unless(e, truth, unit_string(e->u, name));
 }
 
 static LLVMValueRef count_of(Entry *e, const Node *n)
@@ -903,7 +730,7 @@ static LLVMValueRef make_diagnose(Entries *es, EntryKind kind)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
-    Entry e = open_entry(es, kind, "diagnose", u->pointer, params, 3);
+    Entry e = entry_open(es, kind, "diagnose", u->pointer, params, 3);
     take_examples(&e, LLVMConstNull(u->pointer));
     check_what_is_given(&e);
     bool *missing = arena_new(u->arena, bool, e.s->graph->nodes.count + 1);
@@ -913,16 +740,16 @@ static LLVMValueRef make_diagnose(Entries *es, EntryKind kind)
         const bool again =
             i > 0 && k->recurrence && e.s->kernels.data[i - 1]->recurrence == k->recurrence;
         if (!out && !again) /* of a recurrence, all kernels at once: none of them stores a tensor */
-            run_kernels(&e, i, past_recurrence(&e, i, e.s->kernels.count));
+            entry_run_kernels(&e, i, entry_past_recurrence(&e, i, e.s->kernels.count));
         for (int j = 0; j < k->nodes.count; j++) {
             const Node *n = k->nodes.data[j];
             missing[n->id] = out;
             if (!out && e.s->places[n->id].kind == PLACE_WORKSPACE)
-                check_numbers(&e, n->type, node_address(&e, n), count_of(&e, n), n->name);
+                check_numbers(&e, n->type, entry_address(&e, n), count_of(&e, n), n->name);
         }
     }
     LLVMBuildRet(u->builder, LLVMConstNull(u->pointer));
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 /* ---- the instance ------------------------------------------------------------------------------------------------------------- */
@@ -938,7 +765,7 @@ static LLVMValueRef make_bytes(Entries *es)
     LLVMValueRef scratch = LLVMBuildMul(u->builder, threads, size_of(u, es->scratch_bytes), "");
     LLVMBuildRet(u->builder,
                  LLVMBuildAdd(u->builder, scratch, size_of(u, u->compiled->instance_bytes), ""));
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static void store_hyper(Entry *e, const Tensor *t)
@@ -954,7 +781,7 @@ static LLVMValueRef make_init(Entries *es)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->i64};
-    Entry e = open_entry(es, ENTRY_INIT, "init", u->pointer, params, 2);
+    Entry e = entry_open(es, ENTRY_INIT, "init", u->pointer, params, 2);
     LLVMBuildMemSet(u->builder, e.instance, LLVMConstInt(u->i8, 0, false),
                     unit_i64(u, (int64_t)u->compiled->persistent_bytes), 8);
     header_store(&e, HEADER_MAGIC, unit_i64(u, (int64_t)magic));
@@ -964,11 +791,11 @@ static LLVMValueRef make_init(Entries *es)
             store_hyper(&e, es->program->tensors.data[i]);
     if (e.s) {
         e.n = unit_i64(u, e.s->graph->batch > 0 ? e.s->graph->batch : 1);
-        make_block(&e);
-        run_kernels(&e, 0, e.s->kernels.count);
+        entry_block(&e);
+        entry_run_kernels(&e, 0, e.s->kernels.count);
     }
     LLVMBuildRet(u->builder, e.instance);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_threads(Entries *es)
@@ -979,9 +806,9 @@ static LLVMValueRef make_threads(Entries *es)
     e.instance = LLVMGetParam(e.function, 0);
     header_store(&e, HEADER_PARALLEL, LLVMGetParam(e.function, 1));
     header_store(&e, HEADER_POOL, LLVMGetParam(e.function, 2));
-    header_store(&e, HEADER_THREADS, number64(&e, LLVMGetParam(e.function, 3)));
+    header_store(&e, HEADER_THREADS, entry_number64(&e, LLVMGetParam(e.function, 3)));
     LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_get_step(Entries *es)
@@ -990,7 +817,7 @@ static LLVMValueRef make_get_step(Entries *es)
     Entry e = open_function(es, "get_step", u->i64, &u->pointer, 1);
     e.instance = LLVMGetParam(e.function, 0);
     LLVMBuildRet(u->builder, header_load(&e, HEADER_STEP));
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 static LLVMValueRef make_set_step(Entries *es)
@@ -1002,7 +829,7 @@ static LLVMValueRef make_set_step(Entries *es)
     header_store(&e, HEADER_STEP, LLVMGetParam(e.function, 1));
     header_store(&e, HEADER_DRAWS, first_draw(&e, LLVMGetParam(e.function, 1)));
     LLVMBuildRetVoid(u->builder);
-    return finish_function(&e);
+    return entry_finish(&e);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------------------------ */
@@ -1027,7 +854,7 @@ EntryPoints entry_points(EmitUnit *u)
     p.evaluate = s[ENTRY_EVALUATE] ? make_evaluate(es) : NULL;
     p.finish = s[ENTRY_FINISH] ? make_finish(es) : NULL;
     p.predict = s[ENTRY_PREDICT] ? make_predict(es) : NULL;
-    p.generate = s[ENTRY_GENERATE] ? make_generate(es) : NULL;
+    p.generate = s[ENTRY_GENERATE] ? generate_emit(es) : NULL;
     if (s[ENTRY_GRADIENT] || s[ENTRY_STEP])
         p.diagnose = make_diagnose(es, s[ENTRY_GRADIENT] ? ENTRY_GRADIENT : ENTRY_STEP);
     return p;

@@ -260,6 +260,51 @@ typedef enum {
     HEADER_THREADS = 48,
 } HeaderField;
 
+typedef struct Code {
+    LoopKernel *loops;
+    LLVMValueRef function;
+} Code;
+
+typedef struct Entries {
+    EmitUnit *u;
+    const Program *program;
+    Code *codes[ENTRY_COUNT]; /* by kernel */
+    int most_operands;
+    uint64_t scratch_bytes;
+    LLVMValueRef run, finite32, finite64;
+} Entries;
+
+/* An entry point under construction. */
+typedef struct Entry {
+    Entries *es;
+    EmitUnit *u;
+    EntryKind kind;
+    const Schedule *s;                                   /* NULL: it runs no kernels */
+    LLVMValueRef function, instance, inputs, outputs, n; /* n: i64 */
+    LLVMTypeRef block_type;
+    LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
+} Entry;
+
+Entry entry_open(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result,
+                 LLVMTypeRef *params, int count);
+LLVMValueRef entry_finish(Entry *e);
+LLVMValueRef entry_number64(Entry *e, LLVMValueRef size);
+/* The block that kernels are given; fields that an entry point does not set are zero. */
+void entry_block(Entry *e);
+void entry_argument(Entry *e, int field, LLVMValueRef v);
+LLVMValueRef entry_pointers(Entry *e, int count);
+LLVMValueRef entry_address(Entry *e, const Node *n);
+/* Leaves with `result` (NULL: nothing) unless `truth` holds. */
+void entry_leave_unless(Entry *e, LLVMValueRef truth, LLVMValueRef result);
+void entry_run_kernel(Entry *e, int number);
+void entry_run_kernels(Entry *e, int from, int to);
+/* The kernels of the recurrence that number `from` is part of end before this one. */
+int entry_past_recurrence(const Entry *e, int from, int to);
+
+/* ---- generate.c ---------------------------------------------------------------------------------------- */
+
+LLVMValueRef generate_emit(Entries *es);
+
 /* The functions of the descriptor; NULL where the program has none. */
 typedef struct EntryPoints {
     LLVMValueRef bytes, init, threads, step, gradient, update, loss, evaluate, finish, predict,
