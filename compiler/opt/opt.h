@@ -137,4 +137,42 @@ bool opt_uses_any(ExprPool *p, const Expr *e, Index *const *indices, int count);
  *   gives: false, and an error, where a position needs later ones; `span` is what asks for it */
 bool opt_positions(Graph *g, const Port *tokens, Span span, Diag *d);
 
+/* `value` wherever the index at `place` is beyond the position. */
+typedef struct Beyond {
+    int place;
+    const Expr *value;
+} Beyond;
+
+/* What is known of a node. */
+typedef struct Row {
+    bool depends;        /* on the tokens                                    */
+    uint32_t candidates; /* places of the domain that may count the positions */
+    int place;           /* the one that does; -1: none                      */
+    VEC(Beyond) beyond;
+} Row;
+
+typedef struct Positions {
+    Graph *g;
+    ExprPool *p;
+    Diag *diag;
+    Span span; /* of the statement */
+    const Port *tokens;
+    int64_t length; /* of the sequence */
+    Row *rows;      /* per node id */
+} Positions;
+
+#define ROW(x, n) (&(x)->rows[(n)->id])
+enum { MOST_PLACES = 32 };
+
+Index *row_position(const Positions *x, const Node *n); /* NULL: it has none */
+/* Which position an access reads; NULL: data says. */
+const Affine *row_subscript(const Positions *x, const Expr *access);
+
+/* ---- causal.c: no position reads a later one ---------------------------------------------------------------- */
+
+/* Is more of it wanted than its users' bodies read? */
+bool row_is_kept_whole(const Positions *x, const Node *n);
+/* False, and an error, where the proof fails; bodies are changed to compute no more than is read. */
+bool positions_prove(Positions *x);
+
 #endif
