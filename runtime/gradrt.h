@@ -169,7 +169,7 @@ typedef struct gradc_model {
     /* Inference mode, one example whose input inputs[generated] is a sequence of tokens, one a call:
      * writes the log-odds of the token that follows `token` at `position`, in the model's real type.
      * Positions come in order from 0 and stay below that input's length (but see `endless`);
-     * between them no other function may be called.  Otherwise, and for a token out of range,
+     * between them no other function may be called.  For a position or token out of range
      * nothing is done. */
     void (*generate)(void *instance, size_t position, uint32_t token, void *logits);
     /* Runs forward and backward, checking every tensor as it is made; the name of the first

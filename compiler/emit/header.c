@@ -240,7 +240,7 @@ static void put_generation(Header *h)
         text_printf(h->out, "the last is %lld.", (long long)p->shape[0] - 1);
     text_printf(h->out,
                 "  Between two of them call nothing else of the\n"
-                " * instance.  Otherwise nothing is done. */\n"
+                " * instance.  For a position or token out of range nothing is done. */\n"
                 "void %s_generate(%s *m, size_t position, uint32_t %s, %s *logits);\n\n",
                 h->prefix, h->prefix, c_parameter(h->p->arena, p->name), h->real);
 }
