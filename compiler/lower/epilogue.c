@@ -90,8 +90,7 @@ static int64_t turned_rows(const Epilogue *x)
     return (x->length + lanes - 1) / lanes * lanes;
 }
 
-/* Copies the tile so that its rows are contiguous, in whole squares: what lies behind its last row
- * is scratch memory too. */
+/* Copies the tile so that its rows are contiguous, in whole squares: the block has room for them. */
 static Buffer *turn_tile(Epilogue *x, LoopList *into)
 {
     Engine *e = x->e;

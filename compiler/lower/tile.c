@@ -309,12 +309,13 @@ static void emit_block(Engine *e, LoopList *into)
         epilogue_emit(e, block, e->row_begin, e->mc);
 }
 
+/* The block has room for whole squares of lanes: the epilogue may turn it around by them. */
 static void make_buffers(Engine *e)
 {
-    int64_t depth = e->chunk * e->suffix;
+    int64_t depth = e->chunk * e->suffix, rows = round_up(e->single ? e->mr : e->mc, e->lanes);
     e->a = scratch_new(e->l, e->l->real, depth * e->mr);
     e->b = scratch_new(e->l, e->l->real, depth * e->nc);
-    e->c = scratch_new(e->l, e->l->real, (e->single ? e->mr : e->mc) * e->nc);
+    e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }
 
 void lower_contraction(Lowering *l)
