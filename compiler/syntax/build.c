@@ -444,7 +444,7 @@ static bool comment_text(const Source *src, int begin, int end, int *text)
 static const char *doc_above(Parser *p, int offset)
 {
     const Source *src = p->src;
-    int line = offset, top, begin, end, text;
+    int line = offset, top, begin, end, text = 0;
     while (line > 0 && src->text[line - 1] != '\n')
         line--;
     for (top = line; line_above(src, top, &begin, &end) && comment_text(src, begin, end, &text);)
