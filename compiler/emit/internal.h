@@ -81,6 +81,7 @@ LLVMValueRef unit_i64(EmitUnit *u, int64_t value);
 /* After `done` updates: does what comes once in `every` come with the next? */
 LLVMValueRef unit_is_due(EmitUnit *u, LLVMValueRef done, int64_t every);
 LLVMValueRef unit_i32(EmitUnit *u, int value);
+LLVMValueRef unit_size(EmitUnit *u, uint64_t bytes); /* as a size_t */
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes); /* base + constant */
 LLVMValueRef unit_string(EmitUnit *u, const char *text);
 LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef initial);
@@ -247,7 +248,7 @@ void tile_emit(KernelBuilder *kb, const Loop *tile);
 /* Emits the serial loop if it copies rows to columns; false: it does something else. */
 bool transpose_emit(KernelBuilder *kb, const Loop *outer, LLVMValueRef begin, LLVMValueRef end);
 
-/* ---- entry.c, descriptor.c, wrapper.c ------------------------------------------------------------------- */
+/* ---- entry.c: an entry point under construction ------------------------------------------------------------ */
 
 /* The instance's first bytes; EMIT_HEADER_BYTES are kept for them. */
 typedef enum {
@@ -285,25 +286,69 @@ typedef struct Entry {
     LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
 } Entry;
 
+/* A function of the object, without an instance or a schedule. */
+Entry entry_function(Entries *es, const char *name, LLVMTypeRef result, LLVMTypeRef *params,
+                     int count);
+/* One that takes the instance first and runs the kernels of an entry. */
 Entry entry_open(Entries *es, EntryKind kind, const char *name, LLVMTypeRef result,
                  LLVMTypeRef *params, int count);
 LLVMValueRef entry_finish(Entry *e);
 LLVMValueRef entry_number64(Entry *e, LLVMValueRef size);
+LLVMValueRef entry_header(Entry *e, HeaderField field); /* its address */
+LLVMValueRef entry_header_load(Entry *e, HeaderField field);
+void entry_header_store(Entry *e, HeaderField field, LLVMValueRef v);
 /* The block that kernels are given; fields that an entry point does not set are zero. */
 void entry_block(Entry *e);
 void entry_argument(Entry *e, int field, LLVMValueRef v);
 LLVMValueRef entry_pointers(Entry *e, int count);
+LLVMValueRef entry_pointer_at(Entry *e, LLVMValueRef array, int slot);
+/* Where a node lies: *n becomes the one that a view is of. */
+const Place *entry_place(const Schedule *s, const Node **n);
 LLVMValueRef entry_address(Entry *e, const Node *n);
+LLVMValueRef entry_buffer(Entry *e, const Buffer *b);
+bool entry_reads_port(const Schedule *s, const Port *p);
+int64_t port_elements(const Port *p);
+LLVMValueRef entry_result(Entry *e, const Node *n); /* a number, as a double */
+/* sums[slot] += value, or values[slot] = value. */
+void entry_store_results(Entry *e, ResultRole role, LLVMValueRef array);
 /* Leaves with `result` (NULL: nothing) unless `truth` holds. */
 void entry_leave_unless(Entry *e, LLVMValueRef truth, LLVMValueRef result);
+LLVMValueRef entry_is_finite(EmitUnit *u, LLVMValueRef v);
+/* The arguments that every call with examples begins with; with none or too many, `refused` is
+ * returned and nothing done. */
+void entry_take_examples(Entry *e, LLVMValueRef refused);
+
+/* ---- dispatch.c: the kernels, lowered once and run in order -------------------------------------------------- */
+
+void dispatch_lower(Entries *es);
+void dispatch_run(Entries *es); /* makes the function that parallel kernels go through */
 void entry_run_kernel(Entry *e, int number);
 void entry_run_kernels(Entry *e, int from, int to);
 /* The kernels of the recurrence that number `from` is part of end before this one. */
 int entry_past_recurrence(const Entry *e, int from, int to);
+uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes); /* per thread */
 
-/* ---- generate.c ---------------------------------------------------------------------------------------- */
+/* ---- instance.c ---------------------------------------------------------------------------------------------- */
 
+enum { EMIT_ALIGNMENT = 64 };
+uint64_t emit_align(uint64_t bytes);
+uint64_t tensor_bytes(const Tensor *t);
+/* The first random step of an update: a function of the update's number alone, so that a
+ * resumed run draws what the undisturbed one would have. */
+LLVMValueRef entry_first_draw(Entry *e, LLVMValueRef step);
+void entry_count_update(Entry *e);
+LLVMValueRef instance_bytes(Entries *es);
+LLVMValueRef instance_init(Entries *es);
+LLVMValueRef instance_threads(Entries *es);
+LLVMValueRef instance_get_step(Entries *es);
+LLVMValueRef instance_set_step(Entries *es);
+
+/* ---- diagnose.c, generate.c ---------------------------------------------------------------------------------- */
+
+LLVMValueRef diagnose_emit(Entries *es, EntryKind kind);
 LLVMValueRef generate_emit(Entries *es);
+
+/* ---- points.c, descriptor.c, wrapper.c ----------------------------------------------------------------------- */
 
 /* The functions of the descriptor; NULL where the program has none. */
 typedef struct EntryPoints {
@@ -313,7 +358,6 @@ typedef struct EntryPoints {
 } EntryPoints;
 
 EntryPoints entry_points(EmitUnit *u);
-uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes); /* per thread */
 void descriptor_emit(EmitUnit *u, const EntryPoints *e);
 void wrappers_emit(EmitUnit *u, const EntryPoints *e);
 /* A port's name as a parameter of a C function. */

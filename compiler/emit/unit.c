@@ -153,6 +153,11 @@ LLVMValueRef unit_i32(EmitUnit *u, int value)
     return LLVMConstInt(u->i32, (unsigned long long)value, true);
 }
 
+LLVMValueRef unit_size(EmitUnit *u, uint64_t bytes)
+{
+    return LLVMConstInt(u->size, bytes, false);
+}
+
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes)
 {
     if (!bytes)

@@ -1,0 +1,177 @@
+/* The kernels of the entry points: lowered once, then run in order, on the caller's thread or through
+ * the instance's parallel hook. */
+#include "emit/internal.h"
+
+/* ---- kernels, lowered once ---------------------------------------------------------------------------------- */
+
+static const char *kernel_name(Entries *es, const Kernel *k)
+{
+    const char *node = k->nodes.count ? k->nodes.data[0]->name : "kernel";
+    return arena_format(es->u->arena, "%s.%s", es->u->prefix, node);
+}
+
+void dispatch_lower(Entries *es)
+{
+    for (int e = 0; e < ENTRY_COUNT; e++) {
+        const Schedule *s = es->u->compiled->schedules[e];
+        if (!s)
+            continue;
+        es->codes[e] = arena_new(es->u->arena, Code, s->kernels.count + 1);
+        for (int i = 0; i < s->kernels.count; i++) {
+            LoopKernel *loops = lower_kernel(s, s->kernels.data[i], &es->u->lanes);
+            es->codes[e][i] =
+                (Code){loops, kernel_emit_once(es->u, loops, kernel_name(es, s->kernels.data[i]))};
+            if (es->most_operands < loops->operands.count)
+                es->most_operands = loops->operands.count;
+            if (es->scratch_bytes < emit_align(loops->scratch_bytes))
+                es->scratch_bytes = emit_align(loops->scratch_bytes);
+        }
+    }
+}
+
+uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes)
+{
+    uint64_t most = 0;
+    for (int e = 0; e < ENTRY_COUNT; e++) {
+        const Schedule *s = c->schedules[e];
+        for (int i = 0; s && i < s->kernels.count; i++) {
+            uint64_t bytes = emit_align(lower_kernel(s, s->kernels.data[i], lanes)->scratch_bytes);
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return most;
+}
+
+/* ---- running kernels ------------------------------------------------------------------------------------------------ */
+
+/* void run(instance, kernel, arguments, count): through the hook where there is one. */
+void dispatch_run(Entries *es)
+{
+    EmitUnit *u = es->u;
+    LLVMTypeRef params[] = {u->pointer, u->pointer, u->pointer, u->size};
+    Entry e = entry_function(es, "run", u->void_type, params, 4);
+    es->run = e.function;
+    e.instance = LLVMGetParam(e.function, 0);
+    LLVMValueRef kernel = LLVMGetParam(e.function, 1), arguments = LLVMGetParam(e.function, 2);
+    LLVMValueRef count = LLVMGetParam(e.function, 3);
+    LLVMValueRef scratch = unit_offset(u, e.instance, u->compiled->instance_bytes);
+    LLVMValueRef hook =
+        LLVMBuildLoad2(u->builder, u->pointer, entry_header(&e, HEADER_PARALLEL), "");
+    LLVMBasicBlockRef alone = unit_block(u, e.function, "alone"),
+                      shared = unit_block(u, e.function, "shared");
+    LLVMBuildCondBr(u->builder, LLVMBuildIsNull(u->builder, hook, ""), alone, shared);
+
+    LLVMPositionBuilderAtEnd(u->builder, alone);
+    LLVMValueRef whole[] = {arguments, unit_size(u, 0), count, scratch};
+    LLVMBuildCall2(u->builder, u->kernel_type, kernel, whole, 4, "");
+    LLVMBuildRetVoid(u->builder);
+
+    LLVMPositionBuilderAtEnd(u->builder, shared);
+    LLVMTypeRef hook_params[] = {u->pointer, u->pointer, u->pointer, u->size, u->pointer, u->size};
+    LLVMValueRef pool = LLVMBuildLoad2(u->builder, u->pointer, entry_header(&e, HEADER_POOL), "");
+    LLVMValueRef split[] = {pool,  kernel,  arguments,
+                            count, scratch, unit_size(u, es->scratch_bytes)};
+    LLVMBuildCall2(u->builder, LLVMFunctionType(u->void_type, hook_params, 6, false), hook, split,
+                   6, "");
+    LLVMBuildRetVoid(u->builder);
+    entry_finish(&e);
+}
+
+/* Iterations of the kernel's outermost loop: ceil(extent / step). */
+static LLVMValueRef iterations(Entry *e, const LoopKernel *k)
+{
+    EmitUnit *u = e->u;
+    int64_t step = k->parallel_step > 0 ? k->parallel_step : 1;
+    if (!k->parallel)
+        return unit_size(u, 1);
+    if (!k->parallel->per_example)
+        return unit_size(u, (uint64_t)((k->parallel->extent + step - 1) / step));
+    LLVMValueRef extent = LLVMBuildMul(u->builder, e->n, unit_i64(u, k->parallel->per_example), "");
+    LLVMValueRef rounded = LLVMBuildAdd(u->builder, extent, unit_i64(u, step - 1), "");
+    return LLVMBuildIntCast2(u->builder, LLVMBuildUDiv(u->builder, rounded, unit_i64(u, step), ""),
+                             u->size, false, "");
+}
+
+void entry_run_kernel(Entry *e, int number)
+{
+    EmitUnit *u = e->u;
+    const Code *code = &e->es->codes[e->kind][number];
+    const LoopKernel *k = code->loops;
+    for (int i = 0; i < k->operands.count; i++) {
+        LLVMValueRef at[] = {unit_i32(u, 0), unit_i32(u, ARGUMENT_OPERANDS), unit_i32(u, i)};
+        LLVMValueRef slot = LLVMBuildInBoundsGEP2(u->builder, e->block_type, e->block, at, 3, "");
+        LLVMBuildStore(u->builder, entry_buffer(e, k->operands.data[i]), slot);
+    }
+    LLVMValueRef count = iterations(e, k);
+    if (k->parallel && !k->serial) {
+        LLVMValueRef args[] = {e->instance, code->function, e->block, count};
+        unit_call(u, e->es->run, args, 4);
+        return;
+    }
+    LLVMValueRef scratch = unit_offset(u, e->instance, u->compiled->instance_bytes);
+    LLVMValueRef args[] = {e->block, unit_size(u, 0), count, scratch};
+    unit_call(u, code->function, args, 4);
+}
+
+/* The kernels of a recurrence end before this one. */
+int entry_past_recurrence(const Entry *e, int from, int to)
+{
+    const Recurrence *r = e->s->kernels.data[from]->recurrence;
+    int end = from + 1;
+    while (r && end < to && e->s->kernels.data[end]->recurrence == r)
+        end++;
+    return end;
+}
+
+/* for each step: all kernels of the recurrence. */
+static void run_recurrence(Entry *e, int from, int to)
+{
+    EmitUnit *u = e->u;
+    const Recurrence *r = e->s->kernels.data[from]->recurrence;
+    KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
+    CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, r->steps), 1, "step");
+    LLVMValueRef last = unit_i64(u, r->steps - 1);
+    entry_argument(e, ARGUMENT_TIME,
+                   r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter);
+    for (int i = from; i < to; i++)
+        entry_run_kernel(e, i);
+    loop_close(&shell, &c, false);
+}
+
+static void run_in_order(Entry *e, int from, int to)
+{
+    for (int i = from, end; i < to; i = end) {
+        end = entry_past_recurrence(e, i, to);
+        if (e->s->kernels.data[i]->recurrence)
+            run_recurrence(e, i, end);
+        else
+            entry_run_kernel(e, i);
+    }
+}
+
+/* Kernels that this step does not need are passed by. */
+static void run_when_due(Entry *e, int from, int to, int64_t every)
+{
+    EmitUnit *u = e->u;
+    LLVMBasicBlockRef due = unit_block(u, e->function, "due"),
+                      after = unit_block(u, e->function, "after");
+    LLVMBuildCondBr(u->builder, unit_is_due(u, entry_header_load(e, HEADER_STEP), every), due,
+                    after);
+    LLVMPositionBuilderAtEnd(u->builder, due);
+    run_in_order(e, from, to);
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, after);
+}
+
+void entry_run_kernels(Entry *e, int from, int to)
+{
+    for (int i = from, end; i < to; i = end) {
+        const int64_t every = e->s->kernels.data[i]->every;
+        for (end = i + 1; end < to && e->s->kernels.data[end]->every == every;)
+            end++;
+        if (every > 1)
+            run_when_due(e, i, end, every);
+        else
+            run_in_order(e, i, end);
+    }
+}
