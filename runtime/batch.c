@@ -32,13 +32,34 @@ void batch_destroy(Batch *b)
     *b = (Batch){0};
 }
 
-void batch_gather(Batch *b, const View *v, uint64_t begin, size_t n)
+static bool read_rows(const Field *f, const gradc_port *p, const uint32_t *order, size_t n,
+                      uint8_t *out, Error *e)
+{
+    for (size_t k = 0; k < n; k++)
+        if (!f->read(f, p, order[k], out + k * port_size(p), e))
+            return false;
+    return true;
+}
+
+static void copy_rows(const Field *f, const gradc_port *p, const uint32_t *order, size_t n,
+                      uint8_t *out)
+{
+    const size_t size = port_size(p);
+    for (size_t k = 0; k < n; k++) {
+        const size_t place = f->places ? f->places[order[k]] : order[k];
+        memcpy(out + k * size, f->data + place * f->stride, size);
+    }
+}
+
+bool batch_gather(Batch *b, const View *v, uint64_t begin, size_t n, Error *e)
 {
     const uint32_t *order = v->order + begin;
     for (int i = 0; i < b->port_count; i++) {
         const Field *f = &v->data->fields[i];
-        size_t size = port_size(&b->ports[i]);
-        for (size_t k = 0; f->data && k < n; k++)
-            memcpy(b->rows[i] + k * size, f->data + order[k] * f->stride, size);
+        if (f->read && !read_rows(f, &b->ports[i], order, n, b->rows[i], e))
+            return false;
+        if (f->data)
+            copy_rows(f, &b->ports[i], order, n, b->rows[i]);
     }
+    return true;
 }

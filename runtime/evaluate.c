@@ -54,20 +54,23 @@ static void print_values(const gradc_model *m, const double *values)
         printf("%-*s  %.6g\n", width, m->metrics[i], values[m->loss_count + i]);
 }
 
-static void measure(Evaluation *v, const char *path)
+static bool measure(Evaluation *v, const char *path)
 {
     const gradc_model *m = v->instance.model;
     Batch b;
     double *sums = memory_get((size_t)m->accumulator_count, sizeof *sums);
     double *values = memory_get((size_t)(m->loss_count + m->metric_count), sizeof *values);
     batch_create(&b, m->inputs, m->input_count, (size_t)m->train->batch);
-    view_measure(&v->instance, &b, &v->view, sums, values);
-    printf("%s (step %llu) on %s, %u example%s\n", path, (unsigned long long)v->at.step, v->what,
-           v->view.count, v->view.count == 1 ? "" : "s");
-    print_values(m, values);
+    const bool ok = view_measure(&v->instance, &b, &v->view, sums, values, &v->error);
+    if (ok) {
+        printf("%s (step %llu) on %s, %u example%s\n", path, (unsigned long long)v->at.step,
+               v->what, v->view.count, v->view.count == 1 ? "" : "s");
+        print_values(m, values);
+    }
     batch_destroy(&b);
     free(sums);
     free(values);
+    return ok;
 }
 
 int evaluate_command(const gradc_model *model, const Options *o)
@@ -75,9 +78,7 @@ int evaluate_command(const gradc_model *model, const Options *o)
     Evaluation v = {.what = ""};
     instance_create(&v.instance, model, model->train->seed, cli_thread_count(o));
     char *path = cli_load(&v.instance, o, &v.at, &v.encoding, &v.error);
-    bool ok = path && open_view(&v, o);
-    if (ok)
-        measure(&v, path);
+    bool ok = path && open_view(&v, o) && measure(&v, path);
     free(path);
     view_free(&v.view);
     view_free(&v.rest);

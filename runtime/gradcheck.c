@@ -240,8 +240,7 @@ static bool choose_batch(Check *c, uint64_t seed)
     view_whole(&c->data, &c->view);
     random_permute(c->view.order, c->view.count, seed, STREAM_SHUFFLE, 0);
     c->n = c->view.count < batch ? c->view.count : batch;
-    batch_gather(&c->batch, &c->view, 0, c->n);
-    return true;
+    return batch_gather(&c->batch, &c->view, 0, c->n, &c->error);
 }
 
 int gradcheck_command(const gradc_model *model, const gradc_model *checked, const Options *o)

@@ -233,8 +233,9 @@ typedef struct Batch {
 
 void batch_create(Batch *b, const gradc_port *ports, int port_count, size_t capacity);
 void batch_destroy(Batch *b);
-/* Gathers view's rows [begin, begin + n); absent targets stay zero. */
-void batch_gather(Batch *b, const View *v, uint64_t begin, size_t n);
+/* Gathers view's rows [begin, begin + n); absent targets stay zero.  False: an example that is
+ * decoded or checked only now is damaged. */
+bool batch_gather(Batch *b, const View *v, uint64_t begin, size_t n, Error *e);
 size_t port_size(const gradc_port *p); /* bytes of one example */
 
 /* ---- options.c: the command line ------------------------------------------------------------------------ */
@@ -356,14 +357,15 @@ typedef struct Loop {
     double *sums, *values; /* evaluation: accumulators and results */
     Value *report;
     int best_index; /* of a metric in values; -1: the sum of the losses */
-    int stop_signal;
+    Error error;    /* an example that cannot be read */
 } Loop;
 
 /* Trains until done; the exit status. */
 int loop_run(Loop *l);
 void loop_catch_signals(void);
 /* The mean losses and metrics of a view, in inference mode. */
-void view_measure(const Instance *in, Batch *b, const View *v, double *sums, double *values);
+bool view_measure(const Instance *in, Batch *b, const View *v, double *sums, double *values,
+                  Error *e);
 
 /* ---- the commands: train.c, evaluate.c, predict.c, gradcheck.c, info.c -------------------------------------- */
 

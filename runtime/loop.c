@@ -25,12 +25,19 @@ void loop_catch_signals(void)
 
 /* ---- one update ------------------------------------------------------------------------------------ */
 
-/* False: the loss is not finite; the batch holds the examples, and nothing has changed. */
+static bool gather(Loop *l, uint64_t begin, size_t n)
+{
+    l->gathered = n;
+    return batch_gather(&l->batch, &l->train, begin, n, &l->error);
+}
+
+/* False: an example cannot be read, or the loss is not finite; the batch holds the examples, and
+ * nothing has changed. */
 static bool plain_update(Loop *l, size_t n)
 {
     const gradc_model *m = l->instance->model;
-    batch_gather(&l->batch, &l->train, l->at.cursor, n);
-    l->gathered = n;
+    if (!gather(l, l->at.cursor, n))
+        return false;
     l->last_loss = m->step(l->instance->self, l->batch.inputs, n);
     if (!isfinite(l->last_loss))
         return false;
@@ -45,8 +52,8 @@ static bool accumulated_update(Loop *l, size_t n)
     double sum = 0;
     for (size_t done = 0; done < n;) {
         size_t part = n - done < l->batch.capacity ? n - done : l->batch.capacity;
-        batch_gather(&l->batch, &l->train, l->at.cursor + done, part);
-        l->gathered = part;
+        if (!gather(l, l->at.cursor + done, part))
+            return false;
         l->last_loss = m->gradient(l->instance->self, l->batch.inputs, part,
                                    (double)part / (double)n, done == 0);
         if (!isfinite(l->last_loss))
@@ -83,16 +90,19 @@ static bool one_update(Loop *l)
 
 /* ---- evaluation -------------------------------------------------------------------------------------- */
 
-void view_measure(const Instance *in, Batch *b, const View *v, double *sums, double *values)
+bool view_measure(const Instance *in, Batch *b, const View *v, double *sums, double *values,
+                  Error *e)
 {
     const gradc_model *m = in->model;
     memset(sums, 0, (size_t)m->accumulator_count * sizeof *sums);
     for (uint64_t at = 0; at < v->count; at += b->capacity) {
         size_t n = v->count - at < b->capacity ? (size_t)(v->count - at) : b->capacity;
-        batch_gather(b, v, at, n);
+        if (!batch_gather(b, v, at, n, e))
+            return false;
         m->evaluate(in->self, b->inputs, n, sums);
     }
     m->finish(in->self, sums, v->count, values);
+    return true;
 }
 
 static double total_loss(const Loop *l)
@@ -133,7 +143,7 @@ static int add_evaluation(Loop *l, int count)
     return count;
 }
 
-static void report(Loop *l, bool evaluate)
+static bool report(Loop *l, bool evaluate)
 {
     Position *at = &l->at;
     bool best = false;
@@ -143,7 +153,8 @@ static void report(Loop *l, bool evaluate)
     at->loss_sum = 0;
     at->loss_count = 0;
     if (evaluate) {
-        view_measure(l->instance, &l->batch, &l->holdout, l->sums, l->values);
+        if (!view_measure(l->instance, &l->batch, &l->holdout, l->sums, l->values, &l->error))
+            return false;
         at->evaluated = at->step;
         best = judge(l);
         count = add_evaluation(l, count);
@@ -152,6 +163,7 @@ static void report(Loop *l, bool evaluate)
     }
     progress_line(&l->progress, at, l->report, count, best);
     log_row(&l->log, at, clock_seconds() - l->progress.began, l->report, count);
+    return true;
 }
 
 static bool is_report_due(const Loop *l)
@@ -163,6 +175,25 @@ static bool is_report_due(const Loop *l)
 
 /* ---- endings ------------------------------------------------------------------------------------------- */
 
+static void tell_saved(const Loop *l)
+{
+    if (l->saver.saved)
+        fprintf(stderr, "  the last good checkpoint is %s, of step %llu\n", l->saver.last_path,
+                (unsigned long long)l->saver.saved_step);
+    else
+        fprintf(stderr, "  nothing had been saved by this run\n");
+}
+
+/* What was learned before a damaged example is worth keeping. */
+static int stop_unreadable(Loop *l)
+{
+    saver_write(&l->saver, l->instance, &l->at);
+    progress_clear(&l->progress);
+    const int status = cli_fail(&l->error);
+    tell_saved(l);
+    return status;
+}
+
 static int stop_not_finite(Loop *l)
 {
     const gradc_model *m = l->instance->model;
@@ -172,11 +203,7 @@ static int stop_not_finite(Loop *l)
             l->last_loss, (unsigned long long)l->at.step + 1, (unsigned long long)l->at.epoch + 1);
     if (first)
         fprintf(stderr, "  the first tensor that is not finite: %s\n", first);
-    if (l->saver.saved)
-        fprintf(stderr, "  the last good checkpoint is %s, of step %llu\n", l->saver.last_path,
-                (unsigned long long)l->saver.saved_step);
-    else
-        fprintf(stderr, "  nothing had been saved by this run\n");
+    tell_saved(l);
     fprintf(stderr, "help: lower the learning rate (--lr), clip the gradient, or look for extreme "
                     "values in the data\n");
     return 1;
@@ -200,8 +227,8 @@ static bool is_exhausted(const Loop *l)
 
 static int finish(Loop *l)
 {
-    if (l->at.evaluated != l->at.step)
-        report(l, true);
+    if (l->at.evaluated != l->at.step && !report(l, true))
+        return stop_unreadable(l);
     bool ok = saver_write(&l->saver, l->instance, &l->at);
     progress_clear(&l->progress);
     if (is_exhausted(l) && !l->options->quiet)
@@ -232,11 +259,11 @@ int loop_run(Loop *l)
         if (l->shuffles && ordered != l->at.epoch)
             view_shuffle(&l->train, &l->base, l->at.seed, ordered = l->at.epoch);
         if (!one_update(l))
-            return stop_not_finite(l);
+            return l->error.text ? stop_unreadable(l) : stop_not_finite(l);
         bool due = is_report_due(l);
-        if (due)
-            report(l, l->evaluates || l->at.step == l->last_step);
-        else
+        if (due && !report(l, l->evaluates || l->at.step == l->last_step))
+            return stop_unreadable(l);
+        if (!due)
             progress_tick(&l->progress, &l->at, l->last_loss);
         if (caught)
             return stop_by_signal(l);

@@ -48,9 +48,11 @@ static bool predict_all(Prediction *p, Writer *w)
     batch_create(&b, m->inputs, m->input_count, (size_t)m->train->batch);
     for (uint64_t at = 0; ok && at < p->view.count; at += b.capacity) {
         size_t n = p->view.count - at < b.capacity ? (size_t)(p->view.count - at) : b.capacity;
-        batch_gather(&b, &p->view, at, n);
-        m->predict(p->instance.self, b.inputs, n, p->outputs);
-        ok = writer_put(w, p->outputs, n, &p->error);
+        ok = batch_gather(&b, &p->view, at, n, &p->error);
+        if (ok) {
+            m->predict(p->instance.self, b.inputs, n, p->outputs);
+            ok = writer_put(w, p->outputs, n, &p->error);
+        }
     }
     batch_destroy(&b);
     return ok;

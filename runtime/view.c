@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int ascending(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 static void view_create(View *v, const Dataset *d, uint32_t count)
 {
     *v = (View){d, memory_get(count, sizeof *v->order), count};
@@ -47,28 +41,52 @@ static void split_sequence(const Dataset *d, uint32_t held, View *train, View *h
     view_range(holdout, d, first, (uint32_t)d->count, apart(d));
 }
 
+/* What a split takes or leaves whole: groups of examples, or single ones. */
+static uint32_t unit_count(const Dataset *d)
+{
+    return (uint32_t)(d->groups ? d->group_count : d->count);
+}
+
+static uint32_t unit_begin(const Dataset *d, uint32_t unit)
+{
+    return unit == unit_count(d) ? (uint32_t)d->count : d->groups ? d->groups[unit] : unit;
+}
+
+static void append_unit(View *v, const Dataset *d, uint32_t unit)
+{
+    for (uint32_t row = unit_begin(d, unit); row < unit_begin(d, unit + 1); row++)
+        v->order[v->count++] = row;
+}
+
 static void split_by_seed(const Dataset *d, uint32_t held, uint64_t seed, View *train,
                           View *holdout)
 {
-    View all;
-    view_whole(d, &all);
-    random_permute(all.order, all.count, seed, STREAM_SPLIT, 0);
-    view_create(train, d, all.count - held);
-    view_create(holdout, d, held);
-    memcpy(holdout->order, all.order, held * sizeof *all.order);
-    memcpy(train->order, all.order + held, train->count * sizeof *all.order);
-    qsort(train->order, train->count, sizeof *train->order, ascending);
-    qsort(holdout->order, held, sizeof *holdout->order, ascending);
-    view_free(&all);
+    const uint32_t units = unit_count(d);
+    uint32_t *order = memory_get(units, sizeof *order), rows = 0;
+    bool *is_held = memory_get(units, sizeof *is_held);
+    for (uint32_t i = 0; i < units; i++)
+        order[i] = i;
+    random_permute(order, units, seed, STREAM_SPLIT, 0);
+    for (uint32_t i = 0; i < held; i++) {
+        is_held[order[i]] = true;
+        rows += unit_begin(d, order[i] + 1) - unit_begin(d, order[i]);
+    }
+    view_create(train, d, (uint32_t)d->count - rows);
+    view_create(holdout, d, rows);
+    train->count = holdout->count = 0;
+    for (uint32_t i = 0; i < units; i++)
+        append_unit(is_held[i] ? holdout : train, d, i);
+    free(order);
+    free(is_held);
 }
 
 bool view_split(const Dataset *d, double fraction, uint64_t seed, View *train, View *holdout,
                 Error *e)
 {
-    uint32_t held = (uint32_t)llround(fraction * (double)d->count);
+    uint32_t units = unit_count(d), held = (uint32_t)llround(fraction * (double)units);
     if (held == 0 && fraction > 0)
         held = 1;
-    if (held + (held ? d->gap : 0) >= d->count)
+    if (held + (held ? d->gap : 0) >= units)
         return error_set(e, "a holdout of %g leaves none of the %zu examples to train on", fraction,
                          d->count);
     if (d->apart)

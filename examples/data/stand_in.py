@@ -51,6 +51,13 @@ def words(count):
     return text.encode()
 
 
+def names(count):
+    """Syllables in a row, with all 26 letters in the first lines."""
+    parts = [consonant + vowel for consonant in "bcdfghjklmnpqrstvwxyz" for vowel in "aeiou"]
+    lines = parts[::5] + parts[1:5] + ["".join(random.choices(parts, k=random.randint(1, 4))) for _ in range(count)]
+    return "\n".join(lines).encode()
+
+
 def housing(count):
     places = ["<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN"]
     lines = ["longitude,latitude,housing_median_age,total_rooms,total_bedrooms,population,households,median_income,"
@@ -70,4 +77,5 @@ mnist("t10k", 100)
 cifar("cifar10_train.bin.gz", 200)
 cifar("cifar10_test.bin.gz", 100)
 write("tinyshakespeare.txt", words(20000))
+write("names.txt", names(1000))
 write("housing.csv.gz", housing(400))

@@ -7,11 +7,19 @@
 
 /* ---- source.c: opening what a train block names ------------------------------------------------ */
 
-/* One port's examples: row i lies at data + i * stride, in the port's raw type. */
+struct Field;
+
+/* Writes an example in the port's raw type; false: what is stored is no such example. */
+typedef bool FieldRead(const struct Field *f, const gradc_port *p, size_t row, uint8_t *out,
+                       Error *e);
+
+/* One port's examples, in the port's raw type: row i lies at data + i * stride. */
 typedef struct Field {
-    const uint8_t *data; /* NULL: absent (a target when predicting) */
+    const uint8_t *data; /* NULL and no `read`: absent (a target when predicting) */
     size_t stride;
-    void *owned; /* freed with the set */
+    const uint32_t *places; /* row i lies at data + places[i] * stride; NULL: at i * stride */
+    FieldRead *read;        /* what is decoded or checked when it is read, and not before */
+    void *owned;            /* freed with the set */
 } Field;
 
 typedef struct Dataset {
@@ -23,6 +31,9 @@ typedef struct Dataset {
     /* Windows of a sequence: how many before a border reach across it, and how far apart two are
      * that share nothing.  Else 0 and 0: examples are independent. */
     size_t gap, apart;
+    /* Examples that a split keeps together begin at groups[0], groups[1], …; NULL: each stands alone. */
+    uint32_t *groups;
+    size_t group_count;
     Field *fields;
     Bytes **files; /* closed with the set */
     int file_count;
@@ -42,9 +53,16 @@ bool dataset_open(Dataset *d, const Request *r, Error *e);
 void dataset_close(Dataset *d);
 /* A file of the set, mapped or inflated; *found is its path, to be freed. */
 const Bytes *dataset_file(Dataset *d, const Request *r, const char *name, char **found, Error *e);
+typedef bool SourceBind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
+
+/* Opens the file that a source names first, and binds it. */
+bool dataset_bind(Dataset *d, const Request *r, SourceBind *bind, Error *e);
 /* All files must hold equally many examples. */
 bool dataset_agree(Dataset *d, size_t count, const char *path, Error *e);
+/* Freed with the set. */
+void dataset_keep(Dataset *d, Bytes b);
 void *field_own(Field *f, size_t count, const gradc_port *port);
+bool field_is_there(const Field *f);
 
 const gradc_option *option_find(const gradc_source *s, const char *key);
 const char *option_text(const gradc_source *s, const char *key, const char *otherwise);
@@ -161,11 +179,19 @@ bool vocabulary_next(const Vocabulary *v, Text *t, uint32_t *id, Error *e);
 typedef struct Windows {
     int input, target;    /* ports; -1: none */
     size_t length, reach; /* elements of a window, and with its target */
+    size_t target_at;     /* where the target begins, from the window's start */
     size_t stride;
 } Windows;
 
 /* Finds the ports and reads `stride`; the caller adds the target to `reach`. */
 bool windows_plan(Windows *w, const Request *r, Error *e);
+/* The input is a window of tokens; the target the one that follows, or the window one later.  One
+ * that is not needed (for a prediction) becomes -1. */
+bool windows_of_tokens(Windows *w, const Request *r, const char *element, Error *e);
+/* Whether the port holds numbers of characters or the like. */
+bool port_is_tokens(const gradc_port *p);
+/* Whether this request leaves the port out: predictions need no targets. */
+bool port_is_idle(const Request *r, int port);
 /* Counts the windows of `total` elements. */
 bool windows_cut(const Windows *w, Dataset *d, size_t total, const char *path, const char *elements,
                  Error *e);
@@ -173,6 +199,12 @@ bool windows_cut(const Windows *w, Dataset *d, size_t total, const char *path, c
 /* ---- text.c ------------------------------------------------------------------------------------------------------------ */
 
 bool text_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
+
+/* ---- tokens.c, lines.c, tensors.c ------------------------------------------------------------------------------------- */
+
+bool tokens_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
+bool lines_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
+bool tensors_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
 
 /* ---- the formats' parsers, apart from files so that they can be fuzzed ---------------------------------------- */
 

@@ -138,29 +138,25 @@ static bool read_entry(Dataset *d, const Request *r, int port, const Bytes *file
         return r->targets_optional && !r->ports[port].for_predict;
     char *full = text_format("%s:%s", path, name);
     bool ok = unpack(&b, &z, full, e);
-    if (ok && b.kind == BYTES_OWNED) {
-        d->files = realloc(d->files, sizeof *d->files * (size_t)(d->file_count + 1));
-        d->files[d->file_count] = memory_get(1, sizeof b);
-        *d->files[d->file_count++] = b;
-    }
+    if (ok && b.kind == BYTES_OWNED)
+        dataset_keep(d, b);
     ok = ok && npy_parse(&a, b.data, b.size, full, e) && array_bind(d, r, port, &a, full, e);
     free(full);
+    return ok;
+}
+
+static bool bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e)
+{
+    bool ok = true;
+    for (int i = 0; ok && i < r->port_count; i++) {
+        const char *port = r->ports[i].name;
+        ok = read_entry(d, r, i, b, option_text(r->source, port, port), path, e);
+    }
     return ok;
 }
 
 bool source_npz(Dataset *d, const Request *r, Error *e);
 bool source_npz(Dataset *d, const Request *r, Error *e)
 {
-    const gradc_option *o = option_positional(r->source, 0);
-    if (!o || !o->text)
-        return error_set(e, "npz needs the path of its file");
-    char *path;
-    const Bytes *b = dataset_file(d, r, o->text, &path, e);
-    bool ok = b != NULL;
-    for (int i = 0; ok && i < r->port_count; i++) {
-        const char *port = r->ports[i].name;
-        ok = read_entry(d, r, i, b, option_text(r->source, port, port), path, e);
-    }
-    free(path);
-    return ok;
+    return dataset_bind(d, r, bind, e);
 }

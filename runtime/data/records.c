@@ -109,18 +109,14 @@ static bool read_records(Dataset *d, const Request *r, const Layout *l, const By
     return true;
 }
 
+static bool bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e)
+{
+    Layout l;
+    return read_layout(&l, r, e) && read_records(d, r, &l, b, path, e);
+}
+
 bool source_records(Dataset *d, const Request *r, Error *e);
 bool source_records(Dataset *d, const Request *r, Error *e)
 {
-    Layout l;
-    const gradc_option *o = option_positional(r->source, 0);
-    if (!o || !o->text)
-        return error_set(e, "records needs the path of its file");
-    if (!read_layout(&l, r, e))
-        return false;
-    char *path;
-    const Bytes *b = dataset_file(d, r, o->text, &path, e);
-    bool ok = b && read_records(d, r, &l, b, path, e);
-    free(path);
-    return ok;
+    return dataset_bind(d, r, bind, e);
 }

@@ -50,20 +50,37 @@ const gradc_option *option_positional(const gradc_source *s, int n)
 const Bytes *dataset_file(Dataset *d, const Request *r, const char *name, char **found, Error *e)
 {
     *found = file_find(name, r->folder);
-    Bytes *b = memory_get(1, sizeof *b);
-    if (!file_open(b, *found, e)) {
-        free(b);
+    Bytes b;
+    if (!file_open(&b, *found, e)) {
         error_add(e,
                   "help: paths are relative to the current folder%s%s; --data names another file, "
                   "--data-dir another folder",
                   r->folder ? ", then to " : "", r->folder ? r->folder : "");
         return NULL;
     }
+    dataset_keep(d, b);
+    return d->files[d->file_count - 1];
+}
+
+void dataset_keep(Dataset *d, Bytes b)
+{
     d->files = realloc(d->files, sizeof *d->files * (size_t)(d->file_count + 1));
     if (!d->files)
         abort();
-    d->files[d->file_count++] = b;
-    return b;
+    d->files[d->file_count] = memory_get(1, sizeof b);
+    *d->files[d->file_count++] = b;
+}
+
+bool dataset_bind(Dataset *d, const Request *r, SourceBind *bind, Error *e)
+{
+    const gradc_option *o = option_positional(r->source, 0);
+    if (!o || !o->text)
+        return error_set(e, "%s needs the path of its file", r->source->kind);
+    char *path;
+    const Bytes *b = dataset_file(d, r, o->text, &path, e);
+    bool ok = b && bind(d, r, b, path, e);
+    free(path);
+    return ok;
 }
 
 bool dataset_agree(Dataset *d, size_t count, const char *path, Error *e)
@@ -88,11 +105,16 @@ void *field_own(Field *f, size_t count, const gradc_port *port)
     return f->owned;
 }
 
+bool field_is_there(const Field *f)
+{
+    return f->data || f->read;
+}
+
 static bool check_complete(const Dataset *d, const Request *r, Error *e)
 {
     for (int i = 0; i < r->port_count; i++) {
         const gradc_port *p = &r->ports[i];
-        if (d->fields[i].data || (r->targets_optional && !p->for_predict))
+        if (field_is_there(&d->fields[i]) || (r->targets_optional && !p->for_predict))
             continue;
         error_set(e, "%s: nothing says where the %s %s comes from", r->source->kind,
                   p->is_target ? "target" : "input", p->name);
@@ -137,6 +159,7 @@ void dataset_close(Dataset *d)
         free(d->files[i]);
     }
     encoding_destroy(&d->encoding);
+    free(d->groups);
     free(d->files);
     free(d->fields);
     free(d->counted_by);

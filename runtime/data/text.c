@@ -10,43 +10,9 @@ typedef struct Reading {
     const Request *request;
     Text text;
     Windows windows;
-    size_t total;     /* elements */
-    size_t target_at; /* where the target begins, from the window's start */
+    size_t total; /* elements */
     Error *error;
 } Reading;
-
-static bool is_tokens(const gradc_port *p)
-{
-    return p->domain != GRADC_NUMBER;
-}
-
-static bool check_ports(Reading *g)
-{
-    const Request *r = g->request;
-    Windows *w = &g->windows;
-    const gradc_port *x = &r->ports[w->input];
-    if (x->rank != 1 || !is_tokens(x))
-        return error_set(g->error,
-                         "text: the input %s is not a window of tokens\nhelp: declare it as "
-                         "x[64] : token(96), for 64 of at most 96 different characters",
-                         x->name);
-    if (w->target < 0 || (r->targets_optional && !r->ports[w->target].for_predict)) {
-        w->target = -1;
-        return true;
-    }
-    const gradc_port *y = &r->ports[w->target];
-    bool next = y->rank == 0, shifted = y->rank == 1 && y->shape[0] == x->shape[0];
-    if (!is_tokens(y) || (!next && !shifted))
-        return error_set(
-            g->error,
-            "text: the target %s is neither the next character nor the window one "
-            "character later\nhelp: declare it as %s : token(%lld) or %s[%lld] : token(%lld)",
-            y->name, y->name, (long long)x->classes, y->name, (long long)x->shape[0],
-            (long long)x->classes);
-    g->target_at = next ? w->length : 1;
-    w->reach = w->length + 1;
-    return true;
-}
 
 /* The whole text in the port's type. */
 static bool encode(Reading *g, const Vocabulary *v, int port)
@@ -84,7 +50,7 @@ static bool fill(Reading *g, const Vocabulary *v, int port, size_t offset)
 static bool fill_all(Reading *g, const Vocabulary *v)
 {
     const Windows *w = &g->windows;
-    return fill(g, v, w->input, 0) && (w->target < 0 || fill(g, v, w->target, g->target_at)) &&
+    return fill(g, v, w->input, 0) && (w->target < 0 || fill(g, v, w->target, w->target_at)) &&
            windows_cut(w, g->set, g->total, g->text.path, g->text.bytes ? "bytes" : "characters",
                        g->error);
 }
@@ -113,7 +79,8 @@ bool text_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, E
 {
     Reading g = {.set = d, .request = r, .error = e};
     bool bytes;
-    if (!windows_plan(&g.windows, r, e) || !check_ports(&g) || !text_unit(r->source, &bytes, e))
+    if (!windows_plan(&g.windows, r, e) || !windows_of_tokens(&g.windows, r, "character", e) ||
+        !text_unit(r->source, &bytes, e))
         return false;
     text_open(&g.text, b, path, bytes);
     return read_text(&g);
@@ -122,12 +89,5 @@ bool text_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, E
 bool source_text(Dataset *d, const Request *r, Error *e);
 bool source_text(Dataset *d, const Request *r, Error *e)
 {
-    const gradc_option *o = option_positional(r->source, 0);
-    if (!o || !o->text)
-        return error_set(e, "text needs the path of its file");
-    char *path;
-    const Bytes *b = dataset_file(d, r, o->text, &path, e);
-    bool ok = b && text_bind(d, r, b, path, e);
-    free(path);
-    return ok;
+    return dataset_bind(d, r, text_bind, e);
 }

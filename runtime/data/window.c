@@ -57,6 +57,41 @@ bool windows_plan(Windows *w, const Request *r, Error *e)
     return whole_option(r->source, "stride", 1, &w->stride, e);
 }
 
+bool port_is_tokens(const gradc_port *p)
+{
+    return p->domain != GRADC_NUMBER;
+}
+
+bool port_is_idle(const Request *r, int port)
+{
+    return r->targets_optional && !r->ports[port].for_predict;
+}
+
+bool windows_of_tokens(Windows *w, const Request *r, const char *element, Error *e)
+{
+    const gradc_port *x = &r->ports[w->input];
+    if (x->rank != 1 || !port_is_tokens(x))
+        return error_set(e,
+                         "%s: the input %s is not a window of tokens\nhelp: declare it as "
+                         "%s[64] : token(96), for 64 of at most 96 different ones",
+                         r->source->kind, x->name, x->name);
+    if (w->target < 0 || port_is_idle(r, w->target)) {
+        w->target = -1;
+        return true;
+    }
+    const gradc_port *y = &r->ports[w->target];
+    bool next = y->rank == 0, shifted = y->rank == 1 && y->shape[0] == x->shape[0];
+    if (!port_is_tokens(y) || (!next && !shifted))
+        return error_set(e,
+                         "%s: the target %s is neither the next %s nor the window one %s later\n"
+                         "help: declare it as %s : token(%lld) or %s[%lld] : token(%lld)",
+                         r->source->kind, y->name, element, element, y->name, (long long)x->classes,
+                         y->name, (long long)x->shape[0], (long long)x->classes);
+    w->target_at = next ? w->length : 1;
+    w->reach = w->length + 1;
+    return true;
+}
+
 bool windows_cut(const Windows *w, Dataset *d, size_t total, const char *path, const char *unit,
                  Error *e)
 {

@@ -184,6 +184,44 @@ static void records_follow_their_layout(void **state)
     error_clear(&error);
 }
 
+static void tensors_are_found_by_name(void **state)
+{
+    static const gradc_option options[] = {{"", "d.safetensors", 0}, {"x", "pictures", 0}};
+    static const gradc_option other[] = {{"", "d.safetensors", 0}, {"x", "photos", 0}};
+    static const char header[] =
+        "{\"pictures\":{\"dtype\":\"U8\",\"shape\":[2,2,2],\"data_offsets\":[0,8]},"
+        "\"label\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[8,24]}}";
+    char file[8 + sizeof header - 1 + 24] = {(char)(sizeof header - 1)};
+    char *data = file + 8 + sizeof header - 1;
+    Dataset d;
+    memcpy(file + 8, header, sizeof header - 1);
+    data[7] = 9;
+    data[16] = 2;
+    put_file("d.safetensors", file, sizeof file);
+    assert_false(open_set(&d, "safetensors", options, 2, false));
+    assert_non_null(strstr(error.text, "d.safetensors:pictures: each of the 2 examples has shape "
+                                       "(2, 2), but x has shape (4)"));
+    memcpy(strstr(file + 8, "[2,2,2]"), "[2,4,1]", 7);
+    put_file("d.safetensors", file, sizeof file);
+    assert_true(open_set(&d, "safetensors", options, 2, false));
+    assert_int_equal(d.count, 2);
+    assert_true(x_at(&d, 1, 3) == 9);
+    assert_int_equal(d.fields[1].data[1], 2);
+    dataset_close(&d);
+    assert_false(open_set(&d, "safetensors", other, 2, false));
+    assert_string_equal(error.text, "d.safetensors: has no tensor named photos\n"
+                                    "help: it has pictures, label");
+    data[16] = 3;
+    put_file("d.safetensors", file, sizeof file);
+    assert_false(open_set(&d, "safetensors", options, 2, false));
+    assert_non_null(strstr(error.text, "label: example 1 (from 0): 3 is outside 0 … 2"));
+    memcpy(strstr(file + 8, "I64"), "F16", 3);
+    put_file("d.safetensors", file, sizeof file);
+    assert_false(open_set(&d, "safetensors", options, 2, false));
+    assert_non_null(strstr(error.text, "the place of label does not agree with its shape"));
+    error_clear(&error);
+}
+
 static void a_lossy_value_is_no_value(void **state)
 {
     static const gradc_port u8 = {"image", GRADC_U8, GRADC_NUMBER, 0, 0, NULL, 1, 0, 1};
@@ -204,7 +242,7 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-    static const char *const files[] = {"t.csv", "x.npy", "y.npy", "x.idx", "y.idx", "r.bin"};
+    static const char *const files[] = {"t.csv", "x.npy", "y.npy", "x.idx", "y.idx", "r.bin", "d.safetensors"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         unlink(files[i]);
     return chdir("/") || rmdir(folder);
@@ -220,6 +258,7 @@ int main(void)
         cmocka_unit_test(npy_converts_only_what_it_can_hold),
         cmocka_unit_test(idx_checks_shape_and_count),
         cmocka_unit_test(records_follow_their_layout),
+        cmocka_unit_test(tensors_are_found_by_name),
         cmocka_unit_test(a_lossy_value_is_no_value),
     };
     return cmocka_run_group_tests(tests, enter, leave);

@@ -7,14 +7,11 @@
 
 #include <cmocka.h>
 
-#include "data/data.h"
+#include "data_case.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/gradrt-sequence-XXXXXX";
-static Error error;
 
 static const int64_t four[] = {4}, five[] = {5};
 static const gradc_port shifted[] = {{"x", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 0, 1},
@@ -24,50 +21,6 @@ static const gradc_port next[] = {{"x", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 0,
 static const gradc_port wrong[] = {{"x", GRADC_U8, GRADC_TOKEN, 5, 1, four, 4, 0, 1},
                                    {"y", GRADC_U8, GRADC_TOKEN, 5, 1, five, 5, 1, 0}};
 static const gradc_port bytes[] = {{"x", GRADC_U8, GRADC_TOKEN, 256, 1, four, 4, 0, 1}};
-
-static void put_file(const char *name, const void *data, size_t size)
-{
-    FILE *f = fopen(name, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    fclose(f);
-}
-
-typedef struct Case {
-    const char *kind;
-    const gradc_port *ports;
-    int port_count;
-    const gradc_option *options;
-    int option_count;
-    const Encoding *known;
-    bool predicting;
-} Case;
-
-static bool open_case(Dataset *d, const Case *c)
-{
-    const gradc_source s = {c->kind, c->options, c->option_count};
-    const Request r = {&s, c->ports, c->port_count, NULL, c->known, c->predicting};
-    error_clear(&error);
-    return dataset_open(d, &r, &error);
-}
-
-static void expect_error(const Case *c, const char *message)
-{
-    Dataset d;
-    assert_false(open_case(&d, c));
-    if (!strstr(error.text, message))
-        fail_msg("\"%s\" lacks \"%s\"", error.text, message);
-    error_clear(&error);
-}
-
-static void expect_row(const Dataset *d, int port, size_t row, const char *values)
-{
-    const gradc_port *p = &d->ports[port];
-    for (uint64_t i = 0; i < p->count; i++) {
-        const uint8_t *at = d->fields[port].data + row * d->fields[port].stride;
-        assert_int_equal((int)number_get(p->type, at + i * raw_size(p->type)), values[i] - '0');
-    }
-}
 
 /* ---- text ----------------------------------------------------------------------------------------------- */
 
@@ -169,6 +122,62 @@ static void a_vocabulary_holds_for_later_texts(void **state)
     encoding_destroy(&d.encoding);
 }
 
+/* ---- tokens --------------------------------------------------------------------------------------------------- */
+
+static void tokens_are_windows_checked_when_read(void **state)
+{
+    static const gradc_option plain[] = {{"", "t.bin", 0}, {"stride", NULL, 3}};
+    static const gradc_option wide[] = {{"", "t.bin", 0}, {"type", "u32", 0}, {"header", NULL, 4}};
+    static const uint16_t stream[] = {7, 7, 4, 0, 1, 0, 2, 0, 3, 0, 4, 0};
+    const Case narrow = {"tokens", shifted, 2, plain, 2, NULL, false};
+    const Case four_bytes = {"tokens", next, 2, wide, 3, NULL, false};
+    Dataset d;
+    uint32_t rows[] = {1, 0};
+    Batch b;
+    put_file("t.bin", stream, sizeof stream);
+    assert_true(open_case(&d, &four_bytes));
+    assert_int_equal(d.count, 1);
+    expect_row(&d, 0, 0, "4123");
+    expect_row(&d, 1, 0, "4");
+    dataset_close(&d);
+    assert_true(open_case(&d, &narrow)); /* windows at 0, 3 and 6 */
+    assert_int_equal(d.count, 3);
+    assert_int_equal(d.gap, 1);
+    expect_row(&d, 0, 1, "0102");
+    expect_row(&d, 1, 1, "1020");
+    const View view = {&d, rows, 2};
+    batch_create(&b, d.ports, 2, 2);
+    assert_false(batch_gather(&b, &view, 0, 2, &error));
+    assert_string_equal(error.text,
+                        "t.bin: token 0 (at byte 0): 7 is outside 0 … 4, the tokens of "
+                        "x\nhelp: see that the type (2 bytes a token) and the header "
+                        "(0 bytes) are the file's, and that the model has its vocabulary");
+    batch_destroy(&b);
+    dataset_close(&d);
+}
+
+static void tokens_name_every_mistake(void **state)
+{
+    static const gradc_option odd[] = {{"", "t.bin", 0}, {"type", "f32", 0}};
+    static const gradc_option plain[] = {{"", "t.bin", 0}};
+    static const gradc_option header[] = {{"", "t.bin", 0}, {"header", NULL, 9}};
+    const Case type = {"tokens", shifted, 2, odd, 2, NULL, false};
+    const Case c = {"tokens", shifted, 2, plain, 1, NULL, false};
+    const Case behind = {"tokens", shifted, 2, header, 2, NULL, false};
+    const Case shape = {"tokens", wrong, 2, plain, 1, NULL, false};
+    put_file("t.bin", "\0\0\1\0\2\0\3", 7);
+    expect_error(&type, "tokens: type is u8, u16 or u32, not f32");
+    expect_error(&c, "t.bin: its 7 bytes are no whole number of tokens of 2 bytes");
+    expect_error(&behind, "t.bin: its 7 bytes are no whole number of tokens of 2 bytes after the");
+    expect_error(&shape, "tokens: the target y is neither the next token nor");
+    put_file("t.bin", "\0\0\1\0\2\0\3\0", 8);
+    expect_error(&c, "t.bin: holds 4 tokens, but a window takes 5");
+    put_file("t.bin", "", 0);
+    expect_error(&c, "t.bin: holds 0 tokens");
+    unlink("t.bin");
+    expect_error(&c, "cannot open t.bin");
+}
+
 /* ---- splitting ---------------------------------------------------------------------------------------------- */
 
 static void a_sequence_is_split_once_and_without_overlap(void **state)
@@ -202,7 +211,7 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-    static const char *const files[] = {"t.txt"};
+    static const char *const files[] = {"t.txt", "t.bin"};
     error_clear(&error);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         unlink(files[i]);
@@ -216,6 +225,8 @@ int main(void)
         cmocka_unit_test(bytes_are_their_own_numbers),
         cmocka_unit_test(text_names_the_place_of_every_mistake),
         cmocka_unit_test(a_vocabulary_holds_for_later_texts),
+        cmocka_unit_test(tokens_are_windows_checked_when_read),
+        cmocka_unit_test(tokens_name_every_mistake),
         cmocka_unit_test(a_sequence_is_split_once_and_without_overlap),
     };
     return cmocka_run_group_tests(tests, enter, leave);

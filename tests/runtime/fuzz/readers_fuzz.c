@@ -23,12 +23,32 @@ static void bind(const Array *a, Error *e)
     dataset_close(&d);
 }
 
-/* Reads the last row of every field: all of it must be memory. */
+/* Reads the first rows and the last of every field: all of it must be memory. */
 static void touch(const Dataset *d)
 {
-    for (int i = 0; i < d->port_count; i++)
-        for (size_t k = 0; d->fields[i].data && k < port_size(&d->ports[i]); k++)
-            ((volatile const uint8_t *)d->fields[i].data)[(d->count - 1) * d->fields[i].stride + k];
+    uint32_t order[] = {0, (uint32_t)d->count / 2, (uint32_t)d->count - 1};
+    const View view = {d, order, 3};
+    Error e = {0};
+    Batch b;
+    batch_create(&b, d->ports, d->port_count, 3);
+    if (d->count)
+        batch_gather(&b, &view, 0, 3, &e);
+    batch_destroy(&b);
+    error_clear(&e);
+}
+
+/* A source of one file of these bytes. */
+static void read_bound(SourceBind *bind_source, const gradc_source *source, const gradc_port *ports,
+                       int port_count, const uint8_t *bytes, size_t size, Error *e)
+{
+    const Request r = {source, ports, port_count, NULL, NULL, false};
+    Dataset d = {.ports = ports, .port_count = port_count};
+    const Bytes b = {bytes, size, BYTES_NONE};
+    d.fields = memory_get((size_t)port_count, sizeof *d.fields);
+    encoding_create(&d.encoding, port_count);
+    if (bind_source(&d, &r, &b, "fuzz", e))
+        touch(&d);
+    dataset_close(&d);
 }
 
 static void read_csv(const uint8_t *bytes, size_t size, Error *e)
@@ -58,14 +78,43 @@ static void read_text(const uint8_t *bytes, size_t size, Error *e)
     const gradc_option options[] = {{"unit", by_bytes ? "byte" : "character", 0},
                                     {"stride", NULL, 3}};
     const gradc_source source = {"text", options, 2};
-    const Request r = {&source, ports, 2, NULL, NULL, false};
-    Dataset d = {.ports = ports, .port_count = 2};
-    const Bytes b = {bytes, size, BYTES_NONE};
-    d.fields = memory_get(2, sizeof *d.fields);
-    encoding_create(&d.encoding, 2);
-    if (text_bind(&d, &r, &b, "fuzz", e))
-        touch(&d);
-    dataset_close(&d);
+    read_bound(text_bind, &source, ports, 2, bytes, size, e);
+}
+
+static void read_tokens(const uint8_t *bytes, size_t size, Error *e)
+{
+    static const int64_t four[] = {4};
+    static const char *const types[] = {"u8", "u16", "u32"};
+    const gradc_port ports[] = {{"x", GRADC_I32, GRADC_TOKEN, 200, 1, four, 4, 0, 1},
+                                {"y", GRADC_I32, GRADC_TOKEN, 200, 1, four, 4, 1, 0}};
+    const gradc_option options[] = {{"type", types[size ? *bytes % 3 : 0], 0},
+                                    {"header", NULL, size ? bytes[0] / 3 % 8 : 0},
+                                    {"stride", NULL, 2}};
+    const gradc_source source = {"tokens", options, 3};
+    read_bound(tokens_bind, &source, ports, 2, bytes, size, e);
+}
+
+/* The first byte chooses the unit, the marks, and what the model takes. */
+static void read_lines(const uint8_t *bytes, size_t size, Error *e)
+{
+    static const int64_t four[] = {4};
+    const int choice = size ? *bytes : 0;
+    const bool next = choice & 1;
+    const gradc_port ports[] = {{"x", GRADC_U8, GRADC_TOKEN, 257, 1, four, 4, 0, 1},
+                                {"y", GRADC_U16, GRADC_CLASS, 257, !next, four, next ? 1 : 4, 1, 0},
+                                {"n", GRADC_U8, GRADC_NUMBER, 0, 0, NULL, 1, 0, 1}};
+    const gradc_option options[] = {{"unit", choice & 2 ? "byte" : "character", 0},
+                                    {"start", choice & 4 ? "yes" : "no", 0},
+                                    {"end", choice & 8 ? "yes" : "no", 0},
+                                    {"long", choice & 16 ? "cut" : "error", 0}};
+    const gradc_source source = {"lines", options, 4};
+    read_bound(lines_bind, &source, ports, next ? 2 : 3, bytes, size, e);
+}
+
+static void read_tensors(const uint8_t *bytes, size_t size, Error *e)
+{
+    static const gradc_source source = {"safetensors", NULL, 0};
+    read_bound(tensors_bind, &source, fake32_inputs, 2, bytes, size, e);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -76,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ZipEntry z;
     if (size == 0)
         return 0;
-    switch (*bytes++ % 6) {
+    switch (*bytes++ % 9) {
     case 0:
         read_csv(bytes, size - 1, &e);
         break;
@@ -99,6 +148,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 5:
         read_text(bytes, size - 1, &e);
+        break;
+    case 6:
+        read_tokens(bytes, size - 1, &e);
+        break;
+    case 7:
+        read_lines(bytes, size - 1, &e);
+        break;
+    case 8:
+        read_tensors(bytes, size - 1, &e);
         break;
     }
     error_clear(&e);
