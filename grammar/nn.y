@@ -46,7 +46,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
 %token TRUTH "`true`" FALSITY "`false`" AS "`as`" FROM "`from`"
 %token PIPE "`|>`" ARROW "`<-`" LESS_EQUAL "`<=`" GREATER_EQUAL "`>=`" EQUAL "`==`" NOT_EQUAL "`!=`"
-%token ELLIPSIS "`...`" SCAN "`scan`" WITH "`with`" REVERSED "`reversed`" OVER "`over`"
+%token FOR "`for`" IN "`in`" ELLIPSIS "`...`" SCAN "`scan`" WITH "`with`" REVERSED "`reversed`" OVER "`over`"
 
 %precedence JUXTAPOSED
 %precedence '(' '['
@@ -200,6 +200,7 @@ statement
     | if_statement
     | REPEAT expr block                 { $$ = ast_repeat(p, @$, $2, @1, NO_WORD, $3); }
     | REPEAT expr AS NAME block         { $$ = ast_repeat(p, @$, $2, @4, $4, $5); }
+    | FOR NAME IN expr block            { $$ = ast_for(p, @$, @2, $2, $4, $5); }
     | SCAN NAME extent order WITH carries block { $$ = ast_scan(p, @$, @2, $2, $3, $4, $6, $7); }
     | FREEZE path                       { $$ = ast_freeze(p, @$, @2, $2); }
     | INIT path FROM STRING             { $$ = ast_init_from(p, @$, @2, $2, ast_string(p, @4, $4)); }
@@ -281,6 +282,7 @@ pipe_target
 qualified
     : NAME                          { $$ = ast_name(p, @$, $1); }
     | qualified '.' NAME            { $$ = ast_member(p, @$, @3, $1, $3); }
+    | qualified '[' items ']'       { $$ = ast_subscript(p, @$, $1, $3); }
     ;
 
 condition

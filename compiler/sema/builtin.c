@@ -2,6 +2,7 @@
  * questions about a tensor.  One row each. */
 #include "sema/internal.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool need_tensor(Sema *s, const Value *v, const char *name)
@@ -393,6 +394,31 @@ static Value *apply_is_integer(Sema *s, Value **args, const char *const *names, 
     return value_truth(s, dtype_is_integer(v->node ? v->node->type : v->expr->type), span);
 }
 
+/* range(n): 0 … n-1; range(a, b): a … b-1; range(a, b, step): every step-th of them. */
+static Value *apply_range(Sema *s, Value **args, const char *const *names, int count, Span span)
+{
+    enum { LONGEST = 100000 };
+    double given[3] = {0, 0, 1};
+    for (int i = 0; i < count; i++) {
+        if (args[i]->kind != VALUE_NUMBER || !args[i]->is_integer) {
+            value_unexpected(s, args[i], "a whole number for `range`");
+            return NULL;
+        }
+        given[count == 1 ? 1 : i] = args[i]->number;
+    }
+    const double step = given[2], length = step ? ceil((given[1] - given[0]) / step) : 0;
+    if (step == 0 || length > LONGEST) {
+        diag_error(s->diag, span,
+                   step ? "a list of %g numbers is too long" : "a step of %g goes nowhere",
+                   step ? length : 0);
+        return NULL;
+    }
+    Value *list = value_list(s, span);
+    for (int i = 0; i < length; i++)
+        vec_push(s->arena, &list->items, value_number(s, given[0] + step * i, span));
+    return list;
+}
+
 static const Builtin rows[] = {
     {"reshape", 2, 2, "reshape(x, [rows, columns])", apply_reshape},
     {"transpose", 1, 2, "transpose(x, [1, 0])", apply_transpose},
@@ -402,6 +428,7 @@ static const Builtin rows[] = {
     {"shape", 1, 1, "shape(x)", apply_shape},
     {"rank", 1, 1, "rank(x)", apply_rank},
     {"size", 1, 1, "size(x)", apply_size},
+    {"range", 1, 3, "range(8), range(1, 8) or range(8, 0, -1)", apply_range},
     {"grad", 2, 2, "grad(y, x)", apply_grad},
     {"jvp", 3, 3, "jvp(y, x, v)", apply_jvp},
     {"is_integer", 1, 1, "is_integer(x)", apply_is_integer},

@@ -283,6 +283,25 @@ static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span 
     return NULL;
 }
 
+/* The definition that goes on calling itself is the one that most of the bodies around belong to. */
+static void report_recursion(Sema *s)
+{
+    const Frame *of = s->frame;
+    int most = 0;
+    for (const Frame *f = s->frame; f; f = f->caller) {
+        int count = 0;
+        for (const Frame *g = f; g; g = g->caller)
+            count += g->decl == f->decl;
+        if (count > most) {
+            most = count;
+            of = f;
+        }
+    }
+    diag_error(s->diag, of->call, "`%s` is called within itself more than %d deep", of->decl->name,
+               most - 1);
+    diag_help(s->diag, "end it with an if on a number known at compile time");
+}
+
 Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value **args,
                          const char *const *names, int count, Span span)
 {
@@ -290,9 +309,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
     if (!bound)
         return NULL;
     if (s->frame->depth > DEEPEST_CALL) {
-        diag_error(s->diag, span, "`%s` is called within itself more than %d deep", d->name,
-                   DEEPEST_CALL);
-        diag_help(s->diag, "end it with an if on a number known at compile time");
+        report_recursion(s);
         return NULL;
     }
     Statement *outer_statement = s->statement;

@@ -154,6 +154,17 @@ static Value *eval_member(Sema *s, const Ast *a)
     return NULL;
 }
 
+/* [a, b] + [c]: one list. */
+static Value *join_lists(Sema *s, const Value *left, const Value *right, Span span)
+{
+    Value *list = value_list(s, span);
+    for (int i = 0; i < left->items.count; i++)
+        vec_push(s->arena, &list->items, left->items.data[i]);
+    for (int i = 0; i < right->items.count; i++)
+        vec_push(s->arena, &list->items, right->items.data[i]);
+    return list;
+}
+
 /* Is this made of indices and whole numbers only, so that `/` divides as subscripts do? */
 static bool is_index_arithmetic(Sema *s, const Ast *a)
 {
@@ -180,9 +191,29 @@ static bool is_comparison(const char *op)
     return op[0] == '<' || op[0] == '>' || !strcmp(op, "==") || !strcmp(op, "!=");
 }
 
+static bool is_text(const Value *v)
+{
+    return v->kind == VALUE_SYMBOL || v->kind == VALUE_STRING;
+}
+
+/* A model gives words to layers and functions; where it compares one, the other side says that words
+ * are meant.  Otherwise it is a name that nothing has. */
+static bool words_meant(Sema *s, const Ast *a, const Value *v, const Ast *beside,
+                        const Value *other)
+{
+    const bool other_says = is_text(other) && !(beside->kind == AST_NAME && other->unknown);
+    if (s->frame->kind != FRAME_MODEL || a->kind != AST_NAME || !v->unknown || other_says)
+        return true;
+    sema_unknown_name(s, a->span, a->name, AST_KIND_COUNT, "value");
+    return false;
+}
+
 /* Words compare with words: pad == same. */
 static Value *compare_words(Sema *s, const Ast *a, Value *left, Value *right)
 {
+    if (!words_meant(s, a->left, left, a->right, right) ||
+        !words_meant(s, a->right, right, a->left, left))
+        return NULL;
     const bool equal = left->kind == right->kind && left->text == right->text;
     return value_truth(s, equal == (a->name[0] == '='), a->span);
 }
@@ -194,7 +225,7 @@ static Value *eval_binary(Sema *s, const Ast *a)
     const bool outer_division = s->integer_division, outer_symbols = s->symbols;
     if (comparison)
         s->integer_division = is_index_arithmetic(s, a->left) && is_index_arithmetic(s, a->right);
-    s->symbols = equality && s->frame->kind != FRAME_MODEL;
+    s->symbols = equality;
     Value *args[2];
     args[0] = eval(s, a->left);
     args[1] = eval(s, a->right);
@@ -202,10 +233,11 @@ static Value *eval_binary(Sema *s, const Ast *a)
     Value *v = NULL;
     if (args[0] && args[1]) {
         const ScalarFunction *f = scalar_find_infix(a->name, 2);
-        const bool words = args[0]->kind == VALUE_SYMBOL || args[1]->kind == VALUE_SYMBOL ||
-                           args[0]->kind == VALUE_STRING || args[1]->kind == VALUE_STRING;
-        v = words && equality ? compare_words(s, a, args[0], args[1])
-                              : apply_function(s, f, args, a->span);
+        const bool words = is_text(args[0]) || is_text(args[1]);
+        const bool lists = args[0]->kind == VALUE_LIST && args[1]->kind == VALUE_LIST;
+        v = words && equality                ? compare_words(s, a, args[0], args[1])
+            : lists && !strcmp(a->name, "+") ? join_lists(s, args[0], args[1], a->span)
+                                             : apply_function(s, f, args, a->span);
     }
     s->integer_division = outer_division;
     return v;

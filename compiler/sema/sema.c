@@ -186,7 +186,8 @@ static bool body_has(const AstList *body, AstKind kind)
         const Ast *a = body->data[i];
         if (a->kind == kind)
             return true;
-        if ((a->kind == AST_IF || a->kind == AST_REPEAT || a->kind == AST_SCAN) &&
+        if ((a->kind == AST_IF || a->kind == AST_REPEAT || a->kind == AST_FOR ||
+             a->kind == AST_SCAN) &&
             (body_has(&a->body, kind) || body_has(&a->orelse, kind)))
             return true;
     }

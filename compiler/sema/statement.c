@@ -186,19 +186,46 @@ static void run_if(Sema *s, const Ast *a)
         run_body(s, yes ? &a->body : &a->orelse);
 }
 
+/* The body once more, its name bound to `v`; false where that was the last time. */
+static bool run_round(Sema *s, const Ast *a, Value *v)
+{
+    const int errors = diag_error_count(s->diag);
+    if (s->frame->returned || !within_budget(s, a))
+        return false;
+    if (a->name)
+        frame_bind(s, s->frame, a->name, v, a->name_span);
+    run_body(s, &a->body);
+    return diag_error_count(s->diag) == errors;
+}
+
 static void run_repeat(Sema *s, const Ast *a)
 {
     int64_t times;
-    const bool known = eval_integer(s, a->left, "a repeat's count", &times);
-    for (int64_t i = 0; known && i < times && !s->frame->returned && within_budget(s, a); i++) {
-        if (a->name)
-            frame_bind(s, s->frame, a->name, value_number(s, (double)i, a->name_span),
-                       a->name_span);
-        const int errors = diag_error_count(s->diag);
-        run_body(s, &a->body);
-        if (diag_error_count(s->diag) > errors)
-            return;
+    bool more = eval_integer(s, a->left, "a repeat's count", &times);
+    for (int64_t i = 0; more && i < times; i++)
+        more = run_round(s, a, value_number(s, (double)i, a->name_span));
+}
+
+/* for n in [64, 128, 256] { … } */
+static void run_for(Sema *s, const Ast *a)
+{
+    const bool outer = s->symbols;
+    s->symbols = true;
+    Value *list = eval_constant(s, a->left);
+    s->symbols = outer;
+    if (!list)
+        return;
+    if (list->kind != VALUE_LIST) {
+        value_unexpected(s, list, "a list to go through");
+        if (list->kind == VALUE_NUMBER)
+            diag_help(s->diag, "count from 0: for %s in range(%g)", a->name, list->number);
+        else
+            diag_help(s->diag, "a list is written in brackets: for %s in [64, 128]", a->name);
+        return;
     }
+    bool more = true;
+    for (int i = 0; more && i < list->items.count; i++)
+        more = run_round(s, a, list->items.data[i]);
 }
 
 static void run_return(Sema *s, const Ast *a)
@@ -239,6 +266,7 @@ static const StatementRow rows[] = {
     {AST_ASSIGN, run_assign, ANYWHERE, "", true},
     {AST_IF, run_if, ANYWHERE, "", true},
     {AST_REPEAT, run_repeat, ANYWHERE, "", true},
+    {AST_FOR, run_for, ANYWHERE, "", true},
     {AST_SCAN, run_scan, IN_MODEL | IN_LAYER | IN_FN, "a model, layer or function", true},
     {AST_REQUIRE, run_require, ANYWHERE, "", true},
     {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},

@@ -41,6 +41,7 @@ static const char *const kind_names[AST_KIND_COUNT] = {
     [AST_REQUIRE] = "require",
     [AST_IF] = "if",
     [AST_REPEAT] = "repeat",
+    [AST_FOR] = "for",
     [AST_SCAN] = "scan",
     [AST_CARRY] = "carry",
     [AST_OVER] = "over",

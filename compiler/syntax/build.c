@@ -366,6 +366,14 @@ Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, Ast
     return finish(p, n);
 }
 
+Ast *ast_for(Parser *p, Span span, Span name_span, Word name, Ast *list, AstList body)
+{
+    Ast *n = start(p, AST_FOR, span, name_span, name.text);
+    n->left = list;
+    n->body = body;
+    return finish(p, n);
+}
+
 Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed,
               AstList carries, AstList body)
 {

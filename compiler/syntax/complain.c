@@ -48,7 +48,7 @@ static const Group groups[] = {
      "of the file an expression by itself "},
     {"`param`", "`loss`", "a statement",
      " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` "
-     "`generate` `repeat` `scan` `require`"
+     "`generate` `repeat` `for` `scan` `require`"
      " `return` `if` a name "},
     {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",
@@ -130,8 +130,8 @@ static const char *sentence(Parser *p, const Expected *e)
 /* ---- notes and helps -------------------------------------------------------------------------------- */
 
 static const char *const statement_words[] = {
-    "param",  "state", "input",    "target", "loss", "metric", "output",  "gradient",
-    "freeze", "init",  "generate", "repeat", "scan", "return", "require", "if",
+    "param", "state",    "input",  "target", "loss", "metric", "output",  "gradient", "freeze",
+    "init",  "generate", "repeat", "for",    "scan", "return", "require", "if",
 };
 static const char *const declaration_words[] = {
     "model", "layer", "fn", "optimizer", "schedule", "initializer", "train", "import",

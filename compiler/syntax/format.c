@@ -139,7 +139,7 @@ static Block find_block(const Formatter *f, int from, const AstList *body)
 
 static bool is_simple(const Ast *n)
 {
-    return n->kind != AST_IF && n->kind != AST_REPEAT && n->kind != AST_SCAN;
+    return n->kind != AST_IF && n->kind != AST_REPEAT && n->kind != AST_FOR && n->kind != AST_SCAN;
 }
 
 /* `{ return sign(x) }` stays on one line when it was written so. */
@@ -309,6 +309,14 @@ static void write_repeat(Formatter *f, const Ast *n)
     write_block(f, find_block(f, n->span.begin, &n->body), &n->body);
 }
 
+static void write_for(Formatter *f, const Ast *n)
+{
+    text_printf(f->w.out, "for %s in ", n->name);
+    write_expr(&f->w, n->left, BIND_PIPE);
+    text_append(f->w.out, " ");
+    write_block(f, find_block(f, n->left->span.end, &n->body), &n->body);
+}
+
 static void write_scan(Formatter *f, const Ast *n)
 {
     text_printf(f->w.out, "scan %s", n->name);
@@ -344,6 +352,8 @@ static void write_statement(Formatter *f, const Ast *n)
         write_if(f, n);
     else if (n->kind == AST_REPEAT)
         write_repeat(f, n);
+    else if (n->kind == AST_FOR)
+        write_for(f, n);
     else if (n->kind == AST_SCAN)
         write_scan(f, n);
     else

@@ -147,7 +147,7 @@ static bool may_start_line(const Ast *item)
 {
     static const char soft[] =
         " model layer fn optimizer schedule initializer train import param state "
-        "input target loss metric output gradient freeze init generate repeat scan ";
+        "input target loss metric output gradient freeze init generate repeat for scan ";
     const Ast *first = leftmost(item);
     if (first->kind != AST_NAME && first->kind != AST_ARGUMENT && first->kind != AST_INDEX)
         return true;
@@ -272,8 +272,9 @@ static void write_base(Writer *w, const Ast *parent)
 {
     const Ast *base = parent->left;
     bool number = parent->kind == AST_MEMBER && base->kind == AST_NUMBER;
-    bool reduces =
-        (parent->kind == AST_CALL && base->kind == AST_SUBSCRIPT) || base->kind == AST_OVER;
+    bool reduces = (parent->kind == AST_CALL && base->kind == AST_SUBSCRIPT &&
+                    base->left->kind == AST_NAME && syntax_reduces(base->left->name)) ||
+                   base->kind == AST_OVER;
     write_expr(w, base, number || reduces ? (Binding)(BIND_PRIMARY + 1) : BIND_POSTFIX);
 }
 

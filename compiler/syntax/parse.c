@@ -116,7 +116,7 @@ static bool opens_statement(int kind)
 {
     return kind == PARAM || kind == STATE || kind == INPUT || kind == TARGET || kind == LOSS ||
            kind == METRIC || kind == OUTPUT || kind == GRADIENT || kind == FREEZE || kind == INIT ||
-           kind == GENERATE || kind == REPEAT || kind == SCAN || kind == REQUIRE ||
+           kind == GENERATE || kind == REPEAT || kind == FOR || kind == SCAN || kind == REQUIRE ||
            kind == RETURN || kind == IF;
 }
 

@@ -114,6 +114,7 @@ Ast *ast_return(Parser *p, Span span, Ast *value);
 Ast *ast_require(Parser *p, Span span, Ast *cond, Span text_span, Word text);
 Ast *ast_if(Parser *p, Span span, Ast *cond, AstList body, AstList orelse);
 Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, AstList body);
+Ast *ast_for(Parser *p, Span span, Span name_span, Word name, Ast *list, AstList body);
 /* `extent` and `reversed` may be missing. */
 Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast *reversed,
               AstList carries, AstList body);

@@ -43,6 +43,7 @@ typedef enum {
     AST_REQUIRE,   /* require cond, name: a text; items: the expressions in its braces */
     AST_IF,        /* if cond { body } else { orelse }                             */
     AST_REPEAT,    /* repeat left [as name] { body }                               */
+    AST_FOR,       /* for name in left { body }                                    */
     AST_SCAN,      /* scan name[: left] [reversed if cond] with items { body }; items: AST_CARRY */
     AST_CARRY,     /* name[items] = left                                           */
     AST_GRADIENT,  /* gradient path[items] = left                                  */
@@ -87,6 +88,11 @@ Ast *ast_new(Arena *a, AstKind kind, Span span);
 const char *ast_kind_name(AstKind kind);
 /* The tree as an indented outline, one node a line, with line:column (--emit=ast). */
 void ast_dump(Text *out, const Ast *tree, const Sources *sources);
+
+/* ---- nn.l -------------------------------------------------------------------------------------- */
+
+/* Is this the word of a reduction: sum, prod, …? */
+bool syntax_reduces(const char *name);
 
 /* ---- format.c ---------------------------------------------------------------------------------- */
 
