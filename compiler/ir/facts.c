@@ -16,6 +16,7 @@ typedef struct Known {
     ExprPool *pool;
     const Affine *facts[MAX_FACTS]; /* each >= 0 */
     int count;
+    bool impossible; /* what is known cannot be: here nothing is ever read */
 } Known;
 
 /* A quotient by which an expression can be multiplied through; NULL when there is none. */
@@ -69,6 +70,7 @@ static const Affine *clear_quotients(ExprPool *p, const Affine *a, bool goal)
 
 static void learn_as_it_stands(Known *k, const Affine *a)
 {
+    k->impossible = k->impossible || affine_interval(a).high < 0;
     if (k->count < MAX_FACTS && affine_interval(a).low < 0)
         k->facts[k->count++] = a;
 }
@@ -99,6 +101,8 @@ static void learn_condition(Known *k, const Expr *e, bool holds)
         learn_test(k, e, holds);
         return;
     }
+    if (e->kind == EXPR_CONST)
+        k->impossible = k->impossible || (e->value != 0) != holds;
     if (e->kind != EXPR_CALL)
         return;
     if (e->function == &scalar_not)
@@ -168,10 +172,10 @@ static const Affine *as_stated(ExprPool *p, const Affine *a)
 /* Short proofs first. */
 static bool prove_goal(const Known *k, const Affine *goal)
 {
-    for (int depth = 0; depth <= MAX_DEPTH; depth++)
+    for (int depth = 0; depth <= MAX_DEPTH && !k->impossible; depth++)
         if (prove(k, goal, depth))
             return true;
-    return false;
+    return k->impossible;
 }
 
 bool facts_prove_not_negative(ExprPool *p, const Facts *facts, const Affine *a)

@@ -69,25 +69,33 @@ Value *apply_jvp(Sema *s, Value **args, const char *const *names, int count, Spa
 
 /* ---- a derivative of one's own ------------------------------------------------------------------------- */
 
+/* The expression's example and step are those of y. */
+static const Expr *at_own_indices(Sema *s, const Node *y, const Expr *e)
+{
+    ExprPool *p = s->program->pool;
+    Index *from[2];
+    const Affine *to[2];
+    const int count = understood_subscripts(s, y, s->batch, from);
+    for (int i = 0; i < count; i++)
+        to[i] = affine_index(p, y->domain[i]);
+    return expr_substitute(p, e, &(Substitution){count, from, to});
+}
+
 /* A tensor parameter of the result's shape, or a number, as it is at one element of the result. */
 static const Expr *at_element(Sema *s, const Ast *param, Value *v, const Node *y)
 {
-    ExprPool *p = s->program->pool;
-    const int batched = node_is_batched(y);
+    const int understood = node_understood(y);
     Node *n = value_to_node(s, v, param->name);
-    bool same = n && v->rank == y->rank - batched;
+    bool same = n && v->rank == y->rank - understood;
     for (int i = 0; same && i < v->rank; i++)
-        same = value_dimension(v, i)->extent == y->domain[batched + i]->extent;
+        same = value_dimension(v, i)->extent == y->domain[understood + i]->extent;
     if (!same && n && v->rank) {
         diag_error(s->diag, v->span, "a stated derivative works element by element, and `%s` is %s",
                    param->name, value_describe(s, v));
         return NULL;
     }
-    const Expr *e = n ? access_node(s, n, y->domain + batched, v->rank) : NULL;
-    if (!e || !batched)
-        return e;
-    const Affine *example = affine_index(p, y->domain[0]);
-    return expr_substitute(p, e, &(Substitution){1, &s->batch, &example});
+    const Expr *e = n ? access_node(s, n, y->domain + understood, v->rank) : NULL;
+    return e ? at_own_indices(s, y, e) : NULL;
 }
 
 /* The author's expression, in which each parameter stands for its element. */

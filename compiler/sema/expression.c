@@ -110,7 +110,7 @@ static Value *eval_name(Sema *s, const Ast *a)
         *here = *v;
         here->unknown = false;
         if (v->kind == VALUE_TENSOR && !v->node)
-            return v; /* once stored, stored for every user */
+            return value_here(s, v); /* once stored, stored for every user */
         if (!keeps_place(s, v))
             here->span = a->span;
         name_value(s, here, a->name);
@@ -140,7 +140,7 @@ static Value *eval_member(Sema *s, const Ast *a)
     const char *name = dotted_name(s, a);
     Value *v = name ? frame_lookup(s->frame, name) : NULL;
     if (v)
-        return v;
+        return value_here(s, v);
     if (name) {
         const char *path = s->frame->path;
         const char *full =
@@ -502,7 +502,7 @@ Value *eval(Sema *s, const Ast *a)
 {
     Memo *m = a->kind != AST_REDUCE ? memo_find(s, a) : NULL;
     if (m && m->value)
-        return m->value;
+        return value_here(s, m->value);
     switch (a->kind) {
     case AST_NUMBER:
         return value_number(s, a->number, a->span);

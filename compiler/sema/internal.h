@@ -45,11 +45,13 @@ struct Value {
     /* TENSOR: without the batch index, which `expr` uses as Sema.batch */
     Node *node;
     const Expr *expr;
+    Index *batch; /* Sema.batch when `expr` was made */
     int rank;
     Index **dims;
     const char *hint;      /* a name for its node, once it gets one */
-    Node *steps;           /* what a scan made: its value at every step, and */
-    const char *step_name; /* … the name of the scan's index; or NULL        */
+    Node *steps;           /* what a scan made: its value at every step, or NULL: all are alike */
+    const char *step_name; /* … the name of the scan's index, or NULL */
+    int64_t step_count;    /* … and how far it runs                   */
     Instance *instance;
 };
 
@@ -168,6 +170,8 @@ typedef struct Scan {
     Index *index;
     IndexScope scope;
     Recurrence open;
+    Value **before; /* what the frame's names stood for, in the order of its bindings */
+    int before_count;
     VEC(Carry) carries;
 } Scan;
 
@@ -243,6 +247,7 @@ Value *value_truth(Sema *s, bool truth, Span span);
 Value *value_text(Sema *s, ValueKind kind, const char *text, Span span);
 Value *value_list(Sema *s, Span span);
 Value *value_node(Sema *s, Node *n, Span span);
+Value *value_here(Sema *s, Value *v);
 Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span);
 const char *value_describe(Sema *s, const Value *v); /* "a tensor [8, 8]", "the number 3" */
 const char *shape_text(Sema *s, const Value *v);

@@ -29,7 +29,8 @@ void sema_print_head(Text *out, Sema *s)
 /* ---- outputs and metrics --------------------------------------------------------------------------- */
 
 /* Does the expression mean the same in the printed text?  There it finds the tensors that the model
- * names, and the library; compile-time values, lists, layers and the file's own functions are gone. */
+ * names, and the library; compile-time values, lists, layers and the file's own functions are gone, as
+ * are scans. */
 static bool reads_back(Sema *s, const Ast *a)
 {
     if (!a)
@@ -43,7 +44,8 @@ static bool reads_back(Sema *s, const Ast *a)
             return false;
     }
     const Value *v = a->kind == AST_NAME ? frame_lookup(s->frame, a->name) : NULL;
-    if ((v && (v->kind != VALUE_TENSOR || !v->node)) || a->kind == AST_MEMBER)
+    if ((v && (v->kind != VALUE_TENSOR || !v->node)) || a->kind == AST_MEMBER ||
+        a->kind == AST_OVER)
         return false;
     bool all = reads_back(s, a->cond) && reads_back(s, a->left) && reads_back(s, a->right);
     for (int i = 0; i < a->items.count; i++)

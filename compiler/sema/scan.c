@@ -356,24 +356,85 @@ static Value *last_value(Sema *s, const Scan *scan, const Value *v)
     return last;
 }
 
+/* What the body gave without a carry or the step is the same at every step. */
+static Value *same_value(Sema *s, const Scan *scan, const Value *v)
+{
+    Value *same = arena_new(s->arena, Value, 1);
+    *same = *v;
+    same->steps = NULL;
+    same->step_name = scan->ast->name;
+    same->step_count = scan->index->extent;
+    return same;
+}
+
+/* What a name stands for after the scan, where it stood for `before`. */
+static Value *value_after(Sema *s, const Scan *scan, Value *v, const Value *before,
+                          const char *name)
+{
+    if (!v || v == before)
+        return v;
+    if (v->kind == VALUE_LIST) {
+        Value *list = value_list(s, v->span);
+        for (int i = 0; i < v->items.count; i++)
+            vec_push(s->arena, &list->items, value_after(s, scan, v->items.data[i], NULL, name));
+        return list;
+    }
+    if (v->kind != VALUE_TENSOR)
+        return v;
+    if (!depends_on_step(s, scan, v))
+        return same_value(s, scan, v);
+    value_to_node(s, v, name);
+    return last_value(s, scan, v);
+}
+
+static Value *value_before(const Scan *scan, int binding)
+{
+    return binding < scan->before_count ? scan->before[binding] : NULL;
+}
+
+static void note_values_before(Sema *s, Scan *scan)
+{
+    scan->before_count = s->frame->bindings.count;
+    scan->before = arena_new(s->arena, Value *, scan->before_count + 1);
+    for (int i = 0; i < scan->before_count; i++)
+        scan->before[i] = s->frame->bindings.data[i].value;
+}
+
 static void close_scan(Sema *s, Scan *scan)
 {
-    bool *stepped = arena_new(s->arena, bool, s->frame->bindings.count + 1);
     for (int i = 0; i < s->frame->bindings.count; i++) {
         Binding *b = &s->frame->bindings.data[i];
-        stepped[i] = depends_on_step(s, scan, b->value);
-        if (stepped[i])
-            value_to_node(s, b->value, b->name);
+        b->value = value_after(s, scan, b->value, value_before(scan, i), b->name);
     }
     s->scan = NULL;
     for (int i = 0; i < s->graph->nodes.count; i++)
         if (s->graph->nodes.data[i]->recurrence == &scan->open)
             s->graph->nodes.data[i]->recurrence = NULL;
-    for (int i = 0; i < s->frame->bindings.count; i++)
-        if (stepped[i])
-            s->frame->bindings.data[i].value =
-                last_value(s, scan, s->frame->bindings.data[i].value);
     graph_sort(s->graph);
+}
+
+/* After an error in the body its names stand for nothing, so that their uses stay silent. */
+static void abandon_scan(Sema *s, Scan *scan)
+{
+    for (int i = 0; i < s->frame->bindings.count; i++)
+        if (s->frame->bindings.data[i].value != value_before(scan, i))
+            s->frame->bindings.data[i].value = NULL;
+    s->scan = NULL;
+}
+
+/* The same value along a first dimension over the steps. */
+static Value *at_every_step(Sema *s, Value *v, Span span)
+{
+    const Expr *e;
+    Index **dims;
+    int rank;
+    if (!value_to_expr(s, v, &e, &dims, &rank))
+        return NULL;
+    Index **all = arena_new(s->arena, Index *, rank + 1);
+    all[0] = index_new(s->program->pool, v->step_name, v->step_count, 0, span);
+    if (rank)
+        memcpy(all + 1, dims, sizeof *all * (size_t)rank);
+    return value_expr(s, e, all, rank + 1, span);
 }
 
 Value *eval_over(Sema *s, const Ast *a)
@@ -381,8 +442,8 @@ Value *eval_over(Sema *s, const Ast *a)
     Value *v = eval(s, a->left);
     if (!v)
         return NULL;
-    if (v->kind == VALUE_TENSOR && v->steps && v->step_name == a->name)
-        return value_node(s, v->steps, a->span);
+    if (v->kind == VALUE_TENSOR && v->step_name == a->name)
+        return v->steps ? value_node(s, v->steps, a->span) : at_every_step(s, v, a->span);
     diag_error(s->diag, a->span, "there is no scan over `%s` that this is a value of", a->name);
     diag_help(s->diag, "`h over t` stands after `scan t … { … }`, for a name that its body gives a "
                        "value at each step");
@@ -419,12 +480,16 @@ void run_scan(Sema *s, const Ast *a)
     scan->open.steps = scan->index->extent;
     scan->scope = (IndexScope){
         .name = a->name, .index = scan->index, .origin_span = a->name_span, .given = a->left};
-    if (!open_carries(s, scan, a))
+    note_values_before(s, scan);
+    if (!open_carries(s, scan, a)) {
+        abandon_scan(s, scan);
         return;
+    }
     s->scan = scan;
     const int errors = diag_error_count(s->diag);
     run_body(s, &a->body);
     if (diag_error_count(s->diag) == errors && close_carries(s, scan))
         close_scan(s, scan);
-    s->scan = NULL;
+    else
+        abandon_scan(s, scan);
 }

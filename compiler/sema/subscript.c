@@ -29,8 +29,11 @@ static bool make_subscript(Sema *s, const Ast *item, Subscript *sub)
     const Expr *e = value_to_scalar(s, v, "a subscript");
     if (!e)
         return false;
+    double constant;
     if (e->kind == EXPR_AFFINE)
         sub->affine = e->affine;
+    else if (dtype_is_integer(e->type) && expr_is_const(e, &constant)) /* i - i */
+        sub->affine = affine_constant(s->program->pool, (int64_t)constant);
     else if (dtype_is_integer(e->type))
         sub->data = e;
     else
@@ -132,9 +135,10 @@ Value *eval_subscript(Sema *s, const Ast *a)
     Value *base = m ? m->value : eval(s, target);
     if (!base)
         return NULL;
+    base = value_here(s, base);
     if (base->kind == VALUE_LIST) {
         const int at = list_position(s, a, base);
-        return at < 0 ? NULL : base->items.data[at];
+        return at < 0 ? NULL : value_here(s, base->items.data[at]);
     }
     if (base->kind != VALUE_TENSOR) {
         value_unexpected(s, base, "a tensor or a list before subscripts");

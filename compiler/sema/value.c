@@ -52,9 +52,23 @@ Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span)
 {
     Value *v = value_new(s, VALUE_TENSOR, span);
     v->expr = e;
+    v->batch = s->batch;
     v->dims = dims;
     v->rank = rank;
     return v;
+}
+
+/* Within mean[batch] …, what was the current example's is that of the reduction. */
+Value *value_here(Sema *s, Value *v)
+{
+    if (v->kind != VALUE_TENSOR || v->node || v->batch == s->batch)
+        return v;
+    Value *here = arena_new(s->arena, Value, 1);
+    *here = *v;
+    const Affine *to = affine_index(s->program->pool, s->batch);
+    here->expr = expr_substitute(s->program->pool, v->expr, &(Substitution){1, &v->batch, &to});
+    here->batch = s->batch;
+    return here;
 }
 
 const Index *value_dimension(const Value *v, int dimension)
