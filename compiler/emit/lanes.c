@@ -16,6 +16,7 @@ typedef struct Walk {
     PointerMap seen;
     bool varies;  /* some subexpression does */
     bool doubles; /* one is f64 */
+    double cost;  /* of the dearest call */
     bool *read;   /* registers read, or NULL */
 } Walk;
 
@@ -42,6 +43,7 @@ static void walk_expr(Walk *w, const Expr *e)
             w->read[e->local] = true;
         break;
     case EXPR_CALL:
+        w->cost = e->function->cost > w->cost ? e->function->cost : w->cost;
         for (int i = 0; i < e->function->arity; i++)
             walk_expr(w, e->args[i]);
         break;
@@ -69,12 +71,45 @@ static void walk_list(Walk *w, const LoopList *list)
     }
 }
 
+/* What decides how many vectors a loop may keep side by side. */
+typedef struct Folding {
+    int sums;    /* registers COMBINEd                          */
+    bool costly; /* something wants many registers for itself   */
+} Folding;
+
+enum { COSTLY = 8 };
+
+static void visit_folding(Folding *f, const Loop *s)
+{
+    f->sums += s->kind == LOOP_COMBINE;
+    f->costly |= s->kind == LOOP_TILE || s->kind == LOOP_ADD;
+    for (int i = 0; i < s->body.count; i++)
+        visit_folding(f, s->body.data[i]);
+}
+
+/* Sums wait for the one before: several vectors of them at once hide that, share what no lane varies,
+ * and read longer stretches. */
+static int vectors_at_once(const KernelBuilder *kb, const Walk *w, const Loop *loop)
+{
+    Folding f = {0};
+    for (int i = 0; i < loop->body.count; i++)
+        visit_folding(&f, loop->body.data[i]);
+    if (!f.sums || f.costly || w->cost > COSTLY)
+        return 1;
+    int vectors = 4;
+    while (vectors > 1 && vectors * f.sums > kb->u->lanes.vector_registers * 3 / 4)
+        vectors /= 2;
+    return vectors;
+}
+
 int vector_width(const KernelBuilder *kb, const Loop *loop)
 {
     Walk w = {.kb = (KernelBuilder *)kb};
     map_init(&w.seen, kb->u->arena);
     walk_list(&w, &loop->body);
     int width = kb->u->lanes.vector_bytes / (w.doubles ? 8 : 4);
+    if (width > 1)
+        width *= vectors_at_once(kb, &w, loop);
     return width < 1 ? 1 : width > 64 ? 64 : width;
 }
 

@@ -106,6 +106,38 @@ static LLVMValueRef value_under(KernelBuilder *kb, const Expr *e, const Guard *g
     return value_of(kb, e, reads_memory(kb, e) ? guard_under(kb, g, truth, holds) : g);
 }
 
+static bool is_zero(const Expr *e)
+{
+    double value;
+    return expr_is_const(e, &value) && value == 0;
+}
+
+/* Is its value known where its guard rules it out?  What lanes do not load is zero. */
+static bool is_known_masked(KernelBuilder *kb, const Expr *e, double *value)
+{
+    double args[3];
+    *value = e->kind == EXPR_CONST ? e->value : 0;
+    if (e->kind == EXPR_CONST)
+        return true;
+    if (e->kind == EXPR_LOAD)
+        return e->count == 0 && affine_varies(kb, e->affine);
+    if (e->kind != EXPR_CALL || !dtype_is_real(e->type) || e->function == &scalar_select)
+        return false;
+    for (int i = 0; i < e->function->arity; i++)
+        if (!dtype_is_real(e->args[i]->type) || !is_known_masked(kb, e->args[i], &args[i]))
+            return false;
+    *value = e->function->value(args);
+    return true;
+}
+
+/* A choice between loads and zero that is made by the loads' masks alone. */
+static bool is_chosen_by_mask(KernelBuilder *kb, const Expr *e)
+{
+    double value;
+    return e->kind == EXPR_CALL && e->function == &scalar_select && is_zero(e->args[2]) &&
+           is_known_masked(kb, e->args[1], &value) && value == 0;
+}
+
 static LLVMValueRef select_value(KernelBuilder *kb, const Expr *e, const Guard *g)
 {
     EmitUnit *u = kb->u;
@@ -113,6 +145,8 @@ static LLVMValueRef select_value(KernelBuilder *kb, const Expr *e, const Guard *
     if (!value_is_vector(truth) && LLVMIsConstant(truth) && LLVMIsAConstantInt(truth))
         return value_of(kb, LLVMConstIntGetZExtValue(truth) ? e->args[1] : e->args[2], g);
     LLVMValueRef yes = value_convert(kb, value_under(kb, e->args[1], g, truth, true), e->type);
+    if (is_chosen_by_mask(kb, e))
+        return yes;
     LLVMValueRef no = value_convert(kb, value_under(kb, e->args[2], g, truth, false), e->type);
     if (value_is_vector(truth) || value_is_vector(yes) || value_is_vector(no)) {
         yes = value_splat(u, yes, kb->width);
@@ -339,9 +373,13 @@ LLVMValueRef value_merge(KernelBuilder *kb, const Reduction *r, DType type, LLVM
 LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef old,
                            const Expr *value)
 {
-    if (r->combine == &scalar_add && dtype_is_real(type) && is_product(value) &&
-        value->type == type)
+    const bool sum = r->combine == &scalar_add && dtype_is_real(type) && value->type == type;
+    if (sum && is_product(value))
         return multiply_add(kb, value, false, old, type, NULL);
+    if (sum && is_chosen_by_mask(kb, value) && is_product(value->args[1])) {
+        const Guard *g = guard_under(kb, NULL, value_of(kb, value->args[0], NULL), true);
+        return multiply_add(kb, value->args[1], false, old, type, g);
+    }
     return value_merge(kb, r, type, old, value_of(kb, value, NULL));
 }
 

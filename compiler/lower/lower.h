@@ -96,7 +96,8 @@ typedef struct LoopKernel {
     const Kernel *kernel;
     VEC(Buffer *) operands;
     VEC(DType) locals; /* registers */
-    LoopList body;     /* at most one FOR_PARALLEL, and then it is the only statement */
+    LoopList body;     /* at most one FOR_PARALLEL, and then it is the last statement: what stands
+                          before it is done by each call */
     uint64_t scratch_bytes;
     Index *step;     /* of a recurrence: given with each call, or NULL */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */

@@ -2,39 +2,9 @@
  * A kernel is its shared loops around stages; a stage is the nodes that also share what loops they
  * have beyond: free ones, and inside them bound ones.  One loop of a stage, or the last of the
  * shared ones, runs over the lanes. */
-#include "lower/internal.h"
+#include "lower/nest.h"
 
 #include <math.h>
-
-typedef enum {
-    ITEM_INNER,  /* elementwise, in the innermost loop             */
-    ITEM_REDUCE, /* folds the bound loops                          */
-    ITEM_POST,   /* elementwise over the free loops, after the fold */
-} ItemKind;
-
-typedef struct Item {
-    Node *node;
-    ItemKind kind;
-    const Expr *value;
-    Buffer *buffer;
-    const Affine *offset;
-    const Expr *within;     /* a condition without which nobody reads it, or NULL */
-    const Affine *position; /* argmax, argmin: the row-major number over the bound loops */
-    int local;
-    int best; /* argmax, argmin: the register of the best value */
-    bool stored;
-} Item;
-
-typedef struct Stage {
-    IndexList free, bound;
-    VEC(Item) items;
-} Stage;
-
-typedef struct Nest {
-    Lowering *l;
-    IndexList shared;
-    VEC(Stage *) stages;
-} Nest;
 
 /* ---- stages ------------------------------------------------------------------------------------------ */
 
@@ -399,7 +369,7 @@ static void merge_loops(Nest *x, Stage *only, IndexList *list)
 
 /* ---- which loop the lanes run over ------------------------------------------------------------------------- */
 
-static double extents(const IndexList *list, const Index *without)
+double extents_without(const IndexList *list, const Index *without)
 {
     double total = 1;
     for (int i = 0; i < list->count; i++)
@@ -408,7 +378,7 @@ static double extents(const IndexList *list, const Index *without)
     return total;
 }
 
-static bool contains(const IndexList *list, const Index *ix)
+bool index_in(const IndexList *list, const Index *ix)
 {
     for (int i = 0; i < list->count; i++)
         if (list->data[i] == ix)
@@ -425,20 +395,48 @@ static double store_cost(const Item *item, const Index *v, int lanes)
     return factor == 1 ? 1 : lanes;
 }
 
+typedef struct Savings {
+    const Nest *nest;
+    const Index *vector;
+    double uses, each, total;
+} Savings;
+
+static void visit_savings(void *context, const Expr *e)
+{
+    Savings *s = context;
+    if (e->kind == EXPR_LOAD && turn_is_possible(s->nest, e, s->vector, s->uses))
+        s->total += s->each;
+}
+
+static double item_cost(Nest *x, const Item *item, const Index *v, int lanes, double uses)
+{
+    Savings s = {x, v, uses, lanes - 1, 0};
+    expr_visit(x->l->pool, item->value, visit_savings, &s);
+    return access_cost(x->l, item->value, v, v ? lanes : 1) - s.total;
+}
+
+/* How often the kernel computes what is within the bound loops. */
+static double stage_uses(const Nest *x, const Stage *st)
+{
+    return extents_without(&x->shared, NULL) * extents_without(&st->free, NULL) *
+           extents_without(&st->bound, NULL);
+}
+
 /* The stage's cost, its loops over `v` counted in vectors. */
 static double stage_cost(Nest *x, const Stage *st, const Index *v, int lanes)
 {
     double vectors = v ? ceil((double)v->extent / lanes) : 1;
-    bool of_stage = v && (contains(&st->free, v) || contains(&st->bound, v));
-    double outer = extents(&st->free, v) * (v && contains(&st->free, v) ? vectors : 1);
-    double inner = outer * extents(&st->bound, v) * (v && contains(&st->bound, v) ? vectors : 1);
+    bool of_stage = v && (index_in(&st->free, v) || index_in(&st->bound, v));
+    double outer = extents_without(&st->free, v) * (v && index_in(&st->free, v) ? vectors : 1);
+    double inner =
+        outer * extents_without(&st->bound, v) * (v && index_in(&st->bound, v) ? vectors : 1);
     double cost = LOOP_COST * inner;
     for (int i = 0; i < st->items.count; i++) {
         const Item *item = &st->items.data[i];
-        double each = access_cost(x->l, item->value, v, v ? lanes : 1);
+        double each = item_cost(x, item, v, lanes, stage_uses(x, st));
         cost += each * (item->kind == ITEM_POST ? outer : inner);
         if (item->kind == ITEM_REDUCE)
-            cost += inner + (of_stage && contains(&st->bound, v) ? FOLD_COST * outer : 0);
+            cost += inner + (of_stage && index_in(&st->bound, v) ? FOLD_COST * outer : 0);
         if (item->stored)
             cost += store_cost(item, v, lanes) * (item->kind == ITEM_INNER ? inner : outer);
     }
@@ -584,7 +582,7 @@ static const Affine *item_end(Nest *x, const Item *item, Index *ix, bool bound,
 /* Where all items within a loop let it end. */
 static const Affine *stage_end(Nest *x, const Stage *st, Index *ix, const IndexList *fixed)
 {
-    const bool bound = contains(&st->bound, ix);
+    const bool bound = index_in(&st->bound, ix);
     const Affine *end = NULL;
     for (int i = 0; i < st->items.count; i++) {
         const Item *item = &st->items.data[i];
@@ -664,11 +662,22 @@ static int first_local(const Stage *st)
     return first;
 }
 
+static void turn_items(Nest *x, Stage *st, const Index *v)
+{
+    const double uses = stage_uses(x, st);
+    for (int i = 0; v && i < st->items.count; i++)
+        st->items.data[i].value = turn_loads(x, st->items.data[i].value, v, uses);
+}
+
 static void emit_stage(Nest *x, LoopList *into, Stage *st, bool lanes_outside, int lanes)
 {
     Lowering *l = x->l;
     double cost;
     Index *v = lanes_outside || lanes == 1 ? NULL : best_vector(x, st, lanes, &cost);
+    turn_items(x, st, lanes_outside ? x->shared.data[x->shared.count - 1] : v);
+    const IndexList jam = jam_choose(x, st, v);
+    if (jam.count)
+        jam_items(x, st, &jam);
     IndexList all = st->free;
     all.capacity = all.count;
     for (int i = 0; i < st->bound.count; i++)
@@ -746,6 +755,15 @@ static LoopList *open_shared(Nest *x, LoopList *into, bool across, int lanes)
     return into;
 }
 
+/* What each call does first stands in front of the parallel loop. */
+static void put_before(Nest *x)
+{
+    LoopList *body = &x->l->out->body, all = x->before;
+    for (int i = 0; i < body->count; i++)
+        vec_push(x->l->arena, &all, body->data[i]);
+    *body = all;
+}
+
 void lower_nest(Lowering *l)
 {
     Nest x = {.l = l};
@@ -759,8 +777,10 @@ void lower_nest(Lowering *l)
         merge_loops(&x, x.stages.data[s], &x.stages.data[s]->bound);
     }
     int lanes = lane_count(l, l->real);
+    jam_demote(&x);
     bool across = wants_shared_lanes(&x, lanes);
     LoopList *body = open_shared(&x, &l->out->body, across, lanes);
     for (int s = 0; s < x.stages.count; s++)
         emit_stage(&x, body, x.stages.data[s], across, lanes);
+    put_before(&x);
 }

@@ -374,6 +374,7 @@ Schedule *schedule_run(Graph *g, const Program *program)
     Schedule *s = arena_new(g->arena, Schedule, 1);
     s->graph = g;
     s->program = program;
+    partial_run(g);
     store_prepare(g);
     Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s};
     p.plans = arena_new(g->arena, NodePlan, g->nodes.count);

@@ -57,6 +57,11 @@ double node_iterations(const Node *n); /* domain and bound, at the largest batch
 double node_steps(const Node *n);      /* how often they run */
 double body_cost(ExprPool *p, const Expr *body);
 
+/* ---- partial.c --------------------------------------------------------------------------------------- */
+
+/* Takes large sums over examples apart: into parts, and the sum of the parts. */
+void partial_run(Graph *g);
+
 /* ---- store.c --------------------------------------------------------------------------------------- */
 
 /* Gives every result a node of its own that can be stored where the result belongs. */

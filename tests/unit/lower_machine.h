@@ -233,13 +233,16 @@ static void machine_for(Machine *m, const Loop *l)
         return;
     }
     if (l->how ==
-        FOR_PARALLEL) { /* backwards, with scratch that holds nothing: any order must do */
+        FOR_PARALLEL) { /* backwards, with scratch as each call finds it: any order must do */
+        const size_t bytes = m->kernel->scratch_bytes;
+        char *found = memcpy(malloc(bytes + 1), m->scratch, bytes);
         for (int64_t at = begin + (end - 1 - begin) / l->step * l->step; at >= begin;
              at -= l->step) {
-            memset(m->scratch, 0xff, m->kernel->scratch_bytes);
+            memcpy(m->scratch, found, bytes);
             set_index(m, l->index, at);
             machine_list(m, &l->body);
         }
+        free(found);
         return;
     }
     for (int64_t at = begin; at < end; at += l->step) {

@@ -1,0 +1,64 @@
+/* The parts of a loop nest that is being lowered: what nest.c, jam.c and turn.c share. */
+#ifndef GRADC_LOWER_NEST_H
+#define GRADC_LOWER_NEST_H
+
+#include "lower/internal.h"
+
+typedef enum {
+    ITEM_INNER,  /* elementwise, in the innermost loop             */
+    ITEM_REDUCE, /* folds the bound loops                          */
+    ITEM_POST,   /* elementwise over the free loops, after the fold */
+} ItemKind;
+
+typedef struct Item {
+    Node *node;
+    ItemKind kind;
+    const Expr *value;
+    Buffer *buffer;
+    const Affine *offset;
+    const Expr *within;     /* a condition without which nobody reads it, or NULL */
+    const Affine *position; /* argmax, argmin: the row-major number over the bound loops */
+    int local;
+    int best; /* argmax, argmin: the register of the best value */
+    bool stored;
+} Item;
+
+typedef struct Stage {
+    IndexList free, bound;
+    VEC(Item) items;
+} Stage;
+
+/* A load at a stride, and the copy in which neighbouring lanes are neighbours. */
+typedef struct Turned {
+    const Expr *load, *copy;
+    const Index *vector;
+} Turned;
+
+typedef struct Nest {
+    Lowering *l;
+    IndexList shared;
+    VEC(Stage *) stages;
+    LoopList before; /* what each call of the kernel does first */
+    VEC(Turned) turned;
+} Nest;
+
+bool index_in(const IndexList *list, const Index *ix);
+double extents_without(const IndexList *list, const Index *without);
+
+/* ---- jam.c: small free indices, unrolled around the bound loops ---------------------------------------- */
+
+/* Indices whose values are summed side by side, each in a register of its own, with v over the lanes. */
+IndexList jam_choose(const Nest *x, const Stage *st, const Index *v);
+/* The last shared loops become the only stage's own where that lets some of them be jammed. */
+void jam_demote(Nest *x);
+/* Every item once for each combination of the indices' values. */
+void jam_items(Nest *x, Stage *st, const IndexList *jam);
+
+/* ---- turn.c: small operands that lanes read at a stride ------------------------------------------------ */
+
+/* May the load be read from a copy that is turned once in each call of the kernel? */
+bool turn_is_possible(const Nest *x, const Expr *load, const Index *v, double uses);
+/* The expression with such loads from their copies; the copying is put in front. */
+const Expr *turn_loads(Nest *x, const Expr *e, const Index *v, double uses);
+
+#endif
