@@ -165,6 +165,7 @@ static void run_when_due(Entry *e, int from, int to, int64_t every)
 
 void entry_run_kernels(Entry *e, int from, int to)
 {
+    LLVMValueRef mode = subnormals_flush(e->u);
     for (int i = from, end; i < to; i = end) {
         const int64_t every = e->s->kernels.data[i]->every;
         for (end = i + 1; end < to && e->s->kernels.data[end]->every == every;)
@@ -174,4 +175,5 @@ void entry_run_kernels(Entry *e, int from, int to)
         else
             run_in_order(e, i, end);
     }
+    subnormals_restore(e->u, mode);
 }

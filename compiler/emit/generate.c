@@ -122,9 +122,11 @@ static void run_position(Entry *e, LLVMValueRef position, LLVMValueRef time)
 {
     prepare_generation(e, position);
     entry_argument(e, ARGUMENT_TIME, time); /* the preparation may have stepped */
+    LLVMValueRef mode = subnormals_flush(e->u);
     for (int i = 0; i < e->s->kernels.count; i++)
         if (e->s->kernels.data[i]->recurrence == e->s->graph->positions)
             entry_run_kernel(e, i);
+    subnormals_restore(e->u, mode);
 }
 
 LLVMValueRef generate_emit(Entries *es)

@@ -38,6 +38,12 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
 /* Asked of a machine once; kept for the life of `a`. */
 const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a);
 
+/* ---- subnormal.c ----------------------------------------------------------------------------------- */
+
+/* From here on they become 0; the result is for `subnormals_restore`, which takes NULL, too. */
+LLVMValueRef subnormals_flush(EmitUnit *u);
+void subnormals_restore(EmitUnit *u, LLVMValueRef before);
+
 /* ---- unit.c: a module and the shorthands that building in it takes --------------------------------- */
 
 typedef struct KernelCode {
@@ -66,6 +72,7 @@ struct EmitUnit {
     LLVMDIBuilderRef debug; /* NULL without -g */
     LLVMMetadataRef debug_file, debug_unit, debug_signature;
     LLVMMetadataRef *debug_files; /* per source, made when first met */
+    bool flushes; /* subnormal results to 0 */
     bool optimized;
 };
 
@@ -88,6 +95,8 @@ LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef in
 LLVMTypeRef unit_memory_type(EmitUnit *u, DType t);  /* in memory: bool is a byte          */
 LLVMTypeRef unit_lane_type(EmitUnit *u, DType t);    /* in registers: i1, i32, f32 or f64  */
 LLVMTypeRef unit_widen(LLVMTypeRef lane, int width); /* a vector, or the lane itself for 1 */
+/* In the entry block of the function being built, where the optimiser turns it into values. */
+LLVMValueRef unit_alloca(EmitUnit *u, LLVMTypeRef type);
 LLVMValueRef unit_call(EmitUnit *u, LLVMValueRef function, LLVMValueRef *args, int count);
 
 /* ---- math_builder.c ---------------------------------------------------------------------------------- */
@@ -177,7 +186,6 @@ void kernel_bind(KernelBuilder *kb, const Index *ix, LLVMValueRef value, int64_t
 LLVMValueRef kernel_loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begin);
 /* A vector loop from begin to end, or a scalar one where lanes cannot be taken together. */
 void kernel_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end);
-LLVMValueRef kernel_alloca(KernelBuilder *kb, LLVMTypeRef type);
 /* The largest value of a loop's begin. */
 int64_t kernel_latest(const KernelBuilder *kb, const Affine *begin);
 /* A counted loop: positions the builder in its body and binds the counter. */

@@ -5,24 +5,6 @@
 
 /* ---- registers -------------------------------------------------------------------------------------------- */
 
-/* Allocas stand in the entry block, where the optimiser turns them into values. */
-LLVMValueRef kernel_alloca(KernelBuilder *kb, LLVMTypeRef type)
-{
-    LLVMBuilderRef b = kb->u->builder;
-    LLVMBasicBlockRef here = LLVMGetInsertBlock(b);
-    LLVMMetadataRef place = LLVMGetCurrentDebugLocation2(b);
-    LLVMValueRef first = LLVMGetFirstInstruction(kb->entry);
-    if (first)
-        LLVMPositionBuilderBefore(b, first);
-    else
-        LLVMPositionBuilderAtEnd(b, kb->entry);
-    LLVMSetCurrentDebugLocation2(b, NULL);
-    LLVMValueRef a = LLVMBuildAlloca(b, type, "");
-    LLVMPositionBuilderAtEnd(b, here);
-    LLVMSetCurrentDebugLocation2(b, place);
-    return a;
-}
-
 static DType local_type(const KernelBuilder *kb, int local)
 {
     return kb->kernel->locals.data[local];
@@ -37,7 +19,7 @@ static LLVMValueRef local_scalar(KernelBuilder *kb, int local)
 {
     Register *r = &kb->registers[local];
     if (!r->scalar)
-        r->scalar = kernel_alloca(kb, local_lane(kb, local));
+        r->scalar = unit_alloca(kb->u, local_lane(kb, local));
     return r->scalar;
 }
 
@@ -45,7 +27,7 @@ LLVMValueRef local_lanes(KernelBuilder *kb, int local)
 {
     Register *r = &kb->registers[local];
     if (!r->vector || r->vector_width != kb->width) {
-        r->vector = kernel_alloca(kb, unit_widen(local_lane(kb, local), kb->width));
+        r->vector = unit_alloca(kb->u, unit_widen(local_lane(kb, local), kb->width));
         r->vector_width = kb->width;
     }
     return r->vector;
@@ -474,7 +456,10 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
     load_arguments(kb);
     if (k->step)
         kernel_bind(kb, k->step, kb->fields[ARGUMENT_TIME], 0);
+    /* on whichever thread it runs; kernels on the caller's find its mode set */
+    LLVMValueRef mode = k->parallel && !k->serial ? subnormals_flush(u) : NULL;
     kernel_statements(kb, &k->body);
+    subnormals_restore(u, mode);
     LLVMBuildRetVoid(u->builder);
     LLVMSetCurrentDebugLocation2(u->builder, NULL);
     return kb->function;

@@ -47,6 +47,7 @@ EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real,
     LLVMSetModuleDataLayout(u->module, u->layout);
     char *triple = LLVMGetTargetMachineTriple(u->machine);
     LLVMSetTarget(u->module, triple);
+    u->flushes = !strncmp(triple, "x86_64", 6);
     LLVMDisposeMessage(triple);
     make_types(u);
     return u;
@@ -106,6 +107,8 @@ LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool
         add_text_attribute(u, f, "prefer-vector-width", bits);
         add_text_attribute(u, f, "min-legal-vector-width", bits);
     }
+    if (u->flushes)
+        add_text_attribute(u, f, "denormal-fp-math", "preserve-sign,ieee");
     add_attribute(u, f, "nounwind", 0);
     add_attribute(u, f, "uwtable", 2); /* profilers walk the stack */
     if (u->options.debug)
@@ -116,6 +119,24 @@ LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool
 LLVMBasicBlockRef unit_block(EmitUnit *u, LLVMValueRef function, const char *name)
 {
     return LLVMAppendBasicBlockInContext(u->context, function, name);
+}
+
+LLVMValueRef unit_alloca(EmitUnit *u, LLVMTypeRef type)
+{
+    LLVMBuilderRef b = u->builder;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(b);
+    LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(LLVMGetBasicBlockParent(here));
+    LLVMMetadataRef place = LLVMGetCurrentDebugLocation2(b);
+    LLVMValueRef first = LLVMGetFirstInstruction(entry);
+    if (first)
+        LLVMPositionBuilderBefore(b, first);
+    else
+        LLVMPositionBuilderAtEnd(b, entry);
+    LLVMSetCurrentDebugLocation2(b, NULL);
+    LLVMValueRef a = LLVMBuildAlloca(b, type, "");
+    LLVMPositionBuilderAtEnd(b, here);
+    LLVMSetCurrentDebugLocation2(b, place);
+    return a;
 }
 
 LLVMValueRef unit_call(EmitUnit *u, LLVMValueRef function, LLVMValueRef *args, int count)
