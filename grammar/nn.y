@@ -362,6 +362,7 @@ postfix
     | postfix '.' NAME              { $$ = ast_member(p, @$, @3, $1, $3); }
     | postfix OVER NAME             { $$ = ast_over(p, @$, @3, $1, $3); }
     | postfix '@' NAME              { $$ = ast_at(p, @$, @3, $1, $3); }
+    | postfix '@' '(' expr ')'      { $$ = ast_at_number(p, @$, $1, $4); }
     ;
 
 primary

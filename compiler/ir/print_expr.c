@@ -46,6 +46,14 @@ static void print_subscript(Printer *pr, const Subscript *s)
         print_expr(pr, s->data, LEVEL_CONDITION);
 }
 
+/* An example's number counts on from the last to the first: that goes without saying. */
+static const Expr *counted_examples(const Expr *e)
+{
+    const bool wraps = e->kind == EXPR_CALL && e->function == &scalar_mod &&
+                       e->args[1]->kind == EXPR_CALL && e->args[1]->args[0]->kind == EXPR_SCALAR;
+    return wraps ? e->args[0] : e;
+}
+
 /* `@m` where another example of the batch is read. */
 static void print_example(Printer *pr, const Subscript *s)
 {
@@ -53,7 +61,10 @@ static void print_example(Printer *pr, const Subscript *s)
     if (ix && ix == pr->implicit)
         return;
     put(pr, ix ? "@" : "@(");
-    print_subscript(pr, s);
+    if (s->affine)
+        print_affine(pr, s->affine, LEVEL_CONDITION);
+    else
+        print_expr(pr, counted_examples(s->data), LEVEL_CONDITION);
     put(pr, ix ? "" : ")");
 }
 

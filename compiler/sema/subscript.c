@@ -54,17 +54,50 @@ static int list_position(Sema *s, const Ast *a, const Value *list)
     return -1;
 }
 
-/* The batch index of x@m; the current example without @. */
-static Index *example_index(Sema *s, const Ast *at)
+/* A whole number counts examples, on from the last to the first again: so it is always one of them. */
+static bool counted_example(Sema *s, const Ast *at, Value *v, Subscript *example)
 {
-    if (at->kind != AST_AT)
-        return s->batch;
-    IndexScope *scope = index_lookup(s, at->name);
-    if (scope && scope->index->per_example)
-        return scope->index;
+    ExprPool *p = s->program->pool;
+    const Expr *e = value_to_scalar(s, v, "an example's number");
+    if (!e)
+        return false;
+    if (v->kind == VALUE_NUMBER && v->is_integer)
+        e = expr_const_typed(p, v->number, TYPE_I32);
+    if (!dtype_is_integer(e->type)) {
+        diag_error(s->diag, at->name_span, "an example's number must be whole, this is a real one");
+        diag_help(s->diag, "convert it with i32(…)");
+        return false;
+    }
+    const Index *ix = e->kind == EXPR_AFFINE ? affine_is_index(e->affine) : NULL;
+    if (ix && ix->per_example) {
+        example->affine = e->affine;
+        return true;
+    }
+    const Expr *args[] = {e->type == TYPE_I32 ? e : expr_cast(p, e, TYPE_I32),
+                          expr_cast(p, expr_scalar(p, SCALAR_BATCH_SIZE, 0), TYPE_I32)};
+    *example = (Subscript){.data = expr_call(p, &scalar_mod, args)};
+    return true;
+}
+
+/* The example of x@m; the current one without @. */
+static bool find_example(Sema *s, const Ast *at, Subscript *example)
+{
+    const Affine *own = affine_index(s->program->pool, s->batch);
+    if (at->kind == AST_AT && at->right) {
+        Value *number = eval(s, at->right);
+        return number && counted_example(s, at, number, example);
+    }
+    IndexScope *scope = at->kind == AST_AT ? index_lookup(s, at->name) : NULL;
+    Value *v = at->kind == AST_AT && !scope ? frame_lookup(s->frame, at->name) : NULL;
+    if (v)
+        return counted_example(s, at, v, example);
+    if (at->kind != AST_AT || (scope && scope->index->per_example)) {
+        example->affine = scope ? affine_index(s->program->pool, scope->index) : own;
+        return true;
+    }
     diag_error(s->diag, at->name_span, "`@%s` needs an index over the batch", at->name);
     diag_help(s->diag, "declare it so: y[%s: batch] = …", at->name);
-    return NULL;
+    return false;
 }
 
 bool subscripts_fit(Sema *s, const Ast *a, const Value *base)
@@ -116,14 +149,16 @@ static Value *index_expression(Sema *s, const Value *base, const Subscript *subs
     return value_expr(s, expr_substitute(s->program->pool, base->expr, &sub), NULL, 0, span);
 }
 
-static Value *index_node(Sema *s, Node *n, Index *example, const Subscript *subs, int rank,
+static Value *index_node(Sema *s, Node *n, Subscript example, const Subscript *subs, int rank,
                          Span span)
 {
     Subscript *all = arena_new(s->arena, Subscript, rank + 2);
     Index *leading[2];
-    const int count = understood_subscripts(s, n, example, leading);
+    const int count = understood_subscripts(s, n, s->batch, leading);
     for (int i = 0; i < count; i++)
         all[i].affine = affine_index(s->program->pool, leading[i]);
+    if (node_is_batched(n))
+        all[0] = example;
     memcpy(all + count, subs, sizeof *subs * (size_t)rank);
     return value_expr(s, expr_access(s->program->pool, n, all), NULL, 0, span);
 }
@@ -147,9 +182,8 @@ Value *eval_subscript(Sema *s, const Ast *a)
     bool data = false;
     if (!subscripts_fit(s, a, base))
         return NULL;
-    Index *example = example_index(s, a->left);
-    Subscript *subs = arena_new(s->arena, Subscript, base->rank + 1);
-    if (!example || !all_subscripts(s, a, base, subs))
+    Subscript example = {0}, *subs = arena_new(s->arena, Subscript, base->rank + 1);
+    if (!find_example(s, a->left, &example) || !all_subscripts(s, a, base, subs))
         return NULL;
     for (int i = 0; i < base->rank; i++)
         data = data || subs[i].data;
@@ -167,11 +201,12 @@ Value *eval_at(Sema *s, const Ast *a)
         return NULL;
     if (base->kind != VALUE_TENSOR || base->rank) {
         diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]",
-                   a->left->name ? a->left->name : "x", a->name);
+                   a->left->name ? a->left->name : "x", a->name ? a->name : "(…)");
         return NULL;
     }
-    Index *example = example_index(s, a);
-    Node *n =
-        example ? value_to_node(s, base, a->left->kind == AST_NAME ? a->left->name : "t") : NULL;
+    Subscript example = {0};
+    if (!find_example(s, a, &example))
+        return NULL;
+    Node *n = value_to_node(s, base, a->left->kind == AST_NAME ? a->left->name : "t");
     return n ? index_node(s, n, example, NULL, 0, a->span) : NULL;
 }

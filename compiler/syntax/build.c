@@ -207,6 +207,14 @@ Ast *ast_at(Parser *p, Span span, Span name_span, Ast *base, Word name)
     return finish(p, n);
 }
 
+Ast *ast_at_number(Parser *p, Span span, Ast *base, Ast *example)
+{
+    Ast *n = start(p, AST_AT, span, example->span, NULL);
+    n->left = base;
+    n->right = example;
+    return finish(p, n);
+}
+
 Ast *ast_index(Parser *p, Span span, Span name_span, Word name, Ast *extent)
 {
     Ast *n = start(p, AST_INDEX, span, name_span, name.text);

@@ -344,7 +344,11 @@ static void write_construct(Writer *w, const Ast *e)
         break;
     case AST_AT:
         write_base(w, e);
-        text_printf(w->out, "@%s", e->name);
+        text_printf(w->out, e->name ? "@%s" : "@(", e->name);
+        if (e->right) {
+            write_expr(w, e->right, BIND_PIPE);
+            text_append(w->out, ")");
+        }
         break;
     case AST_REDUCE:
         write_reduce(w, e);

@@ -93,6 +93,7 @@ Ast *ast_subscript(Parser *p, Span span, Ast *base, AstList items);
 Ast *ast_ellipsis(Parser *p, Span span);
 Ast *ast_member(Parser *p, Span span, Span name_span, Ast *base, Word name);
 Ast *ast_at(Parser *p, Span span, Span name_span, Ast *base, Word name);
+Ast *ast_at_number(Parser *p, Span span, Ast *base, Ast *example);
 Ast *ast_reduce(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *operand);
 Ast *ast_index(Parser *p, Span span, Span name_span, Word name, Ast *extent);
 Word path_join(Parser *p, Word path, Word name);

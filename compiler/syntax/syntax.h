@@ -25,7 +25,7 @@ typedef enum {
     AST_SUBSCRIPT, /* left[items]: items are expressions or AST_ELLIPSIS           */
     AST_ELLIPSIS,  /* ...                                                          */
     AST_MEMBER,    /* left.name                                                    */
-    AST_AT,        /* left@name: another example of the batch                      */
+    AST_AT,        /* left@name or left@(right): another example of the batch      */
     AST_OVER,      /* left over name: all steps of a scan                          */
     AST_REDUCE,    /* name[items] left: items are AST_INDEX or AST_ELLIPSIS; name: sum … */
     AST_INDEX,     /* name, left: extent or NULL — `i` or `i: n`                   */
