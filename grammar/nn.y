@@ -54,7 +54,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %type <word> path
 %type <node> declaration parameter entry entry_line statement if_statement
 %type <node> expr pipe_target condition disjunction conjunction negation comparison total term reduction
-%type <node> extent order carry
+%type <node> extent order carry renamed
 %type <list> carries
 %type <node> product unary power exponent postfix primary argument item entry_item qualified
 %type <list> declarations declaration_list parameters parameter_list block statements statement_list else_part
@@ -202,10 +202,18 @@ statement
     | REPEAT expr AS NAME block         { $$ = ast_repeat(p, @$, $2, @4, $4, $5); }
     | FOR NAME IN expr block            { $$ = ast_for(p, @$, @2, $2, $4, $5); }
     | SCAN NAME extent order WITH carries block { $$ = ast_scan(p, @$, @2, $2, $3, $4, $6, $7); }
-    | FREEZE path                       { $$ = ast_freeze(p, @$, @2, $2); }
-    | INIT path FROM STRING             { $$ = ast_init_from(p, @$, @2, $2, ast_string(p, @4, $4)); }
+    | FREEZE path                       { $$ = ast_freeze(p, @$, @2, $2, false); }
+    | FREEZE STRING                     { $$ = ast_freeze(p, @$, @2, $2, true); }
+    | INIT path FROM STRING renamed     { $$ = ast_init_from(p, @$, @2, $2, false, ast_string(p, @4, $4), $5); }
+    | INIT STRING FROM STRING renamed   { $$ = ast_init_from(p, @$, @2, $2, true, ast_string(p, @4, $4), $5); }
     | GENERATE NAME FROM expr           { $$ = ast_named(p, AST_GENERATE, @$, @2, $2, $4); }
     | error RESUME                      { $$ = NULL; yyerrok; }
+    ;
+
+/* The file that says which names stand for which. */
+renamed
+    : %empty                        { $$ = NULL; }
+    | WITH STRING                   { $$ = ast_string(p, @2, $2); }
     ;
 
 if_statement

@@ -143,35 +143,57 @@ bool checkpoint_save(const Checkpoint *c, const uint8_t *data, const Position *p
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static const TensorEntry *entry_named(const Safetensors *s, const char *name)
+static bool same_shape(const TensorEntry *entry, const gradc_tensor *t)
 {
-    for (int i = 0; i < s->entry_count; i++)
-        if (strcmp(s->entries[i].name, name) == 0)
-            return &s->entries[i];
-    return NULL;
+    return entry->rank == t->rank &&
+           (t->rank == 0 ||
+            memcmp(entry->shape, t->shape, (size_t)t->rank * sizeof *t->shape) == 0);
 }
 
-static bool same_form(const TensorEntry *a, const TensorEntry *b)
+static bool takes(gradc_dtype mine, const char *theirs, bool exact)
 {
-    return strcmp(a->type, b->type) == 0 && a->rank == b->rank &&
-           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+    return exact ? strcmp(theirs, raw_name(mine)) == 0 : safetensors_converts(theirs, mine);
 }
 
-static void compare_entry(const TensorEntry *mine, const TensorEntry *theirs, Error *differences)
+void tensor_compare(const gradc_tensor *mine, const TensorEntry *entry, const char *theirs,
+                    bool exact, Error *differences)
 {
     char a[SHAPE_TEXT], b[SHAPE_TEXT];
-    if (!theirs)
-        error_add(differences, "  %s: not in the file; %s %s in the model", mine->name, mine->type,
-                  shape_write(a, mine->rank, mine->shape));
-    else if (!same_form(mine, theirs))
-        error_add(differences, "  %s: %s %s in the file, %s %s in the model", mine->name,
-                  theirs->type, shape_write(b, theirs->rank, theirs->shape), mine->type,
-                  shape_write(a, mine->rank, mine->shape));
+    const char *type = raw_name(mine->type), *shape = shape_write(a, mine->rank, mine->shape);
+    const bool renamed = strcmp(theirs, mine->name) != 0;
+    if (!entry)
+        error_add(differences, "  %s: not in the file%s%s; %s %s in the model", mine->name,
+                  renamed ? " as " : "", renamed ? theirs : "", type, shape);
+    else if (!same_shape(entry, mine) || !takes(mine->type, entry->type, exact))
+        error_add(differences, "  %s: %s %s in the file%s%s, %s %s in the model", mine->name,
+                  entry->type, shape_write(b, entry->rank, entry->shape), renamed ? " as " : "",
+                  renamed ? theirs : "", type, shape);
 }
 
 static bool is_wanted(const char *name, CheckpointPart part)
 {
     return part == CHECKPOINT_ALL || strncmp(name, OPTIMIZER, sizeof OPTIMIZER - 1) != 0;
+}
+
+/* A whole number that no model of ours has, such as PyTorch's num_batches_tracked: no harm in it. */
+static bool is_counter(const TensorEntry *t)
+{
+    return t->rank == 0 && strchr("IU", t->type[0]);
+}
+
+static void tell_counters(const Checkpoint *c, const Safetensors *s, const char *path)
+{
+    int count = 0;
+    const char *first = "";
+    for (int i = s->entry_count - 1; i >= 0; i--)
+        if (is_counter(&s->entries[i])) {
+            first = s->entries[i].name;
+            count++;
+        }
+    if (count)
+        fprintf(stderr, "%s: %s%s of %s%s not used: a count, and no number of the model %s\n",
+                program_invocation_short_name, first, count > 1 ? " and others" : "", path,
+                count > 1 ? " are" : " is", c->model->name);
 }
 
 static bool compare(const Checkpoint *c, const Safetensors *s, CheckpointPart part,
@@ -180,12 +202,13 @@ static bool compare(const Checkpoint *c, const Safetensors *s, CheckpointPart pa
     Error differences = {0};
     for (int i = 0; i < c->count; i++)
         if (is_wanted(c->entries[i].name, part))
-            compare_entry(&c->entries[i], entry_named(s, c->entries[i].name), &differences);
+            tensor_compare(c->tensors[i], safetensors_find(s, c->entries[i].name),
+                           c->entries[i].name, part == CHECKPOINT_ALL, &differences);
     for (int i = 0; i < s->entry_count; i++) {
         bool known = !is_wanted(s->entries[i].name, part);
         for (int j = 0; j < c->count && !known; j++)
             known = strcmp(c->entries[j].name, s->entries[i].name) == 0;
-        if (!known)
+        if (!known && !is_counter(&s->entries[i]))
             error_add(&differences, "  %s: in the file, not in the model", s->entries[i].name);
     }
     if (!differences.text)
@@ -206,11 +229,13 @@ bool checkpoint_load(const Checkpoint *c, Instance *in, CheckpointPart part, con
     for (int i = 0; ok && i < c->count; i++) {
         if (!is_wanted(c->entries[i].name, part))
             continue;
-        const TensorEntry *t = entry_named(&s, c->entries[i].name);
-        memcpy(tensor_data(in, c->tensors[i]), s.data + t->begin, (size_t)(t->end - t->begin));
+        safetensors_copy(&s, safetensors_find(&s, c->entries[i].name), c->tensors[i]->type,
+                         tensor_data(in, c->tensors[i]));
     }
-    if (ok)
+    if (ok) {
+        tell_counters(c, &s, path);
         c->model->set_step(in->self, p->step);
+    }
     safetensors_close(&s);
     return ok;
 }

@@ -96,6 +96,13 @@ typedef struct gradc_train {
     int shuffle;
 } gradc_train;
 
+/* Parameters and states that start from a file when training begins; the object itself reads none. */
+typedef struct gradc_init_from {
+    const char *pattern; /* a path and all below it; `*` is any text                      */
+    const char *file;    /* safetensors                                                    */
+    const char *names;   /* a file of lines `name in the file = name here`, or NULL: equal */
+} gradc_init_from;
+
 /* One row of `info`: a layer instance or a named statement. */
 typedef struct gradc_layer {
     const char *name; /* conv2d_1                   */
@@ -135,6 +142,8 @@ typedef struct gradc_model {
     const gradc_layer *layers;
     int layer_count;
     const gradc_train *train;
+    const gradc_init_from *inits;
+    int init_count;
     uint64_t instance_bytes; /* header, tensors and workspace                        */
     uint64_t scratch_bytes;  /* per thread, on top                                   */
     uint64_t persistent_bytes, workspace_bytes; /* what instance_bytes is made of     */

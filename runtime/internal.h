@@ -125,6 +125,10 @@ bool safetensors_parse(Safetensors *s, const uint8_t *bytes, size_t size, const 
                        Error *e);
 bool safetensors_open(Safetensors *s, const char *path, Error *e);
 void safetensors_close(Safetensors *s);
+const TensorEntry *safetensors_find(const Safetensors *s, const char *name); /* NULL: absent */
+/* Can numbers of this type in a file become `to`?  Reals of any width can become reals. */
+bool safetensors_converts(const char *type, gradc_dtype to);
+void safetensors_copy(const Safetensors *s, const TensorEntry *t, gradc_dtype to, void *out);
 const char *safetensors_note(const Safetensors *s, const char *key); /* NULL: absent */
 /* The header, with its length in front, padded to 8 bytes; to be freed. */
 char *safetensors_header(const TensorEntry *entries, int entry_count, const Pair *metadata,
@@ -197,9 +201,20 @@ void checkpoint_pack(const Checkpoint *c, const Instance *in, uint8_t *data);
 /* Written aside, synced and renamed: the file is the old one or the new one, never a part. */
 bool checkpoint_save(const Checkpoint *c, const uint8_t *data, const Position *p,
                      const Encoding *encoding, const char *path, Error *e);
+/* Adds a line where the tensor cannot be filled from what the file has under the name `theirs`;
+ * `exact`: not even by converting numbers. */
+void tensor_compare(const gradc_tensor *mine, const TensorEntry *entry, const char *theirs,
+                    bool exact, Error *differences);
 /* Fills the instance, or names every difference and leaves it as it was. */
 bool checkpoint_load(const Checkpoint *c, Instance *in, CheckpointPart part, const char *path,
                      Position *p, Encoding *encoding, Error *e);
+
+/* ---- start.c: parameters that start from files ------------------------------------------------------ */
+
+struct Options;
+
+/* What the model says, then what --init says. */
+bool start_from_files(Instance *in, const struct Options *o, Error *e);
 
 /* ---- view.c: which examples, in which order --------------------------------------------------------- */
 
@@ -254,9 +269,9 @@ typedef struct Options {
     bool has_patience, has_seed, has_lr, has_evaluate_every;
     uint64_t seed;
     double lr;
-    TextList sets, data, inputs;
+    TextList sets, data, inputs, inits;
     bool resume;
-    const char *resume_path, *save, *checkpoint, *data_dir, *log, *output, *only;
+    const char *resume_path, *save, *checkpoint, *data_dir, *log, *output, *only, *map;
     bool quiet, all;
     double save_seconds;
     uint64_t save_steps;

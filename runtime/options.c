@@ -40,6 +40,8 @@ typedef enum OptionId {
     OPT_SET,
     OPT_SEED,
     OPT_RESUME,
+    OPT_INIT,
+    OPT_MAP,
     OPT_SAVE,
     OPT_SAVE_EVERY,
     OPT_EVALUATE_EVERY,
@@ -89,6 +91,10 @@ static const OptionRow rows[] = {
     {OPT_TOP_P, "top-p", "X", IN_GENERATE, "draw among the likeliest that have the share X (1)"},
     {OPT_SEED, "seed", "N", IN_GENERATE, "of the draws: the same seed writes the same"},
     {OPT_RESUME, "resume", "[=FILE]", IN_TRAIN, "go on from the last checkpoint, to the same bits"},
+    {OPT_INIT, "init", "[PATTERN=]FILE", IN_TRAIN,
+     "start parameters from a safetensors file: those that fit\n"
+     "the pattern, or all; may be repeated"},
+    {OPT_MAP, "map", "FILE", IN_TRAIN, "lines `name in --init's file = name in the model`"},
     {OPT_SAVE, "save", "FILE", IN_TRAIN,
      "the last checkpoint (MODEL.safetensors); the best\n"
      "goes to FILE with .best before its ending"},
@@ -242,6 +248,10 @@ static bool take_value(Options *o, OptionId id, const char *text)
         o->resume = true;
         o->resume_path = text;
         return !text || *text;
+    case OPT_INIT:
+        return *text && add_item(&o->inits, text);
+    case OPT_MAP:
+        return keep_text(&o->map, text);
     case OPT_SAVE:
         return keep_text(&o->save, text);
     case OPT_SAVE_EVERY:
@@ -343,6 +353,10 @@ static int check(const Options *o, const gradc_model *model, const char *program
                  "--batch is at most the compiled batch of %llu; "
                  "change it in %.60s and compile again",
                  (unsigned long long)model->train->batch, model->source);
+    if (o->map && !o->inits.count)
+        snprintf(text, sizeof text, "--map belongs to --init FILE");
+    if (o->resume && o->inits.count)
+        snprintf(text, sizeof text, "--init starts a training, and --resume goes on with one");
     if (strcmp(o->command, "predict") == 0 && o->inputs.count == 0)
         snprintf(text, sizeof text, "predict needs --input FILE");
     return *text ? usage_error(program, o->command, text) : -1;
@@ -415,5 +429,6 @@ void options_free(Options *o)
     free(o->sets.items);
     free(o->data.items);
     free(o->inputs.items);
+    free(o->inits.items);
     *o = (Options){0};
 }

@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,64 @@ const char *safetensors_note(const Safetensors *s, const char *key)
             return s->metadata[i].value;
     return NULL;
 }
+
+const TensorEntry *safetensors_find(const Safetensors *s, const char *name)
+{
+    for (int i = 0; i < s->entry_count; i++)
+        if (strcmp(s->entries[i].name, name) == 0)
+            return &s->entries[i];
+    return NULL;
+}
+
+/* ---- numbers of other types ------------------------------------------------------------------------ */
+
+static double half_value(uint16_t bits)
+{
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const double size = exponent == 31  ? (fraction ? NAN : INFINITY)
+                        : exponent == 0 ? ldexp(fraction, -24)
+                                        : ldexp(fraction + 1024, exponent - 25);
+    return bits >> 15 ? -size : size;
+}
+
+static double brain_value(uint16_t bits)
+{
+    const uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return (double)value;
+}
+
+static double real_value(const char *type, const uint8_t *at)
+{
+    uint16_t bits;
+    memcpy(&bits, at, sizeof bits);
+    if (strcmp(type, "F16") == 0)
+        return half_value(bits);
+    if (strcmp(type, "BF16") == 0)
+        return brain_value(bits);
+    return number_get(strcmp(type, "F64") == 0 ? GRADC_F64 : GRADC_F32, at);
+}
+
+bool safetensors_converts(const char *type, gradc_dtype to)
+{
+    const bool real = type[0] == 'F' || strcmp(type, "BF16") == 0;
+    return strcmp(type, raw_name(to)) == 0 || (real && (to == GRADC_F32 || to == GRADC_F64));
+}
+
+void safetensors_copy(const Safetensors *s, const TensorEntry *t, gradc_dtype to, void *out)
+{
+    const uint8_t *from = s->data + t->begin;
+    const size_t size = (size_t)(t->end - t->begin), each = type_size(t->type);
+    if (strcmp(t->type, raw_name(to)) == 0) {
+        memcpy(out, from, size);
+        return;
+    }
+    for (size_t i = 0; i < size / each; i++)
+        number_put(to, (uint8_t *)out + i * raw_size(to), real_value(t->type, from + i * each));
+}
+
+/* ---- writing --------------------------------------------------------------------------------------- */
 
 static json_t *entry_object(const TensorEntry *t)
 {

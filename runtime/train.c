@@ -185,6 +185,8 @@ static bool prepare(Training *t, const Options *o)
     Loop *l = &t->loop;
     if (o->resume && !resume(t, o))
         return false;
+    if (!o->resume && !start_from_files(&t->instance, o, &t->error))
+        return false;
     if (!open_data(t, o) || !complete_views(t))
         return false;
     plan_length(t, o);

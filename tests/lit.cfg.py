@@ -8,7 +8,7 @@
 #   %examples %std %root    examples/, compiler/std/, the project's folder
 #   %data                   real data sets, where the feature shared-data says there are some
 #
-# Features: shared-data, torch, dot, gdb, x86, avx512, llvm-19 … llvm-22, cxx, sanitizer, address, thread.
+# Features: shared-data, torch, safetensors, dot, gdb, x86, avx512, llvm-19 … llvm-22, cxx, sanitizer, address, thread.
 
 import os
 import platform
@@ -62,8 +62,8 @@ for name, value in (
 # ---- features ---------------------------------------------------------------------------------------
 
 
-def has_torch():
-    found = subprocess.run([config.python, "-c", "import torch"], capture_output=True)
+def has_module(name):
+    found = subprocess.run([config.python, "-c", f"import {name}"], capture_output=True)
     return found.returncode == 0
 
 
@@ -78,8 +78,10 @@ def cpu_flags():
 config.available_features.add("llvm-" + config.llvm_version)
 if os.path.isdir(data):
     config.available_features.add("shared-data")
-if has_torch():
+if has_module("torch"):
     config.available_features.add("torch")
+    if has_module("safetensors.torch"):
+        config.available_features.add("safetensors")
 for program in ("dot", "gdb"):
     if shutil.which(program):
         config.available_features.add(program)

@@ -183,6 +183,19 @@ static LLVMValueRef layer_table(EmitUnit *u, const Program *p)
     return table(u, "layers", rows, p->layers.count);
 }
 
+static LLVMValueRef init_table(EmitUnit *u, const Program *p)
+{
+    LLVMValueRef *rows = arena_new(u->arena, LLVMValueRef, p->inits.count + 1);
+    for (int i = 0; i < p->inits.count; i++) {
+        Fields f = {0};
+        add_text(u, &f, p->inits.data[i].pattern);
+        add_text(u, &f, p->inits.data[i].file);
+        add_text(u, &f, p->inits.data[i].names);
+        rows[i] = close_struct(u, &f);
+    }
+    return table(u, "inits", rows, p->inits.count);
+}
+
 static void add_functions(EmitUnit *u, Fields *f, const EntryPoints *e)
 {
     const LLVMValueRef functions[] = {
@@ -214,6 +227,8 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add(&f, layer_table(u, p));
     add_int(u, &f, p->layers.count);
     add(&f, train_row(u, &p->train));
+    add(&f, init_table(u, p));
+    add_int(u, &f, p->inits.count);
     add_u64(u, &f, c->instance_bytes);
     add_u64(u, &f, e->scratch_bytes);
     add_u64(u, &f, c->persistent_bytes);

@@ -42,6 +42,12 @@ typedef struct Train {
     uint64_t seed;
 } Train;
 
+/* What fits `pattern` starts from `file`, under the names that the file `names` gives (NULL: its own). */
+typedef struct InitFrom {
+    const char *pattern, *file, *names;
+    Span span;
+} InitFrom;
+
 /* One row of the table that `info` prints. */
 typedef struct LayerRow {
     const char *name, *kind;
@@ -65,6 +71,7 @@ typedef struct Program {
     VEC(const char *) losses;
     VEC(const char *) metrics;
     VEC(LayerRow) layers;
+    VEC(InitFrom) inits;
     int accumulator_count;
     Port *generated; /* the input that generate() lengthens, or NULL */
     Span generate_span;

@@ -8,13 +8,12 @@ static bool is_word(const Ast *a, const char *word)
     return a->kind == AST_NAME && !strcmp(a->name, word);
 }
 
-/* `*` stands for any characters; a path stands for everything below it, too. */
-static bool fits(const char *pattern, const char *name)
+bool path_fits(const char *pattern, const char *name)
 {
     for (; *pattern; pattern++, name++) {
         if (*pattern == '*') {
             for (const char *rest = name;; rest++) {
-                if (fits(pattern + 1, rest))
+                if (path_fits(pattern + 1, rest))
                     return true;
                 if (!*rest)
                     return false;
@@ -148,7 +147,7 @@ Group *group_of(Sema *s, const Tensor *t)
         if (g->patterns.count == 0)
             otherwise = g;
         for (int k = 0; k < g->patterns.count; k++)
-            if (fits(g->patterns.data[k], t->name))
+            if (path_fits(g->patterns.data[k], t->name))
                 return g;
     }
     return otherwise;

@@ -411,6 +411,8 @@ const char *group_prefix(Sema *s, const Group *g);
 bool has_optimizer(const Sema *s);
 bool read_limit(Sema *s, const Ast *item, const char *what, double *out); /* above 0 */
 bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out);
+/* Does the pattern stand for the path?  `*` is any text; a path is everything below it, too. */
+bool path_fits(const char *pattern, const char *name);
 /* Settles every parameter's loss, and reports patterns that fit nothing. */
 void assign_groups(Sema *s);
 

@@ -1,6 +1,8 @@
 /* What surrounds a printed graph: declarations before it, outputs, metrics and training behind. */
 #include "sema/internal.h"
 
+#include <string.h>
+
 void sema_print_outputs(Sema *s)
 {
     s->printing = true;
@@ -108,10 +110,22 @@ void print_later(Sema *s, const Ast *a, const char *name)
     vec_push(s->arena, &s->tail, intern(s->names, t.data));
 }
 
+static const char *path_text(Sema *s, const char *path)
+{
+    return strchr(path, '*') ? arena_format(s->arena, "\"%s\"", path) : path;
+}
+
 void sema_print_tail(Text *out, Sema *s)
 {
     for (int i = 0; i < s->frozen.count; i++)
-        text_printf(out, "  freeze %s\n", s->frozen.data[i]);
+        text_printf(out, "  freeze %s\n", path_text(s, s->frozen.data[i]));
+    for (int i = 0; i < s->program->inits.count; i++) {
+        const InitFrom *from = &s->program->inits.data[i];
+        text_printf(out, "  init %s from \"%s\"", path_text(s, from->pattern), from->file);
+        if (from->names)
+            text_printf(out, " with \"%s\"", from->names);
+        text_append(out, "\n");
+    }
     for (int i = 0; i < s->tail.count; i++)
         text_append(out, s->tail.data[i]);
     text_append(out, "}\n");

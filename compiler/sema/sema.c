@@ -337,17 +337,30 @@ static void freeze_parameters(Sema *s)
 {
     for (int i = 0; i < s->frozen.count; i++) {
         const char *name = s->frozen.data[i];
-        const size_t length = strlen(name);
         bool any = false;
         for (int k = 0; k < s->program->tensors.count; k++) {
             Tensor *t = s->program->tensors.data[k];
-            if (t->role != ROLE_PARAM || strncmp(t->name, name, length) ||
-                (t->name[length] && t->name[length] != '.'))
-                continue;
-            t->frozen = any = true;
+            if (t->role == ROLE_PARAM && path_fits(name, t->name))
+                t->frozen = any = true;
         }
         if (!any)
             unknown_parameter(s, s->frozen_spans.data[i], name, "to freeze");
+    }
+}
+
+/* What starts from a file must be there. */
+static void check_inits(Sema *s)
+{
+    for (int i = 0; i < s->program->inits.count; i++) {
+        const InitFrom *from = &s->program->inits.data[i];
+        bool any = false;
+        for (int k = 0; k < s->program->tensors.count; k++) {
+            const Tensor *t = s->program->tensors.data[k];
+            any |= (t->role == ROLE_PARAM || t->role == ROLE_STATE) &&
+                   path_fits(from->pattern, t->name);
+        }
+        if (!any)
+            unknown_parameter(s, from->span, from->pattern, "to start from a file");
     }
 }
 
@@ -410,11 +423,14 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
     begin_graph(s, kind);
     s->training = training;
     s->frozen.count = s->frozen_spans.count = 0;
+    s->program->inits.count = 0;
     const int layers = s->program->layers.count;
     run_body(s, &s->model->body);
     s->layers_recorded = s->layers_recorded || s->program->layers.count > layers;
     if (diag_error_count(s->diag) == errors)
         freeze_parameters(s);
+    if (diag_error_count(s->diag) == errors)
+        check_inits(s);
     if (!s->options.whole_loss && diag_error_count(s->diag) == errors &&
         (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
         assign_groups(s);

@@ -242,8 +242,8 @@ static void run_freeze(Sema *s, const Ast *a)
 
 static void run_init_from(Sema *s, const Ast *a)
 {
-    diag_error(s->diag, a->span, "this compiler does not load parameters at compile time");
-    diag_help(s->diag, "start the trainer from a file instead: train --resume=FILE");
+    const InitFrom from = {a->name, a->left->name, a->right ? a->right->name : NULL, a->name_span};
+    vec_push(s->arena, &s->program->inits, from);
 }
 
 typedef struct StatementRow {

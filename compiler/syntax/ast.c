@@ -92,6 +92,9 @@ static const char *flag_word(const Ast *n)
         return " target";
     case AST_PARAM:
         return " random";
+    case AST_FREEZE:
+    case AST_INIT_FROM:
+        return "";
     default:
         return " []";
     }
@@ -117,7 +120,8 @@ static void dump_place(const Dump *d, Span at)
 
 static void dump_name(const Dump *d, const Ast *n)
 {
-    if (n->kind != AST_STRING && n->kind != AST_IMPORT) {
+    const bool quoted = n->flag && (n->kind == AST_FREEZE || n->kind == AST_INIT_FROM);
+    if (n->kind != AST_STRING && n->kind != AST_IMPORT && !quoted) {
         text_printf(d->out, " %s", n->name);
         return;
     }

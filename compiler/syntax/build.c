@@ -405,14 +405,21 @@ Ast *ast_over(Parser *p, Span span, Span name_span, Ast *value, Word name)
     return finish(p, n);
 }
 
-Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path)
+Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path, bool quoted)
 {
-    return leaf(p, AST_FREEZE, span_join(span, path_span), path.text);
+    Ast *n = leaf(p, AST_FREEZE, span_join(span, path_span), path.text);
+    n->flag = quoted;
+    return n;
 }
 
-Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, Ast *file)
+Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, bool quoted, Ast *file,
+                   Ast *names)
 {
-    return statement(p, AST_INIT_FROM, span, path_span, path, (AstList){0}, file);
+    Ast *n = start(p, AST_INIT_FROM, span, path_span, path.text);
+    n->flag = quoted;
+    n->left = file;
+    n->right = names;
+    return finish(p, n);
 }
 
 /* ---- declarations --------------------------------------------------------------------------------- */

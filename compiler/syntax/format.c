@@ -199,6 +199,15 @@ static void write_definition(Formatter *f, const char *keyword, const Ast *n, co
     write_expr(&f->w, n->left, BIND_PIPE);
 }
 
+/* A path, or a pattern in quotes. */
+static void write_path(Formatter *f, const Ast *n)
+{
+    if (n->flag)
+        write_quoted(&f->w, n->name);
+    else
+        text_append(f->w.out, n->name);
+}
+
 static void write_named(Formatter *f, const char *keyword, const Ast *n)
 {
     if (n->name) {
@@ -260,11 +269,18 @@ static void write_simple(Formatter *f, const Ast *n)
         write_quoted(&f->w, n->name);
         break;
     case AST_FREEZE:
-        text_printf(f->w.out, "freeze %s", n->name);
+        text_append(f->w.out, "freeze ");
+        write_path(f, n);
         break;
     case AST_INIT_FROM:
-        text_printf(f->w.out, "init %s from ", n->name);
+        text_append(f->w.out, "init ");
+        write_path(f, n);
+        text_append(f->w.out, " from ");
         write_expr(&f->w, n->left, BIND_PRIMARY);
+        if (n->right) {
+            text_append(f->w.out, " with ");
+            write_expr(&f->w, n->right, BIND_PRIMARY);
+        }
         break;
     case AST_GENERATE:
         text_printf(f->w.out, "generate %s from ", n->name);

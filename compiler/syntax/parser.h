@@ -121,8 +121,9 @@ Ast *ast_scan(Parser *p, Span span, Span name_span, Word name, Ast *extent, Ast 
               AstList carries, AstList body);
 Ast *ast_carry(Parser *p, Span span, Span name_span, Word name, AstList dims, Ast *start);
 Ast *ast_over(Parser *p, Span span, Span name_span, Ast *value, Word name);
-Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path);
-Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, Ast *file);
+Ast *ast_freeze(Parser *p, Span span, Span path_span, Word path, bool quoted);
+Ast *ast_init_from(Parser *p, Span span, Span path_span, Word path, bool quoted, Ast *file,
+                   Ast *names);
 
 Ast *ast_parameter(Parser *p, Span span, Span name_span, Word name, AstList pattern, bool brackets,
                    Ast *value);

@@ -47,8 +47,8 @@ typedef enum {
     AST_SCAN,      /* scan name[: left] [reversed if cond] with items { body }; items: AST_CARRY */
     AST_CARRY,     /* name[items] = left                                           */
     AST_GRADIENT,  /* gradient path[items] = left                                  */
-    AST_FREEZE,    /* freeze path                                                  */
-    AST_INIT_FROM, /* init path from left (a string)                               */
+    AST_FREEZE,    /* freeze path; flag: a pattern in quotes                       */
+    AST_INIT_FROM, /* init path from left [with right] (strings); flag: the same   */
     AST_GENERATE,  /* generate name (an input) from left                           */
     /* declarations */
     AST_PARAMETER,   /* of a layer or fn: name[items] or name = left; flag: has brackets */

@@ -47,7 +47,7 @@ class Descriptor(c.Structure):
         ("losses", c.POINTER(c.c_char_p)), ("loss_count", c.c_int),
         ("metrics", c.POINTER(c.c_char_p)), ("metric_count", c.c_int),
         ("layers", pointer), ("layer_count", c.c_int),
-        ("train", c.POINTER(Train)),
+        ("train", c.POINTER(Train)), ("inits", pointer), ("init_count", c.c_int),
         ("instance_bytes", c.c_uint64), ("scratch_bytes", c.c_uint64),
         ("persistent_bytes", c.c_uint64), ("workspace_bytes", c.c_uint64), ("accumulator_count", c.c_int),
         ("generated", c.c_int), ("endless", c.c_int),

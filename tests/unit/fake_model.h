@@ -18,6 +18,9 @@ enum {
 static double fake_break_at = -1; /* the step whose loss is to be NaN */
 static int fake_wrong_gradient;   /* gradcheck must notice            */
 
+static const gradc_init_from *fake_inits;
+static int fake_init_count;
+
 #define FAKE_DEFINE(P, Real, REAL)                                                                 \
     typedef struct P##_instance {                                                                  \
         Real weight[FAKE_CLASSES][FAKE_INPUTS], bias[FAKE_CLASSES];                                \
@@ -206,6 +209,8 @@ static int fake_wrong_gradient;   /* gradcheck must notice            */
                              fake_layers,                                                          \
                              1,                                                                    \
                              train,                                                                \
+                             fake_inits,                                                           \
+                             fake_init_count,                                                      \
                              sizeof(P##_instance),                                                 \
                              64,                                                                   \
                              sizeof(P##_instance),                                                 \
