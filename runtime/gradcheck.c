@@ -1,4 +1,5 @@
-/* The gradcheck command: each parameter's gradient against central differences of the loss, in f64.
+/* The gradcheck command: each parameter's gradient against central differences of the loss that trains
+ * it, in f64.
  *
  *   numeric = (L(w + h) - L(w - h)) / 2h      h = eps^(1/3) max(1, |w|), about 6e-6
  *   error   = |exact - numeric| / (max(|exact|, |numeric|) + noise / tolerance)
@@ -24,6 +25,8 @@ typedef struct Check {
     size_t n; /* examples */
     const Options *options;
     double tolerance;
+    double *each; /* the value of each loss                                  */
+    int loss;     /* the one that trains the parameter looked at; -1: their sum */
     Error error;
 } Check;
 
@@ -38,9 +41,9 @@ static double loss_at(Check *c, double *w, double value)
 {
     double kept = *w;
     *w = value;
-    double loss = c->instance.model->loss(c->instance.self, c->batch.inputs, c->n);
+    double loss = c->instance.model->loss(c->instance.self, c->batch.inputs, c->n, c->each);
     *w = kept;
-    return loss;
+    return c->loss < 0 ? loss : c->each[c->loss];
 }
 
 typedef struct Slopes {
@@ -99,29 +102,12 @@ static void check_element(Check *c, double *w, double exact, uint64_t element, R
     }
 }
 
-static int count_role(const gradc_model *m, gradc_role role, bool frozen_too, int end)
-{
-    int count = 0;
-    for (int i = 0; i < end; i++)
-        count += m->tensors[i].role == role && (frozen_too || !m->tensors[i].frozen);
-    return count;
-}
-
-/* Gradients stand in the order of their parameters; frozen ones may have none. */
+/* A frozen parameter has none. */
 static const gradc_tensor *gradient_of(const gradc_model *m, int parameter)
 {
-    int all = m->tensor_count;
-    bool frozen_too =
-        count_role(m, GRADC_GRADIENT, true, all) == count_role(m, GRADC_PARAM, true, all);
-    int place = count_role(m, GRADC_PARAM, frozen_too, parameter);
-    if (m->tensors[parameter].frozen && !frozen_too)
-        return NULL;
-    for (int i = 0; i < all; i++)
-        if (m->tensors[i].role == GRADC_GRADIENT && place-- == 0)
-            return m->tensors[i].count == m->tensors[parameter].count &&
-                           m->tensors[i].type == GRADC_F64
-                       ? &m->tensors[i]
-                       : NULL;
+    for (int i = 0; i < m->tensor_count; i++)
+        if (m->tensors[i].role == GRADC_GRADIENT && m->tensors[i].of == parameter)
+            return &m->tensors[i];
     return NULL;
 }
 
@@ -136,7 +122,7 @@ static void check_tensor(Check *c, const gradc_tensor *t, const gradc_tensor *gr
     }
 }
 
-static void print_result(const gradc_tensor *t, const Result *r, int width)
+static void print_result(const gradc_model *m, const gradc_tensor *t, const Result *r, int width)
 {
     char checked[48];
     snprintf(checked, sizeof checked, "%" PRIu64 "/%" PRIu64, r->checked, t->count);
@@ -146,6 +132,8 @@ static void print_result(const gradc_tensor *t, const Result *r, int width)
         printf(" (%" PRIu64 ", worst at element %" PRIu64 ")", r->failed, r->worst_at);
     if (r->kinks)
         printf(" (%" PRIu64 " at a kink)", r->kinks);
+    if (t->loss >= 0)
+        printf("  of %s", m->losses[t->loss]);
     putchar('\n');
 }
 
@@ -177,8 +165,9 @@ static int check_all(Check *c)
             continue;
         }
         Result r = {0};
+        c->loss = t->loss;
         check_tensor(c, t, g, &r);
-        print_result(t, &r, width);
+        print_result(m, t, &r, width);
         total.failed += r.failed;
         if (r.worst >= total.worst) {
             total.worst = r.worst;
@@ -257,6 +246,7 @@ int gradcheck_command(const gradc_model *model, const gradc_model *checked, cons
         return cli_fail(&c.error);
     }
     instance_create(&c.instance, checked, seed, 1);
+    c.each = memory_get((size_t)checked->loss_count, sizeof *c.each);
     bool ok = true;
     for (int i = 0; ok && i < o->sets.count; i++)
         ok = hyper_assign(&c.instance, o->sets.items[i], &c.error);
@@ -266,5 +256,6 @@ int gradcheck_command(const gradc_model *model, const gradc_model *checked, cons
     view_free(&c.view);
     dataset_close(&c.data);
     instance_destroy(&c.instance);
+    free(c.each);
     return status;
 }

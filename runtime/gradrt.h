@@ -50,6 +50,8 @@ typedef struct gradc_tensor {
     uint64_t count;  /* elements                             */
     int frozen;      /* a parameter that no update touches   */
     double initial;  /* a hyper-parameter's declared value   */
+    int of; /* the place in the table of the parameter that a moment or gradient belongs to, or -1 */
+    int loss; /* the one loss that trains a parameter; -1: their sum                                 */
 } gradc_tensor;
 
 /* One input, target or output of the model; shapes are of one example. */
@@ -166,8 +168,9 @@ typedef struct gradc_model {
     /* One update of the parameters from the gradient tensors; counts as a step. */
     void (*update)(void *instance);
     /* Mean loss of n examples, as in training (dropout and batch statistics included, nothing
-     * updated): what gradient() differentiates.  For the gradient check. */
-    double (*loss)(void *instance, const void *const *inputs, size_t n);
+     * updated): what gradient() differentiates; and, unless `each` is NULL, that of each loss.
+     * For the gradient check. */
+    double (*loss)(void *instance, const void *const *inputs, size_t n, double *each);
     /* Inference mode: adds the n examples' sums to accumulator_count doubles. */
     void (*evaluate)(void *instance, const void *const *inputs, size_t n, double *sums);
     /* From the sums over `examples` examples: values[0 … loss_count) each loss,

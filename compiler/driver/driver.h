@@ -56,7 +56,9 @@ Graph *compile_gradient(Compilation *c, bool differentiate);
 /* The same model in inference mode, where that differs; NULL where it does not. */
 Graph *compile_inference(Compilation *c);
 /* All entry points scheduled and laid out; NULL after errors. */
-Compiled *compile_program(Compilation *c, DType real);
+Compiled *compile_program(Compilation *c);
+/* Those alone that a trainer calls: where each step makes an update, no gradient outlives it. */
+Compiled *compile_trainer(Compilation *c);
 /* The f64 twin that `gradcheck` uses: init, gradient and loss only. */
 Compiled *compile_checked(Compilation *c);
 

@@ -43,7 +43,7 @@ static int dispatch(Compilation *c)
     case COMMAND_FORMAT:
         return format_file(c);
     case COMMAND_CHECK:
-        return compile_program(c, TYPE_F32) ? 0 : 1;
+        return compile_program(c) ? 0 : 1;
     case COMMAND_RUN:
         return run_program(c);
     default:

@@ -5,19 +5,29 @@
 #include <errno.h>
 #include <string.h>
 
+/* What is compiled for whom. */
+enum {
+    OBJECT = 1,      /* whatever a program may call                             */
+    TRAINER = 2,     /* what libgradrt calls: one update a step …               */
+    ACCUMULATES = 4, /* … or one in several, from gradients that stay meanwhile */
+    CHECKED = 8,     /* the gradient check's twin                               */
+    ALWAYS = OBJECT | TRAINER | ACCUMULATES,
+};
+
 typedef struct EntryPass {
     EntryKind kind;
     bool differentiate;
-    bool checked; /* the gradient check needs it too */
+    unsigned wanted;
 } EntryPass;
 
 /* In the order the entries are built. */
 static const EntryPass entries[] = {
-    {ENTRY_EVALUATE, false, false}, /* first: it finds losses and metrics, and every parameter */
-    {ENTRY_FINISH, false, false},   /* after evaluate, whose sums it takes                     */
-    {ENTRY_PREDICT, false, false},  {ENTRY_GENERATE, false, false}, {ENTRY_LOSS, false, true},
-    {ENTRY_GRADIENT, true, true},   {ENTRY_STEP, true, false},      {ENTRY_UPDATE, false, false},
-    {ENTRY_INIT, false, true}, /* last: every declaration adds to it                      */
+    {ENTRY_EVALUATE, false, ALWAYS}, /* first: it finds losses and metrics, and every parameter */
+    {ENTRY_FINISH, false, ALWAYS},   /* after evaluate, whose sums it takes                     */
+    {ENTRY_PREDICT, false, ALWAYS},        {ENTRY_GENERATE, false, ALWAYS},
+    {ENTRY_LOSS, false, OBJECT | CHECKED}, {ENTRY_GRADIENT, true, OBJECT | ACCUMULATES | CHECKED},
+    {ENTRY_STEP, true, OBJECT | TRAINER},  {ENTRY_UPDATE, false, OBJECT | ACCUMULATES},
+    {ENTRY_INIT, false, ALWAYS | CHECKED}, /* last: every declaration adds to it */
 };
 
 bool compile_parse(Compilation *c)
@@ -62,16 +72,16 @@ static bool build_entry(Compilation *c, const EntryPass *e)
     return diag_error_count(c->syntax.diag) == 0;
 }
 
-static bool begin(Compilation *c, DType real, bool checked)
+static bool begin(Compilation *c, DType real)
 {
-    const SemaOptions options = {c->options->model, real, checked};
+    const SemaOptions options = {c->options->model, real};
     c->sema = sema_create(&c->syntax, c->file, &options);
     return c->sema != NULL;
 }
 
 Graph *compile_gradient(Compilation *c, bool differentiate)
 {
-    if (!begin(c, TYPE_F32, false))
+    if (!begin(c, TYPE_F32))
         return NULL;
     sema_print_outputs(c->sema);
     const EntryKind kind = sema_has_entry(c->sema, ENTRY_GRADIENT)  ? ENTRY_GRADIENT
@@ -199,13 +209,15 @@ static Compiled *finish_program(Compilation *c, const bool *built)
     return within_memory(c, compiled) ? compiled : NULL;
 }
 
-static Compiled *compile_entries(Compilation *c, DType real, bool checked)
+static Compiled *compile_entries(Compilation *c, DType real, unsigned wanted)
 {
     bool built[ENTRY_COUNT] = {false};
-    if (!begin(c, real, checked))
+    if (!begin(c, real))
         return NULL;
+    if (wanted == TRAINER && sema_program(c->sema)->train.accumulate > 1)
+        wanted = ACCUMULATES;
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-        if (!sema_has_entry(c->sema, entries[i].kind) || (checked && !entries[i].checked))
+        if (!(entries[i].wanted & wanted) || !sema_has_entry(c->sema, entries[i].kind))
             continue;
         if (!build_entry(c, &entries[i]))
             return NULL;
@@ -214,12 +226,17 @@ static Compiled *compile_entries(Compilation *c, DType real, bool checked)
     return finish_program(c, built);
 }
 
-Compiled *compile_program(Compilation *c, DType real)
+Compiled *compile_program(Compilation *c)
 {
-    return compile_entries(c, real, false);
+    return compile_entries(c, TYPE_F32, OBJECT);
+}
+
+Compiled *compile_trainer(Compilation *c)
+{
+    return compile_entries(c, TYPE_F32, TRAINER);
 }
 
 Compiled *compile_checked(Compilation *c)
 {
-    return compile_entries(c, TYPE_F64, true);
+    return compile_entries(c, TYPE_F64, CHECKED);
 }

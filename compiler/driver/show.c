@@ -137,7 +137,7 @@ static int show_dot(Compilation *c)
 
 static int show_schedules(Compilation *c, void (*print)(Text *, const Schedule *))
 {
-    const Compiled *compiled = compile_program(c, TYPE_F32);
+    const Compiled *compiled = compile_program(c);
     if (!compiled)
         return 1;
     Text t = new_text(c);
@@ -154,7 +154,7 @@ static int show_schedule(Compilation *c)
 
 static int show_memory(Compilation *c)
 {
-    const Compiled *compiled = compile_program(c, TYPE_F32);
+    const Compiled *compiled = compile_trainer(c);
     if (!compiled)
         return 1;
     Text t = new_text(c);
@@ -185,7 +185,7 @@ static bool find_lanes(Compilation *c)
 
 static int show_loops(Compilation *c)
 {
-    const Compiled *compiled = find_lanes(c) ? compile_program(c, TYPE_F32) : NULL;
+    const Compiled *compiled = find_lanes(c) ? compile_program(c) : NULL;
     if (!compiled)
         return 1;
     Text t = new_text(c);
@@ -212,7 +212,7 @@ typedef bool Writer(EmitUnit *u, const char *path, const char **error);
 
 static int write_code(Compilation *c, Writer *writer, const char *path)
 {
-    const Compiled *compiled = find_lanes(c) ? compile_program(c, TYPE_F32) : NULL;
+    const Compiled *compiled = find_lanes(c) ? compile_program(c) : NULL;
     if (!compiled)
         return 1;
     const char *error = NULL;
@@ -241,7 +241,7 @@ static const char *header_path(Compilation *c, const char *object)
 
 static int write_object(Compilation *c)
 {
-    const Compiled *compiled = find_lanes(c) ? compile_program(c, TYPE_F32) : NULL;
+    const Compiled *compiled = find_lanes(c) ? compile_program(c) : NULL;
     if (!compiled)
         return 1;
     const char *path = output_path(c, ".o"), *error = NULL;
@@ -257,7 +257,7 @@ static int write_object(Compilation *c)
 
 static int write_header(Compilation *c)
 {
-    const Compiled *compiled = find_lanes(c) ? compile_program(c, TYPE_F32) : NULL;
+    const Compiled *compiled = find_lanes(c) ? compile_program(c) : NULL;
     if (!compiled)
         return 1;
     Text t = new_text(c);
@@ -285,7 +285,7 @@ static bool has_loss(Compilation *c)
 
 static int write_program(Compilation *c)
 {
-    const Compiled *compiled = find_lanes(c) ? compile_program(c, TYPE_F32) : NULL;
+    const Compiled *compiled = find_lanes(c) ? compile_trainer(c) : NULL;
     if (!compiled)
         return 1;
     const char *path = output_path(c, ""), *error = NULL;
@@ -310,7 +310,7 @@ static int write_program(Compilation *c)
 
 int run_program(Compilation *c)
 {
-    const Compiled *compiled = find_lanes(c) ? compile_program(c, TYPE_F32) : NULL;
+    const Compiled *compiled = find_lanes(c) ? compile_trainer(c) : NULL;
     if (!compiled)
         return 1;
     EmitUnit *u = emit_build(compiled, &c->options->code, &c->lanes);
@@ -336,7 +336,7 @@ static const EmitKind kinds[] = {
     {"grad", "forward and backward pass, a .nn file that compiles", NULL, show_grad},
     {"graph", "the forward pass for Graphviz; drawn with -o FILE.svg", NULL, show_dot},
     {"schedule", "kernels with loops, flops and bytes", NULL, show_schedule},
-    {"memory", "the memory plan", NULL, show_memory},
+    {"memory", "the memory plan of the trainer", NULL, show_memory},
     {"loops", "the loop IR of every kernel", NULL, show_loops},
     {"llvm", "LLVM IR", NULL, write_llvm},
     {"asm", "assembly (-S)", NULL, write_assembly},

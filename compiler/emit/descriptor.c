@@ -68,7 +68,24 @@ static uint64_t elements(int rank, const int64_t *extents)
 
 /* ---- rows, in the order of gradrt.h's fields -------------------------------------------------------- */
 
-static LLVMValueRef tensor_row(EmitUnit *u, const Tensor *t)
+/* The place of a tensor, or of a loss's name, among the program's; -1: of none. */
+static int place_of_tensor(const Program *p, const Tensor *t)
+{
+    for (int i = 0; i < p->tensors.count; i++)
+        if (p->tensors.data[i] == t)
+            return i;
+    return -1;
+}
+
+static int place_of_loss(const Program *p, const char *loss)
+{
+    for (int i = 0; loss && i < p->losses.count; i++)
+        if (!strcmp(p->losses.data[i], loss))
+            return i;
+    return -1;
+}
+
+static LLVMValueRef tensor_row(EmitUnit *u, const Program *p, const Tensor *t)
 {
     Fields f = {0};
     add_text(u, &f, t->name);
@@ -80,6 +97,8 @@ static LLVMValueRef tensor_row(EmitUnit *u, const Tensor *t)
     add_u64(u, &f, elements(t->rank, t->shape));
     add_int(u, &f, t->frozen);
     add_double(u, &f, t->initial);
+    add_int(u, &f, place_of_tensor(p, t->of));
+    add_int(u, &f, place_of_loss(p, t->loss));
     return close_struct(u, &f);
 }
 
@@ -155,7 +174,7 @@ static LLVMValueRef tensor_table(EmitUnit *u, const Program *p)
 {
     LLVMValueRef *rows = arena_new(u->arena, LLVMValueRef, p->tensors.count + 1);
     for (int i = 0; i < p->tensors.count; i++)
-        rows[i] = tensor_row(u, p->tensors.data[i]);
+        rows[i] = tensor_row(u, p, p->tensors.data[i]);
     return table(u, "tensors", rows, p->tensors.count);
 }
 

@@ -85,11 +85,14 @@ static LLVMValueRef make_update(Entries *es)
 static LLVMValueRef make_loss(Entries *es)
 {
     EmitUnit *u = es->u;
-    LLVMTypeRef params[] = {u->pointer, u->pointer, u->size};
-    Entry e = entry_open(es, ENTRY_LOSS, "loss", u->f64, params, 3);
+    LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
+    Entry e = entry_open(es, ENTRY_LOSS, "loss", u->f64, params, 4);
     entry_take_examples(&e, no_number(u));
     entry_run_kernels(&e, 0, e.s->kernels.count);
-    LLVMBuildRet(u->builder, loss_value(&e));
+    LLVMValueRef each = LLVMGetParam(e.function, 3), loss = loss_value(&e);
+    entry_leave_unless(&e, LLVMBuildIsNotNull(u->builder, each, ""), loss);
+    entry_store_results(&e, RESULT_VALUE, each);
+    LLVMBuildRet(u->builder, loss);
     return entry_finish(&e);
 }
 

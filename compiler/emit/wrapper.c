@@ -115,7 +115,10 @@ static void wrap_call(EmitUnit *u, const char *name, LLVMValueRef entry, LLVMTyp
     LLVMValueRef args[3 + MOST_EXTRA] = {LLVMGetParam(w.function, 0), gather_inputs(&w, true)};
     for (int i = 0; i < 1 + extra_count; i++)
         args[2 + i] = LLVMGetParam(w.function, (unsigned)w.next++);
-    LLVMValueRef v = unit_call(u, entry, args, 3 + extra_count);
+    int given = 3 + extra_count;
+    for (; given < (int)LLVMCountParams(entry); given++) /* what the header does not ask for */
+        args[given] = LLVMConstNull(LLVMTypeOf(LLVMGetParam(entry, (unsigned)given)));
+    LLVMValueRef v = unit_call(u, entry, args, given);
     if (!number)
         LLVMBuildRetVoid(u->builder);
     else

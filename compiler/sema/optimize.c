@@ -162,36 +162,56 @@ static bool update_parameters(Sema *s)
     return true;
 }
 
-/* The losses' mean over the batch, as one number. */
-static void total_loss(Sema *s)
+/* A loss's mean over the batch. */
+static const Expr *mean_loss(Sema *s, const Result *r)
 {
     ExprPool *p = s->program->pool;
+    if (!node_is_batched(r->value))
+        return access_node(s, r->value, NULL, 0);
+    Index *outer = s->batch, *b = index_copy(p, s->batch);
+    s->batch = b;
+    const Expr *each = access_node(s, r->value, NULL, 0);
+    Node *sum = make_node(s, arena_format(s->arena, "%s_sum", r->name), each, NULL, 0, &reduce_sum,
+                          &b, 1, r->value->span);
+    s->batch = outer;
+    return expr_div(p, access_node(s, sum, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0));
+}
+
+/* The losses' means, one by one where the entry is theirs alone. */
+static void add_losses(Sema *s, const Result *losses, const Expr *const *means, int count)
+{
+    const bool unnamed = s->program->losses.count == 0;
+    for (int i = 0; i < count && s->entry == ENTRY_LOSS; i++) {
+        Node *n = make_node(s, arena_format(s->arena, "%s_mean", losses[i].name), means[i], NULL, 0,
+                            NULL, NULL, 0, losses[i].value->span);
+        graph_result(s->graph, RESULT_VALUE, losses[i].name, n, NULL, i);
+        if (unnamed)
+            vec_push(s->arena, &s->program->losses, losses[i].name);
+    }
+}
+
+/* The sum of the losses' means, as one number. */
+static void total_loss(Sema *s)
+{
     Graph *g = s->graph;
-    const Expr *total = expr_const(p, 0);
-    int kept = 0;
+    const Expr *total = expr_const(s->program->pool, 0);
+    Result *losses = arena_new(s->arena, Result, g->results.count + 1);
+    const Expr **means = arena_new(s->arena, const Expr *, g->results.count + 1);
+    int kept = 0, count = 0;
     for (int i = 0; i < g->results.count; i++) {
         const Result r = g->results.data[i];
         if (r.role != RESULT_LOSS) {
             g->results.data[kept++] = r;
             continue;
         }
-        if (!node_is_batched(r.value)) {
-            total = expr_add(p, total, access_node(s, r.value, NULL, 0));
-            continue;
-        }
-        Index *outer = s->batch, *b = index_copy(p, s->batch);
-        s->batch = b;
-        const Expr *each = access_node(s, r.value, NULL, 0);
-        Node *sum = make_node(s, arena_format(s->arena, "%s_sum", r.name), each, NULL, 0,
-                              &reduce_sum, &b, 1, r.value->span);
-        s->batch = outer;
-        total = expr_add(
-            p, total,
-            expr_div(p, access_node(s, sum, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0)));
+        losses[count] = r;
+        means[count] = mean_loss(s, &r);
+        total = expr_add(s->program->pool, total, means[count++]);
     }
     g->results.count = kept;
     Node *n = make_node(s, "mean_loss", total, NULL, 0, NULL, NULL, 0, s->model->span);
     graph_result(g, RESULT_LOSS, "loss", n, NULL, 0);
+    add_losses(s, losses, means, count);
 }
 
 /* Everything of an entry that comes after differentiation. */

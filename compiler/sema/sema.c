@@ -431,8 +431,7 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
         freeze_parameters(s);
     if (diag_error_count(s->diag) == errors)
         check_inits(s);
-    if (!s->options.whole_loss && diag_error_count(s->diag) == errors &&
-        (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
+    if (diag_error_count(s->diag) == errors && (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
         assign_groups(s);
     add_state_updates(s);
     return diag_error_count(s->diag) == errors;

@@ -11,7 +11,6 @@ typedef struct Sema Sema;
 typedef struct SemaOptions {
     const char *model; /* which of the file's models; NULL: the only one, or the trained one */
     DType real;        /* TYPE_F32, or TYPE_F64 for a gradient check */
-    bool whole_loss;   /* a gradient check: every parameter by the sum of all losses */
 } SemaOptions;
 
 /* ---- sema.c ------------------------------------------------------------------------------------ */

@@ -23,7 +23,8 @@ shape_t = c.POINTER(c.c_int64)
 
 class Tensor(c.Structure):
     _fields_ = [("name", c.c_char_p), ("type", c.c_int), ("role", c.c_int), ("rank", c.c_int), ("shape", shape_t),
-                ("offset", c.c_uint64), ("count", c.c_uint64), ("frozen", c.c_int), ("initial", c.c_double)]
+                ("offset", c.c_uint64), ("count", c.c_uint64), ("frozen", c.c_int), ("initial", c.c_double),
+                ("of", c.c_int), ("loss", c.c_int)]
 
 
 class Port(c.Structure):
@@ -57,7 +58,7 @@ class Descriptor(c.Structure):
         ("step", c.CFUNCTYPE(c.c_double, pointer, pointer, c.c_size_t)),
         ("gradient", c.CFUNCTYPE(c.c_double, pointer, pointer, c.c_size_t, c.c_double, c.c_int)),
         ("update", c.CFUNCTYPE(None, pointer)),
-        ("loss", c.CFUNCTYPE(c.c_double, pointer, pointer, c.c_size_t)),
+        ("loss", c.CFUNCTYPE(c.c_double, pointer, pointer, c.c_size_t, c.POINTER(c.c_double))),
         ("evaluate", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, c.POINTER(c.c_double))),
         ("finish", c.CFUNCTYPE(None, pointer, c.POINTER(c.c_double), c.c_uint64, c.POINTER(c.c_double))),
         ("predict", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, pointer)),
@@ -84,19 +85,16 @@ class Instance:
         self.me = self.d.init(self.block.ctypes.data + self.base, seed)
         self.tensors = {}
         self.gradients = {}
-        parameters = []
         for i in range(self.d.tensor_count):
             t = self.d.tensors[i]
             start = self.base + t.offset
             view = self.block[start:start + t.count * np.dtype(DTYPES[t.type]).itemsize]
             view = view.view(DTYPES[t.type]).reshape(shape_of(t))
             if t.role == GRADIENT:
-                self.gradients[parameters[len(self.gradients)]] = view
+                self.gradients[self.d.tensors[t.of].name.decode()] = view
             else:
                 assert t.name.decode() not in self.tensors, t.name
                 self.tensors[t.name.decode()] = view
-                if t.role == PARAM:
-                    parameters.append(t.name.decode())
 
     def __getitem__(self, name):
         return self.tensors[name]
@@ -134,7 +132,7 @@ class Instance:
         self.d.update(self.me)
 
     def loss(self, **values):
-        return self.d.loss(self.me, *self.inputs(values))
+        return self.d.loss(self.me, *self.inputs(values), None)
 
     def predict(self, **values):
         pointers, n = self.inputs(values, need_targets=False)

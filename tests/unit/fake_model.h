@@ -64,7 +64,7 @@ static int fake_init_count;
         for (int c = 0; c < FAKE_CLASSES; c++)                                                     \
             p[c] /= sum;                                                                           \
     }                                                                                              \
-    static double P##_loss(void *self, const void *const *in, size_t n)                            \
+    static double P##_loss(void *self, const void *const *in, size_t n, double *each)              \
     {                                                                                              \
         double sum = 0;                                                                            \
         Real p[FAKE_CLASSES];                                                                      \
@@ -72,6 +72,8 @@ static int fake_init_count;
             P##_probs(self, (const Real *)in[0] + k * FAKE_INPUTS, p);                             \
             sum -= log((double)p[((const uint8_t *)in[1])[k]]);                                    \
         }                                                                                          \
+        if (each)                                                                                  \
+            each[0] = sum / (double)n;                                                             \
         return sum / (double)n;                                                                    \
     }                                                                                              \
     static double P##_gradient(void *self, const void *const *in, size_t n, double scale,          \
@@ -79,7 +81,7 @@ static int fake_init_count;
     {                                                                                              \
         P##_instance *m = self;                                                                    \
         Real p[FAKE_CLASSES];                                                                      \
-        double loss = P##_loss(self, in, n);                                                       \
+        double loss = P##_loss(self, in, n, NULL);                                                 \
         if ((double)m->step == fake_break_at)                                                      \
             return NAN;                                                                            \
         if (first) {                                                                               \
@@ -166,21 +168,23 @@ static int fake_init_count;
     }                                                                                              \
     static const gradc_tensor P##_tensors[] = {                                                    \
         {"dense_1.weight", REAL, GRADC_PARAM, 2, fake_weight_shape,                                \
-         offsetof(P##_instance, weight), 12, 0, 0},                                                \
+         offsetof(P##_instance, weight), 12, 0, 0, -1, -1},                                        \
         {"dense_1.bias", REAL, GRADC_PARAM, 1, fake_bias_shape, offsetof(P##_instance, bias), 3,   \
-         0, 0},                                                                                    \
+         0, 0, -1, -1},                                                                            \
         {"dense_1.weight.m", REAL, GRADC_MOMENT, 2, fake_weight_shape,                             \
-         offsetof(P##_instance, weight_m), 12, 0, 0},                                              \
+         offsetof(P##_instance, weight_m), 12, 0, 0, 0, -1},                                       \
         {"dense_1.bias.m", REAL, GRADC_MOMENT, 1, fake_bias_shape, offsetof(P##_instance, bias_m), \
-         3, 0, 0},                                                                                 \
+         3, 0, 0, 1, -1},                                                                          \
         {"dense_1.weight", REAL, GRADC_GRADIENT, 2, fake_weight_shape,                             \
-         offsetof(P##_instance, weight_g), 12, 0, 0},                                              \
+         offsetof(P##_instance, weight_g), 12, 0, 0, 0, -1},                                       \
         {"dense_1.bias", REAL, GRADC_GRADIENT, 1, fake_bias_shape, offsetof(P##_instance, bias_g), \
-         3, 0, 0},                                                                                 \
-        {"seen", REAL, GRADC_STATE, 0, fake_weight_shape, offsetof(P##_instance, seen), 1, 0, 0},  \
-        {"lr", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, lr), 1, 0, 0.05},   \
-        {"steps", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, steps), 1, 0,    \
-         0},                                                                                       \
+         3, 0, 0, 1, -1},                                                                          \
+        {"seen", REAL, GRADC_STATE, 0, fake_weight_shape, offsetof(P##_instance, seen), 1, 0, 0,   \
+         -1, -1},                                                                                  \
+        {"lr", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, lr), 1, 0, 0.05,    \
+         -1, -1},                                                                                  \
+        {"steps", REAL, GRADC_HYPER, 0, fake_weight_shape, offsetof(P##_instance, steps), 1, 0, 0, \
+         -1, -1},                                                                                  \
     };                                                                                             \
     static const gradc_port P##_inputs[] = {                                                       \
         {"x", REAL, GRADC_NUMBER, 0, 1, fake_x_shape, FAKE_INPUTS, 0, 1},                          \
