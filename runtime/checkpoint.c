@@ -1,5 +1,5 @@
-/* The model's tensors in a safetensors file.  Parameters and states stand under their names, so
- * that other tools find them; moments and hyper-parameters under optimizer.*. */
+/* The model's tensors in a safetensors file.  What inference reads stands under the names of parameters
+ * and states, so that other tools find it; what only training needs under optimizer.*. */
 #include "internal.h"
 
 #include <errno.h>
@@ -18,16 +18,24 @@ static bool is_saved(const gradc_tensor *t)
     return t->role != GRADC_GRADIENT;
 }
 
-static bool is_optimizer(const gradc_tensor *t)
+/* A parameter's average stands under its name, and the parameter aside. */
+static bool is_optimizer(const gradc_model *model, const gradc_tensor *t)
 {
-    return t->role == GRADC_MOMENT || t->role == GRADC_HYPER;
+    return t->role == GRADC_MOMENT || t->role == GRADC_HYPER || average_of(model, t);
+}
+
+static char *saved_name(const gradc_model *model, const gradc_tensor *t)
+{
+    if (t->role == GRADC_AVERAGE)
+        return text_format("%s", model->tensors[t->of].name);
+    return text_format("%s%s", is_optimizer(model, t) ? OPTIMIZER : "", t->name);
 }
 
 static void add_entry(Checkpoint *c, const gradc_tensor *t)
 {
     TensorEntry *entry = &c->entries[c->count];
     uint64_t size = t->count * raw_size(t->type);
-    entry->name = text_format("%s%s", is_optimizer(t) ? OPTIMIZER : "", t->name);
+    entry->name = saved_name(c->model, t);
     strcpy(entry->type, raw_name(t->type));
     entry->rank = t->rank;
     entry->shape = memory_get((size_t)t->rank, sizeof *entry->shape);
@@ -231,6 +239,8 @@ bool checkpoint_load(const Checkpoint *c, Instance *in, CheckpointPart part, con
             continue;
         safetensors_copy(&s, safetensors_find(&s, c->entries[i].name), c->tensors[i]->type,
                          tensor_data(in, c->tensors[i]));
+        if (part == CHECKPOINT_WEIGHTS && c->tensors[i]->role == GRADC_AVERAGE)
+            copy_tensor(in, &c->model->tensors[c->tensors[i]->of], c->tensors[i]);
     }
     if (ok) {
         tell_counters(c, &s, path);

@@ -36,7 +36,8 @@ typedef enum gradc_role {
     GRADC_STATE,     /* kept and updated, not trained (running statistics)                   */
     GRADC_MOMENT,    /* optimizer state                                                      */
     GRADC_GRADIENT,  /* what gradient() leaves behind; same order and shapes as the parameters */
-    GRADC_HYPER      /* one number the caller may change between steps (learning rate, …)    */
+    GRADC_HYPER,     /* one number the caller may change between steps (learning rate, …)    */
+    GRADC_AVERAGE    /* what evaluate(), predict() and generate() read instead of a parameter */
 } gradc_role;
 
 /* One tensor that lives in the instance from step to step. */
@@ -50,7 +51,7 @@ typedef struct gradc_tensor {
     uint64_t count;  /* elements                             */
     int frozen;      /* a parameter that no update touches   */
     double initial;  /* a hyper-parameter's declared value   */
-    int of; /* the place in the table of the parameter that a moment or gradient belongs to, or -1 */
+    int of; /* the place in the table of the parameter that this moment, … belongs to, or -1 */
     int loss; /* the one loss that trains a parameter; -1: their sum                                 */
 } gradc_tensor;
 

@@ -30,6 +30,19 @@ void *tensor_data(const Instance *in, const gradc_tensor *t)
     return (char *)in->self + t->offset;
 }
 
+const gradc_tensor *average_of(const gradc_model *model, const gradc_tensor *t)
+{
+    for (int i = 0; i < model->tensor_count; i++)
+        if (model->tensors[i].role == GRADC_AVERAGE && &model->tensors[model->tensors[i].of] == t)
+            return &model->tensors[i];
+    return NULL;
+}
+
+void copy_tensor(Instance *in, const gradc_tensor *to, const gradc_tensor *from)
+{
+    memcpy(tensor_data(in, to), tensor_data(in, from), (size_t)from->count * raw_size(from->type));
+}
+
 size_t raw_size(gradc_dtype type)
 {
     static const size_t sizes[] = {1, 1, 2, 4, 4, 8};

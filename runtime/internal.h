@@ -82,6 +82,9 @@ typedef struct Instance {
 void instance_create(Instance *in, const gradc_model *model, uint64_t seed, size_t threads);
 void instance_destroy(Instance *in);
 void *tensor_data(const Instance *in, const gradc_tensor *t);
+/* The average of a parameter; NULL: it has none. */
+const gradc_tensor *average_of(const gradc_model *model, const gradc_tensor *t);
+void copy_tensor(Instance *in, const gradc_tensor *to, const gradc_tensor *from);
 size_t raw_size(gradc_dtype type);
 const char *raw_name(gradc_dtype type); /* as safetensors writes it: F32 */
 double number_get(gradc_dtype type, const void *at);

@@ -167,6 +167,9 @@ static void copy_tensors(Start *s)
         char *theirs = their_name(&s->names, m->tensors[i].name);
         safetensors_copy(&s->file, safetensors_find(&s->file, theirs), m->tensors[i].type,
                          tensor_data(s->in, &m->tensors[i]));
+        const gradc_tensor *average = average_of(m, &m->tensors[i]);
+        if (average)
+            copy_tensor(s->in, average, &m->tensors[i]);
         free(theirs);
     }
 }

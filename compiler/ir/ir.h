@@ -232,7 +232,7 @@ const Expr *expr_outside(ExprPool *p, const Facts *facts, const Expr *e, int *su
 /* ---- graph.c: nodes --------------------------------------------------------------------------------- */
 
 /* A tensor that lives in the instance from step to step (see gradc_role). */
-typedef enum { ROLE_PARAM, ROLE_STATE, ROLE_MOMENT, ROLE_GRADIENT, ROLE_HYPER } Role;
+typedef enum { ROLE_PARAM, ROLE_STATE, ROLE_MOMENT, ROLE_GRADIENT, ROLE_HYPER, ROLE_AVERAGE } Role;
 
 typedef struct Tensor {
     const char *name;
@@ -243,7 +243,7 @@ typedef struct Tensor {
     bool frozen;
     const char *loss;     /* PARAM: the one loss that trains it; NULL: their sum */
     double initial;       /* HYPER                                       */
-    struct Tensor *of;    /* MOMENT, GRADIENT: the parameter it belongs to */
+    struct Tensor *of;    /* MOMENT, GRADIENT, AVERAGE: the parameter it belongs to */
     const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */
     const char
         *start; /* PARAM: its start as .nn text, "~ glorot_uniform(fan_in = 64, fan_out = 10)" */

@@ -255,13 +255,17 @@ static FrameKind frame_kind(const Ast *decl)
     }
 }
 
-/* What every optimizer is given: w, the parameter, and g, its gradient. */
+/* What every optimizer is given: w, the parameter, and g, its gradient, or what becomes its average. */
 static void bind_optimized(Sema *s, Span span)
 {
     s->frame->weight = s->updated;
     frame_bind(s, s->frame, intern(s->names, "w"),
                value_node(s, tensor_current(s, s->updated), span), span);
-    frame_bind(s, s->frame, intern(s->names, "g"), value_node(s, s->gradient, span), span);
+    if (s->averaged)
+        frame_bind(s, s->frame, intern(s->names, "average"),
+                   value_node(s, tensor_current(s, s->averaged), span), span);
+    else
+        frame_bind(s, s->frame, intern(s->names, "g"), value_node(s, s->gradient, span), span);
 }
 
 static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span span)

@@ -219,6 +219,8 @@ struct Sema {
     const char *hyper_prefix; /* names a schedule's numbers: lr.peak */
     Tensor *updated;          /* the parameter an optimizer runs for, and its gradient */
     Node *gradient;
+    const Ast *average;     /* of the train block: what keeps a mean of each parameter */
+    Tensor *averaged;       /* the mean that is being updated, of `updated`, or NULL */
     int64_t every;          /* of the group that is being updated */
     VEC(const char *) tail; /* lines behind a printed graph */
     bool printing;          /* outputs and metrics join the training graph, to be printed */
@@ -420,8 +422,17 @@ void assign_groups(Sema *s);
 /* Holds the gradients at or below what the train block says. */
 void clip_gradients(Sema *s, Node **gradients, Tensor **weights, int count);
 
+/* ---- average.c ------------------------------------------------------------------------------------------------- */
+bool read_average(Sema *s, const Ast *entry);
+/* The graph of an inference entry reads the means in place of the parameters. */
+void read_averages(Sema *s);
+/* After a parameter's update. */
+bool update_average(Sema *s, Tensor *w);
+
 /* ---- optimize.c ------------------------------------------------------------------------------------------------ */
 bool add_updates(Sema *s);
+/* Runs the text that `call` names for s->updated. */
+bool run_optimizer(Sema *s, const Ast *call);
 Index **tensor_indices(Sema *s, const Tensor *t);
 
 #endif

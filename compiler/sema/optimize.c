@@ -89,10 +89,24 @@ static bool calls_schedule(Sema *s, const Ast *a)
            sema_declaration(s, callee->name, AST_SCHEDULE);
 }
 
-static bool run_optimizer(Sema *s, const Ast *call, const Declaration *d)
+static const Declaration *find_optimizer(Sema *s, const Ast *call)
 {
+    const Ast *callee = call->kind == AST_CALL ? call->left : call;
+    const Declaration *d =
+        callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
+    if (!d)
+        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER,
+                          "optimizer");
+    return d;
+}
+
+bool run_optimizer(Sema *s, const Ast *call)
+{
+    const Declaration *d = find_optimizer(s, call);
     VEC(Value *) args = {0};
     VEC(const char *) names = {0};
+    if (!d)
+        return false;
     for (int i = 0; call->kind == AST_CALL && i < call->items.count; i++) {
         const Ast *item = call->items.data[i];
         const Ast *a = item->kind == AST_ARGUMENT ? item->left : item;
@@ -112,27 +126,14 @@ static bool run_optimizer(Sema *s, const Ast *call, const Declaration *d)
     return apply_declaration(s, d, "", args.data, names.data, args.count, call->span) != NULL;
 }
 
-static const Declaration *find_optimizer(Sema *s, const Ast *call)
-{
-    const Ast *callee = call->kind == AST_CALL ? call->left : call;
-    const Declaration *d =
-        callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
-    if (!d)
-        sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER,
-                          "optimizer");
-    return d;
-}
-
 static bool update_parameter(Sema *s, Tensor *w, Node *gradient)
 {
     const Group *group = group_of(s, w);
-    const Ast *call = group_optimizer(s, group);
-    const Declaration *d = find_optimizer(s, call);
     s->updated = w;
     s->gradient = gradient;
     s->hyper_prefix = group_prefix(s, group);
     s->every = group->every > 1 ? group->every : 0;
-    const bool done = d && run_optimizer(s, call, d);
+    const bool done = run_optimizer(s, group_optimizer(s, group));
     s->hyper_prefix = NULL;
     s->every = 0;
     return done;
@@ -157,7 +158,7 @@ static bool update_parameters(Sema *s)
     }
     clip_gradients(s, gradients, weights, trained);
     for (int i = 0; i < trained; i++)
-        if (!update_parameter(s, weights[i], gradients[i]))
+        if (!update_parameter(s, weights[i], gradients[i]) || !update_average(s, weights[i]))
             return false;
     return true;
 }

@@ -342,6 +342,11 @@ static void declare_moment(Sema *s, const Ast *a)
     }
     const char *name = intern(s->names, arena_format(s->arena, "%s.%s", w->name, a->name));
     Tensor *t = tensor_find(s, name);
+    if (t && t->role == ROLE_AVERAGE) {
+        diag_error(s->diag, a->name_span, "`average` is what the train block's average keeps");
+        diag_help(s->diag, "give this state another name");
+        return;
+    }
     if (!t) {
         t = tensor_add(s, name, ROLE_MOMENT, w->type, w->shape, w->rank, a->span);
         t->of = w;
@@ -364,14 +369,20 @@ void run_state(Sema *s, const Ast *a)
 static Tensor *updated_tensor(Sema *s, const Ast *a)
 {
     const Frame *f = s->frame;
-    if (f->kind == FRAME_OPTIMIZER && a->name == intern(s->names, "w"))
-        return f->weight;
+    if (f->kind == FRAME_OPTIMIZER && a->name == intern(s->names, "w")) {
+        if (!s->averaged)
+            return f->weight;
+        diag_error(s->diag, a->name_span, "an average leaves the parameter as it is");
+        diag_help(s->diag, "update the average: average <- …");
+        return NULL;
+    }
     const char *name =
         f->kind == FRAME_OPTIMIZER
             ? intern(s->names, arena_format(s->arena, "%s.%s", f->weight->name, a->name))
             : full_path(s, a->name);
     Tensor *t = tensor_find(s, name);
-    if (t && (f->kind == FRAME_OPTIMIZER || t->role == ROLE_STATE))
+    if (t && (f->kind == FRAME_OPTIMIZER || t->role == ROLE_STATE) &&
+        (t->role != ROLE_AVERAGE || t == s->averaged))
         return t;
     if (t) {
         diag_error(s->diag, a->name_span, "`%s` is a parameter; only the optimizer updates it",

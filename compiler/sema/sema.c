@@ -431,6 +431,8 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
         freeze_parameters(s);
     if (diag_error_count(s->diag) == errors)
         check_inits(s);
+    if (kind == ENTRY_EVALUATE || kind == ENTRY_PREDICT || kind == ENTRY_GENERATE)
+        read_averages(s);
     if (diag_error_count(s->diag) == errors && (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
         assign_groups(s);
     add_state_updates(s);

@@ -299,6 +299,7 @@ static const EntryRow rows[] = {
     {"minimize", "minimize d_loss over disc with adam(lr = 2e-4)", read_minimize},
     {"clip_norm", "clip_norm 1.0", read_clip_norm},
     {"clip_value", "clip_value 0.5", read_clip_value},
+    {"average", "average ema(decay = 0.999)", read_average},
     {"evaluate", "evaluate every 250 steps", read_evaluate},
     {"checkpoint", "checkpoint best by loss", read_checkpoint},
     {"stop", "stop after 10 evaluations without improvement", read_stop},

@@ -14,7 +14,7 @@ import subprocess
 
 import numpy as np
 
-PARAM, STATE, MOMENT, GRADIENT, HYPER = range(5)
+PARAM, STATE, MOMENT, GRADIENT, HYPER, AVERAGE = range(6)
 DTYPES = [np.bool_, np.uint8, np.uint16, np.int32, np.float32, np.float64]
 
 pointer = c.c_void_p
