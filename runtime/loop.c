@@ -113,6 +113,19 @@ static double total_loss(const Loop *l)
     return sum;
 }
 
+/* Schedules may rest on evaluations: how many there were, and what the last one measured. */
+static void tell_schedules(Loop *l, double measure)
+{
+    const gradc_tensor *count = hyper_find(l->instance->model, "evaluations");
+    const gradc_tensor *last = hyper_find(l->instance->model, "measure");
+    if (count) {
+        void *at = tensor_data(l->instance, count);
+        number_put(count->type, at, number_get(count->type, at) + 1);
+    }
+    if (last)
+        number_put(last->type, tensor_data(l->instance, last), measure);
+}
+
 /* True when this evaluation is the best so far. */
 static bool judge(Loop *l)
 {
@@ -120,6 +133,7 @@ static bool judge(Loop *l)
     bool larger = l->best_index >= 0 && l->instance->model->train->best_is_larger;
     bool better = isfinite(v) && (!l->at.has_best || (larger ? v > l->at.best : v < l->at.best));
     l->at.stale = better ? 0 : l->at.stale + 1;
+    tell_schedules(l, v);
     if (better) {
         l->at.has_best = true;
         l->at.best = v;

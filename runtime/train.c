@@ -119,7 +119,8 @@ static void plan_evaluation(Training *t, const Options *o)
     bool steps = given && !train->evaluate_in_epochs && train->evaluate_every;
     l->every = given ? given : 1;
     l->every_epochs = o->evaluate_unit == UNIT_GIVEN ? !steps : o->evaluate_unit == UNIT_EPOCHS;
-    l->evaluates = !l->holdout_is_train || given || train->best_by || l->patience;
+    l->evaluates = !l->holdout_is_train || given || train->best_by || l->patience ||
+                   hyper_find(t->instance.model, "evaluations");
 }
 
 /* Which value chooses the best: a metric, one of several losses, or their sum. */

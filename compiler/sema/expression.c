@@ -15,6 +15,19 @@ static Value *eval_list(Sema *s, const Ast *a)
     return list;
 }
 
+static bool in_update(const Sema *s)
+{
+    return s->frame->kind == FRAME_OPTIMIZER || s->frame->kind == FRAME_SCHEDULE;
+}
+
+/* What an update may know of the evaluations so far: how many, and what the last one measured. */
+static bool of_evaluation(Sema *s, const char *name)
+{
+    return in_update(s) &&
+           (name == intern(s->names, "evaluations") || name == intern(s->names, "measure") ||
+            name == intern(s->names, "measure_rises"));
+}
+
 bool is_ambient(Sema *s, const char *name)
 {
     static const char *const names[] = {"training",   "pi",   "batch",
@@ -22,7 +35,7 @@ bool is_ambient(Sema *s, const char *name)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (name == intern(s->names, names[i]))
             return true;
-    return false;
+    return of_evaluation(s, name);
 }
 
 /* A group that is updated once in several steps counts its own updates alone. */
@@ -50,8 +63,12 @@ static Value *eval_ambient(Sema *s, const Ast *a)
         return value_expr(s, expr_affine(p, affine_index(p, s->batch)), NULL, 0, a->span);
     if (a->name == intern(s->names, "batch_size"))
         return value_expr(s, expr_scalar(p, SCALAR_BATCH_SIZE, 0), NULL, 0, a->span);
-    if (s->frame->kind != FRAME_OPTIMIZER && s->frame->kind != FRAME_SCHEDULE)
+    if (!in_update(s))
         return NULL;
+    if (a->name == intern(s->names, "measure_rises"))
+        return value_truth(s, s->program->train.best_is_larger, a->span);
+    if (of_evaluation(s, a->name)) /* the trainer's to set */
+        return value_node(s, hyper_node(s, a->name, 0), a->span);
     if (a->name == intern(s->names, "step"))
         return value_expr(s, expr_scalar(p, SCALAR_STEP, (int)s->every), NULL, 0, a->span);
     return a->name == intern(s->names, "total_steps") ? total_steps(s, a->span) : NULL;

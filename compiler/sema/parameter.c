@@ -331,24 +331,39 @@ void run_param(Sema *s, const Ast *a)
     declare(s, a, ROLE_PARAM);
 }
 
-/* In an optimizer, a state has the shape of the parameter that is being updated. */
+/* What an update calls a state: one of each parameter, or of the schedule's number. */
+static const char *moment_name(Sema *s, const char *name)
+{
+    const char *path = s->frame->kind == FRAME_SCHEDULE ? s->hyper_prefix : s->frame->weight->name;
+    return intern(s->names, arena_format(s->arena, "%s.%s", path, name));
+}
+
+/* In an optimizer, a state has the shape of the parameter that is being updated; in a schedule it is a
+ * number. */
 static void declare_moment(Sema *s, const Ast *a)
 {
-    Tensor *w = s->frame->weight;
+    Tensor *w = s->frame->kind == FRAME_SCHEDULE ? NULL : s->frame->weight;
     if (a->items.count) {
         diag_error(s->diag, a->span,
-                   "an optimizer's state has the shape of the parameter, without brackets");
+                   w ? "an optimizer's state has the shape of the parameter, without brackets"
+                     : "a schedule's state is a number, without brackets");
         return;
     }
-    const char *name = intern(s->names, arena_format(s->arena, "%s.%s", w->name, a->name));
+    const char *name = moment_name(s, a->name);
     Tensor *t = tensor_find(s, name);
     if (t && t->role == ROLE_AVERAGE) {
         diag_error(s->diag, a->name_span, "`average` is what the train block's average keeps");
         diag_help(s->diag, "give this state another name");
         return;
     }
+    if (frame_lookup(s->frame, a->name)) {
+        diag_error(s->diag, a->name_span, "`%s` is declared twice", a->name);
+        diag_note(s->diag, frame_span(s->frame, a->name), "first here");
+        return;
+    }
     if (!t) {
-        t = tensor_add(s, name, ROLE_MOMENT, w->type, w->shape, w->rank, a->span);
+        t = tensor_add(s, name, ROLE_MOMENT, w ? w->type : s->program->real, w ? w->shape : NULL,
+                       w ? w->rank : 0, a->span);
         t->of = w;
         add_start(s, t, a);
     }
@@ -358,7 +373,7 @@ static void declare_moment(Sema *s, const Ast *a)
 
 void run_state(Sema *s, const Ast *a)
 {
-    if (s->frame->kind == FRAME_OPTIMIZER)
+    if (s->frame->kind == FRAME_OPTIMIZER || s->frame->kind == FRAME_SCHEDULE)
         declare_moment(s, a);
     else
         declare(s, a, ROLE_STATE);
@@ -376,15 +391,14 @@ static Tensor *updated_tensor(Sema *s, const Ast *a)
         diag_help(s->diag, "update the average: average <- …");
         return NULL;
     }
-    const char *name =
-        f->kind == FRAME_OPTIMIZER
-            ? intern(s->names, arena_format(s->arena, "%s.%s", f->weight->name, a->name))
-            : full_path(s, a->name);
+    const bool moment = f->kind == FRAME_OPTIMIZER || f->kind == FRAME_SCHEDULE;
+    const char *name = moment ? moment_name(s, a->name) : full_path(s, a->name);
     Tensor *t = tensor_find(s, name);
-    if (t && (f->kind == FRAME_OPTIMIZER || t->role == ROLE_STATE) &&
-        (t->role != ROLE_AVERAGE || t == s->averaged))
+    if (t && (moment ? t->role == ROLE_MOMENT : t->role == ROLE_STATE))
         return t;
-    if (t) {
+    if (t && t == s->averaged)
+        return t;
+    if (t && t->role == ROLE_PARAM) {
         diag_error(s->diag, a->name_span, "`%s` is a parameter; only the optimizer updates it",
                    a->name);
         return NULL;
@@ -436,7 +450,8 @@ void run_update(Sema *s, const Ast *a)
     if (run_carry_update(s, a))
         return;
     if (s->frame->kind == FRAME_FN) {
-        diag_error(s->diag, a->span, "this statement belongs in a model, layer or optimizer");
+        diag_error(s->diag, a->span,
+                   "this statement belongs in a model, layer, optimizer or schedule");
         return;
     }
     Tensor *t = updated_tensor(s, a);

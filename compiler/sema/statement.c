@@ -259,6 +259,7 @@ enum {
     IN_LAYER = 1 << FRAME_LAYER,
     IN_FN = 1 << FRAME_FN,
     IN_OPTIMIZER = 1 << FRAME_OPTIMIZER,
+    IN_SCHEDULE = 1 << FRAME_SCHEDULE,
     ANYWHERE = ~0,
 };
 
@@ -271,10 +272,10 @@ static const StatementRow rows[] = {
     {AST_REQUIRE, run_require, ANYWHERE, "", true},
     {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},
     {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer", true},
-    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER, "a model, layer or optimizer",
-     false},
-    {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER,
-     "a model, layer or optimizer", true},
+    {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER | IN_SCHEDULE,
+     "a model, layer, optimizer or schedule", false},
+    {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER | IN_SCHEDULE,
+     "a model, layer, optimizer or schedule", true},
     {AST_INPUT, run_input, IN_MODEL, "a model", false},
     {AST_LOSS, run_loss, IN_MODEL, "a model", false},
     {AST_METRIC, run_metric, IN_MODEL, "a model", false},
