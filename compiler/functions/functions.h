@@ -89,7 +89,7 @@ struct ScalarFunction {
     const char *doc;
     bool internal; /* casts, select: written otherwise in .nn */
     /* d y / d args[operand] for a call y = f(args); NULL: not differentiable, its cotangent is 0.
-     * The result multiplies y's cotangent. */
+     * The result multiplies y's cotangent; it is NULL for an operand by which there is none. */
     const Expr *(*derivative)(ExprPool *p, const Expr *y, int operand);
     /* For integers: the result of a division is to be rounded down by the caller. */
     double (*value)(const double *args);

@@ -65,5 +65,7 @@ typedef struct Split {
 Split math_split(MathBuilder *b, MathValue x);
 /* exponent * ln 2 + log(1 + fraction) */
 MathValue math_log_core(MathBuilder *b, Split s);
+/* The same less 1, as a pair, for exponents from 3 on. */
+Pair math_log_less_1(MathBuilder *b, Split s);
 
 #endif

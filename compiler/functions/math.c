@@ -12,6 +12,9 @@
  *   rsqrt 1.49    log2  1.43    tan  1.25    atan  1.35    tanh  1.41    atanh 1.06
  *   pow   1.29    atan2 1.53
  *
+ * Of every 4093rd argument: lgamma 1.91 and digamma below 2 for x > 0, both within 6 ulp of the larger of
+ * their two terms for x < 0; zeta(s, x) 2 + s.
+ *
  * Infinities, NaN, signed zeros and subnormal numbers are as C has them. */
 #include "functions/lowering.h"
 

@@ -72,6 +72,15 @@ MathValue math_log_core(MathBuilder *b, Split s)
     return b->fma(b, s.exponent, b->constant(b, ln2), log1p_fraction(b, s.fraction, s.low));
 }
 
+Pair math_log_less_1(MathBuilder *b, Split s)
+{
+    Pair whole = math_two_product(b, s.exponent, b->constant(b, ln2));
+    whole.high = b->sub(b, whole.high, b->constant(b, 1)); /* exact from 2 on */
+    Pair log = math_two_sum(b, whole.high, log1p_fraction(b, s.fraction, s.low));
+    log.low = b->add(b, log.low, whole.low);
+    return log;
+}
+
 /* `y` for 0 < x < infinity; x's own value for infinity and NaN, -infinity at 0, NaN below. */
 static MathValue with_special_cases(MathBuilder *b, MathValue x, MathValue y)
 {

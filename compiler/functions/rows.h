@@ -23,5 +23,7 @@ MathLowering math_sin, math_cos, math_tan;
 MathLowering math_asin, math_acos, math_atan, math_atan2;
 /* math_erf.c */
 MathLowering math_erf, math_erfc;
+/* math_gamma.c */
+MathLowering math_lgamma, math_digamma, math_zeta;
 
 #endif

@@ -532,6 +532,112 @@ static const ScalarFunction scalar_erfc = {
     .cost = 86,
 };
 
+/* ---- the gamma function ----------------------------------------------------------------------------- */
+
+/* sum[k] (x + k)^-s, by its terms below 14 and Euler's and Maclaurin's formula from there. */
+static double zeta_value(const double *args)
+{
+    static const double series[] = {1 / 12.0, -1 / 720.0, 1 / 30240.0, -1 / 1209600.0,
+                                    1 / 47900160.0};
+    const double s = args[0], x = args[1];
+    if (!(s > 1 && s < INFINITY && x >= 0))
+        return NAN;
+    if (isinf(x))
+        return 0;
+    enum { COUNT = 14 };
+    double sum = 0, end = x + COUNT, rising = s / end / end, rest = 1 / (s - 1) + 0.5 / end;
+    for (int k = COUNT - 1; k >= 0; k--)
+        sum += pow(x + k, -s);
+    for (int k = 0; k < 5; k++) {
+        rest += rising * series[k];
+        rising *= (s + 2 * k + 1) * (s + 2 * k + 2) / end / end;
+    }
+    const double power = pow(end, 1 - s);
+    return power ? sum + power * rest : sum;
+}
+
+/* By x it is -s zeta(s + 1, x); by s there is none. */
+static const Expr *zeta_derivative(ExprPool *p, const Expr *y, int operand);
+
+const ScalarFunction scalar_zeta = {
+    .name = "zeta",
+    .arity = 2,
+    .signature = SIGNATURE_REAL,
+    .doc = "zeta(s, x): the sum of (x + k)^-s over k = 0, 1, …, for s > 1 and x > 0",
+    .derivative = zeta_derivative,
+    .value = zeta_value,
+    .lower = math_zeta,
+    .cost = 500,
+};
+
+static const Expr *zeta_derivative(ExprPool *p, const Expr *y, int operand)
+{
+    const Expr *s = y->args[0];
+    if (operand == 0)
+        return NULL;
+    const Expr *next[] = {expr_add(p, s, number(p, 1)), y->args[1]};
+    return expr_neg(p, expr_mul(p, s, expr_call(p, &scalar_zeta, next)));
+}
+
+static double digamma_value(const double *args)
+{
+    static const double series[] = {-1 / 12.0, 1 / 120.0,  -1 / 252.0,
+                                    1 / 240.0, -1 / 132.0, 691 / 32760.0};
+    double x = args[0], y = 0;
+    if (x < 0 && floor(x) == x)
+        return NAN;
+    if (x < 0)
+        return digamma_value((double[]){1 - x}) - M_PI / tan(M_PI * (x - floor(x + 0.5)));
+    for (; x < 12; x++)
+        y -= 1 / x;
+    double term = 1 / (x * x), sum = 0;
+    for (int k = 5; k >= 0; k--)
+        sum = sum * term + series[k];
+    return y + log(x) - 0.5 / x + sum * term;
+}
+
+/* zeta(2, x); below 0 by psi'(x) + psi'(1 - x) = (pi / sin(pi x))^2. */
+static const Expr *digamma_derivative(ExprPool *p, const Expr *y, int operand)
+{
+    const Expr *x = y->args[0], *compared[] = {x, number(p, 0)};
+    const Expr *positive = expr_call(p, &scalar_gt, compared);
+    const Expr *of = expr_select(p, positive, x, expr_sub(p, number(p, 1), x));
+    const Expr *args[] = {number(p, 2), of};
+    const Expr *value = expr_call(p, &scalar_zeta, args);
+    const Expr *angle = expr_mul(p, number(p, M_PI), expr_select(p, positive, number(p, 0.5), x));
+    const Expr *reflected = square(p, expr_div(p, number(p, M_PI), call(p, &scalar_sin, angle)));
+    return expr_select(p, positive, value, expr_sub(p, reflected, value));
+}
+
+static const ScalarFunction scalar_digamma = {
+    .name = "digamma",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "the derivative of lgamma",
+    .derivative = digamma_derivative,
+    .value = digamma_value,
+    .lower = math_digamma,
+    .cost = 90,
+};
+
+static const Expr *lgamma_derivative(ExprPool *p, const Expr *y, int operand)
+{
+    return call(p, &scalar_digamma, y->args[0]);
+}
+
+LIBRARY_VALUE(lgamma)
+
+static const ScalarFunction scalar_lgamma = {
+    .name = "lgamma",
+    .arity = 1,
+    .signature = SIGNATURE_REAL,
+    .doc = "the logarithm of the absolute value of the gamma function",
+    .derivative = lgamma_derivative,
+    .value = lgamma_value,
+    .lower = math_lgamma,
+    .cost = 120,
+};
+
 /* ---- no derivative on purpose ------------------------------------------------------------------------ */
 
 static double stop_gradient_value(const double *args)
@@ -555,9 +661,10 @@ const ScalarFunction scalar_stop_gradient = {
 };
 
 const ScalarFunction *const scalar_math_rows[] = {
-    &scalar_floor, &scalar_ceil,          &scalar_round, &scalar_sqrt,  &scalar_rsqrt, &scalar_exp,
-    &scalar_expm1, &scalar_log,           &scalar_log1p, &scalar_log2,  &scalar_sin,   &scalar_cos,
-    &scalar_tan,   &scalar_asin,          &scalar_acos,  &scalar_atan,  &scalar_atan2, &scalar_sinh,
-    &scalar_cosh,  &scalar_tanh,          &scalar_asinh, &scalar_acosh, &scalar_atanh, &scalar_erf,
-    &scalar_erfc,  &scalar_stop_gradient, NULL,
+    &scalar_floor,  &scalar_ceil,    &scalar_round, &scalar_sqrt,          &scalar_rsqrt,
+    &scalar_exp,    &scalar_expm1,   &scalar_log,   &scalar_log1p,         &scalar_log2,
+    &scalar_sin,    &scalar_cos,     &scalar_tan,   &scalar_asin,          &scalar_acos,
+    &scalar_atan,   &scalar_atan2,   &scalar_sinh,  &scalar_cosh,          &scalar_tanh,
+    &scalar_asinh,  &scalar_acosh,   &scalar_atanh, &scalar_erf,           &scalar_erfc,
+    &scalar_lgamma, &scalar_digamma, &scalar_zeta,  &scalar_stop_gradient, NULL,
 };

@@ -130,6 +130,8 @@ static void push_to_operands(ExprPool *p, const Steps *s, const Step *step)
         if (!operand->active)
             continue;
         const Expr *d = step->e->function->derivative(p, step->e, i);
+        if (!d)
+            continue;
         operand->ct = adjoint_add(p, operand->ct, guarded_mul(p, step->ct, d));
     }
 }

@@ -32,9 +32,10 @@ static const Expr *differentiate(ExprPool *p, const Expr *e, int local)
         return sum;
     for (int i = 0; i < e->function->arity; i++) {
         const Expr *inner = differentiate(p, e->args[i], local);
+        const Expr *slope = e->function->derivative(p, e, i);
         double c;
-        if (!(expr_is_const(inner, &c) && c == 0))
-            sum = expr_add(p, sum, expr_mul(p, inner, e->function->derivative(p, e, i)));
+        if (slope && !(expr_is_const(inner, &c) && c == 0))
+            sum = expr_add(p, sum, expr_mul(p, inner, slope));
     }
     return sum;
 }
@@ -160,6 +161,8 @@ static int check_row(ExprPool *p, const ScalarFunction *f, int operand)
     const Expr *y = call_of_locals(p, f);
     const Expr *first = differentiate(p, y, operand);
     const Expr *second[3] = {NULL};
+    if (!f->derivative(p, y, operand))
+        return POINTS; /* by this operand there is none */
     for (int i = 0; i < f->arity; i++)
         second[i] = differentiate(p, first, i);
     int counted = 0;
@@ -174,7 +177,8 @@ static int check_row(ExprPool *p, const ScalarFunction *f, int operand)
                 continue;
             counted += check_at(f->name, y, first, at, operand);
             for (int k = 0; k < f->arity; k++)
-                check_at(f->name, first, second[k], at, k);
+                if (f->derivative(p, y, k))
+                    check_at(f->name, first, second[k], at, k);
         }
     return counted;
 }
@@ -309,7 +313,12 @@ static void check_real_code(bool real64)
             double got = first_lane(b, f->lower(b, args, false), real);
             double want =
                 f->value((double[]){first_lane(b, args[0], true), first_lane(b, args[1], true)});
-            if (!same(got, real64 || !real ? want : (float)want, real64 ? 1e-15 : 3e-7))
+            /* what is a difference of larger terms: see functions_math_test.c */
+            const bool rough = (x < 0 || real64) && strstr(f->name, "gamma");
+            double tolerance = (real64 ? 1e-15 : 3e-7) * (rough ? 30 : 1);
+            if (!real64 && fabs(got - want) <= 0x1p-149)
+                continue;
+            if (!same(got, real64 || !real ? want : (float)want, tolerance))
                 fail_msg("%s(%g, %g): %g, as a value %g", f->name, x, y, got, want);
         }
     }
