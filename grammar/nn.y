@@ -46,7 +46,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
 %token TRUTH "`true`" FALSITY "`false`" AS "`as`" FROM "`from`"
 %token PIPE "`|>`" ARROW "`<-`" LESS_EQUAL "`<=`" GREATER_EQUAL "`>=`" EQUAL "`==`" NOT_EQUAL "`!=`"
-%token FOR "`for`" IN "`in`" ELLIPSIS "`...`" SCAN "`scan`" WITH "`with`" REVERSED "`reversed`" OVER "`over`"
+%token FOR "`for`" IN "`in`" FIT "`fit`" ELLIPSIS "`...`" SCAN "`scan`" WITH "`with`" REVERSED "`reversed`" OVER "`over`"
 
 %precedence JUXTAPOSED
 %precedence '(' '['
@@ -181,7 +181,8 @@ statement
     | TARGET NAME dimensions ':' expr   { $$ = ast_input(p, @$, @2, $2, $3, $5, true); }
     | PARAM path dimensions '~' expr    { $$ = ast_param(p, @$, @2, $2, $3, $5, true); }
     | PARAM path dimensions '=' expr    { $$ = ast_param(p, @$, @2, $2, $3, $5, false); }
-    | STATE path dimensions '=' expr    { $$ = ast_state(p, @$, @2, $2, $3, $5); }
+    | STATE path dimensions '=' expr    { $$ = ast_state(p, @$, @2, $2, $3, $5, NULL); }
+    | STATE path dimensions '=' expr FIT expr { $$ = ast_state(p, @$, @2, $2, $3, $5, $7); }
     | path '=' expr                     { $$ = ast_assign(p, @$, @1, $1, NO_LIST, false, $3); }
     | path '[' items ']' '=' expr       { $$ = ast_assign(p, @$, @1, $1, $3, true, $6); }
     | path ARROW expr                   { $$ = ast_update(p, @$, @1, $1, NO_LIST, false, $3); }

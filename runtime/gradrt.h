@@ -151,6 +151,8 @@ typedef struct gradc_model {
     uint64_t scratch_bytes;  /* per thread, on top                                   */
     uint64_t persistent_bytes, workspace_bytes; /* what instance_bytes is made of     */
     int accumulator_count; /* doubles that evaluate() adds to                       */
+    uint64_t fit_count;    /* doubles that fit() adds to                            */
+    int fit_passes;        /* how often the training data are gone through to fit   */
     int generated;         /* the input that generate() lengthens; -1: none         */
     int endless; /* 1: generate() takes any position, since what it does rests on the last few alone */
 
@@ -177,6 +179,10 @@ typedef struct gradc_model {
     /* From the sums over `examples` examples: values[0 … loss_count) each loss,
      * then metric_count metrics. */
     void (*finish)(void *instance, const double *sums, uint64_t examples, double *values);
+    /* States that are fitted to data: fit() adds the n examples' sums to fit_count doubles; from
+     * those over all `examples`, which it uses up, fitted() makes the states.  Both, fit_passes times. */
+    void (*fit)(void *instance, const void *const *inputs, size_t n, double *sums);
+    void (*fitted)(void *instance, double *sums, uint64_t examples);
     /* Inference mode: writes n examples of every output to outputs[i]. */
     void (*predict)(void *instance, const void *const *inputs, size_t n, void *const *outputs);
     /* Inference mode, one example whose input inputs[generated] is a sequence of tokens, one a call:

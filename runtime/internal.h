@@ -2,7 +2,7 @@
  *
  * A trainer links these names beside those of its model (digits_init, digits_step, …), so no
  * function here ends in _bytes, _init, _step, _predict, _gradient, _update, _loss, _evaluate,
- * _finish, _threads, _diagnose, _generate or _model: a model may have any name. */
+ * _finish, _fit, _fitted, _threads, _diagnose, _generate or _model: a model may have any name. */
 #ifndef GRADRT_INTERNAL_H
 #define GRADRT_INTERNAL_H
 
@@ -217,7 +217,7 @@ bool checkpoint_load(const Checkpoint *c, Instance *in, CheckpointPart part, con
 struct Options;
 
 /* What the model says, then what --init says. */
-bool start_from_files(Instance *in, const struct Options *o, Error *e);
+bool start_from_files(Instance *in, const struct Options *o, bool quiet, Error *e);
 
 /* ---- view.c: which examples, in which order --------------------------------------------------------- */
 

@@ -211,13 +211,14 @@ static bool load(Start *s, const char *path, bool quiet, Error *e)
     return true;
 }
 
-static bool start_from(Instance *in, const gradc_init_from *from, const Options *o, Error *e)
+static bool start_from(Instance *in, const gradc_init_from *from, const Options *o, bool quiet,
+                       Error *e)
 {
     Start s = {.in = in, .from = from};
     char *path = file_find(from->file, o->data_dir);
     char *names = from->names ? file_find(from->names, o->data_dir) : NULL;
     bool ok = (!names || map_read(&s.names, names, e)) && safetensors_open(&s.file, path, e);
-    ok = ok && load(&s, path, o->quiet, e);
+    ok = ok && load(&s, path, quiet, e);
     free(s.used);
     map_free(&s.names);
     safetensors_close(&s.file);
@@ -229,22 +230,22 @@ static bool start_from(Instance *in, const gradc_init_from *from, const Options 
 /* ---- all of them ----------------------------------------------------------------------------------- */
 
 /* "pattern=file", or a file for everything. */
-static bool start_given(Instance *in, const char *text, const Options *o, Error *e)
+static bool start_given(Instance *in, const char *text, const Options *o, bool quiet, Error *e)
 {
     const char *equals = strchr(text, '=');
     char *pattern = equals ? text_copy(text, (size_t)(equals - text)) : text_copy("*", 1);
     const gradc_init_from from = {pattern, equals ? equals + 1 : text, o->map};
-    bool ok = start_from(in, &from, o, e);
+    bool ok = start_from(in, &from, o, quiet, e);
     free(pattern);
     return ok;
 }
 
-bool start_from_files(Instance *in, const Options *o, Error *e)
+bool start_from_files(Instance *in, const Options *o, bool quiet, Error *e)
 {
     bool ok = true;
     for (int i = 0; ok && i < in->model->init_count; i++)
-        ok = start_from(in, &in->model->inits[i], o, e);
+        ok = start_from(in, &in->model->inits[i], o, quiet, e);
     for (int i = 0; ok && i < o->inits.count; i++)
-        ok = start_given(in, o->inits.items[i], o, e);
+        ok = start_given(in, o->inits.items[i], o, quiet, e);
     return ok;
 }

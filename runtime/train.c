@@ -181,16 +181,51 @@ static void announce(const Training *t, const Options *o)
     fflush(stdout);
 }
 
+/* Adds up what fitted states rest on, over all of the training data. */
+static bool sum_for_fit(Training *t, double *sums)
+{
+    const gradc_model *m = t->instance.model;
+    Loop *l = &t->loop;
+    memset(sums, 0, (size_t)m->fit_count * sizeof *sums);
+    for (uint64_t at = 0; at < l->base.count; at += l->batch.capacity) {
+        uint64_t left = l->base.count - at;
+        size_t n = left < l->batch.capacity ? (size_t)left : l->batch.capacity;
+        if (!batch_gather(&l->batch, &l->base, at, n, &t->error))
+            return false;
+        m->fit(t->instance.self, l->batch.inputs, n, sums);
+    }
+    return true;
+}
+
+/* In as many passes as the fitted states rest on each other; what a file has started stays. */
+static bool fit_states(Training *t, const Options *o)
+{
+    const gradc_model *m = t->instance.model;
+    if (!m->fit_passes)
+        return true;
+    double *sums = memory_get((size_t)m->fit_count, sizeof *sums);
+    bool ok = true;
+    for (int pass = 0; ok && pass < m->fit_passes; pass++) {
+        ok = sum_for_fit(t, sums);
+        if (ok)
+            m->fitted(t->instance.self, sums, t->loop.base.count);
+    }
+    free(sums);
+    return ok && start_from_files(&t->instance, o, true, &t->error);
+}
+
 static bool prepare(Training *t, const Options *o)
 {
     Loop *l = &t->loop;
     if (o->resume && !resume(t, o))
         return false;
-    if (!o->resume && !start_from_files(&t->instance, o, &t->error))
+    if (!o->resume && !start_from_files(&t->instance, o, o->quiet, &t->error))
         return false;
     if (!open_data(t, o) || !complete_views(t))
         return false;
     plan_length(t, o);
+    if (!o->resume && !fit_states(t, o))
+        return false;
     plan_evaluation(t, o);
     if (!plan_best(t) || !set_hypers(t, o))
         return false;

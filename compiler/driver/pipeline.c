@@ -24,9 +24,14 @@ typedef struct EntryPass {
 static const EntryPass entries[] = {
     {ENTRY_EVALUATE, false, ALWAYS}, /* first: it finds losses and metrics, and every parameter */
     {ENTRY_FINISH, false, ALWAYS},   /* after evaluate, whose sums it takes                     */
-    {ENTRY_PREDICT, false, ALWAYS},        {ENTRY_GENERATE, false, ALWAYS},
-    {ENTRY_LOSS, false, OBJECT | CHECKED}, {ENTRY_GRADIENT, true, OBJECT | ACCUMULATES | CHECKED},
-    {ENTRY_STEP, true, OBJECT | TRAINER},  {ENTRY_UPDATE, false, OBJECT | ACCUMULATES},
+    {ENTRY_PREDICT, false, ALWAYS},
+    {ENTRY_GENERATE, false, ALWAYS},
+    {ENTRY_FIT, false, ALWAYS},    /* after what has found a state that is fitted */
+    {ENTRY_FITTED, false, ALWAYS}, /* after fit, whose sums it takes              */
+    {ENTRY_LOSS, false, OBJECT | CHECKED},
+    {ENTRY_GRADIENT, true, OBJECT | ACCUMULATES | CHECKED},
+    {ENTRY_STEP, true, OBJECT | TRAINER},
+    {ENTRY_UPDATE, false, OBJECT | ACCUMULATES},
     {ENTRY_INIT, false, ALWAYS | CHECKED}, /* last: every declaration adds to it */
 };
 

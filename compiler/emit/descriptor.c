@@ -217,9 +217,10 @@ static LLVMValueRef init_table(EmitUnit *u, const Program *p)
 
 static void add_functions(EmitUnit *u, Fields *f, const EntryPoints *e)
 {
-    const LLVMValueRef functions[] = {
-        e->bytes,    e->init,   e->threads, e->step,     e->gradient, e->update,   e->loss,
-        e->evaluate, e->finish, e->predict, e->generate, e->diagnose, e->get_step, e->set_step};
+    const LLVMValueRef functions[] = {e->bytes,    e->init,     e->threads,  e->step,
+                                      e->gradient, e->update,   e->loss,     e->evaluate,
+                                      e->finish,   e->fit,      e->fitted,   e->predict,
+                                      e->generate, e->diagnose, e->get_step, e->set_step};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         add(f, functions[i] ? functions[i] : LLVMConstNull(u->pointer));
 }
@@ -253,6 +254,8 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add_u64(u, &f, c->persistent_bytes);
     add_u64(u, &f, c->workspace_bytes);
     add_int(u, &f, p->accumulator_count);
+    add_u64(u, &f, (uint64_t)p->fit_count);
+    add_int(u, &f, p->fit_passes);
     add_int(u, &f, p->generated ? p->generated->slot : -1);
     const Schedule *generate = c->schedules[ENTRY_GENERATE];
     add_int(u, &f, generate && (generate->graph->window || generate->graph->reach >= 0));

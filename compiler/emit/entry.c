@@ -132,6 +132,11 @@ const Place *entry_place(const Schedule *s, const Node **n)
     return p;
 }
 
+static LLVMValueRef tensor_address(Entry *e, const Tensor *t)
+{
+    return unit_offset(e->u, t->role == ROLE_SUM ? e->sums : e->instance, t->offset);
+}
+
 LLVMValueRef entry_address(Entry *e, const Node *n)
 {
     const Place *p = entry_place(e->s, &n);
@@ -139,7 +144,7 @@ LLVMValueRef entry_address(Entry *e, const Node *n)
     case PLACE_WORKSPACE:
         return unit_offset(e->u, e->instance, e->u->compiled->persistent_bytes + p->offset);
     case PLACE_TENSOR:
-        return unit_offset(e->u, e->instance, (p->tensor ? p->tensor : n->tensor)->offset);
+        return tensor_address(e, p->tensor ? p->tensor : n->tensor);
     case PLACE_PORT:
         return entry_pointer_at(e, e->inputs, p->slot);
     case PLACE_OUTPUT:
@@ -155,23 +160,26 @@ LLVMValueRef entry_address(Entry *e, const Node *n)
 
 LLVMValueRef entry_buffer(Entry *e, const Buffer *b)
 {
-    return b->tensor ? unit_offset(e->u, e->instance, b->tensor->offset)
-                     : entry_address(e, b->node);
+    return b->tensor ? tensor_address(e, b->tensor) : entry_address(e, b->node);
 }
 
 /* ---- results -------------------------------------------------------------------------------------------------------- */
 
-LLVMValueRef entry_result(Entry *e, const Node *n)
+static LLVMValueRef load_double(Entry *e, DType type, LLVMValueRef at)
 {
     EmitUnit *u = e->u;
-    LLVMValueRef v =
-        LLVMBuildLoad2(u->builder, unit_memory_type(u, n->type), entry_address(e, n), "");
-    if (n->type == TYPE_F64)
+    LLVMValueRef v = LLVMBuildLoad2(u->builder, unit_memory_type(u, type), at, "");
+    if (type == TYPE_F64)
         return v;
-    if (n->type == TYPE_F32)
+    if (type == TYPE_F32)
         return LLVMBuildFPExt(u->builder, v, u->f64, "");
-    return n->type == TYPE_I32 ? LLVMBuildSIToFP(u->builder, v, u->f64, "")
-                               : LLVMBuildUIToFP(u->builder, v, u->f64, "");
+    return type == TYPE_I32 ? LLVMBuildSIToFP(u->builder, v, u->f64, "")
+                            : LLVMBuildUIToFP(u->builder, v, u->f64, "");
+}
+
+LLVMValueRef entry_result(Entry *e, const Node *n)
+{
+    return load_double(e, n->type, entry_address(e, n));
 }
 
 static LLVMValueRef double_at(Entry *e, LLVMValueRef array, int slot)
@@ -180,18 +188,41 @@ static LLVMValueRef double_at(Entry *e, LLVMValueRef array, int slot)
     return LLVMBuildGEP2(e->u->builder, e->u->f64, array, &at, 1, "");
 }
 
-/* sums[slot] += value, or values[slot] = value. */
+/* at[0] += value */
+static void add_double(Entry *e, LLVMValueRef at, LLVMValueRef value)
+{
+    LLVMBuilderRef b = e->u->builder;
+    LLVMBuildStore(b, LLVMBuildFAdd(b, LLVMBuildLoad2(b, e->u->f64, at, ""), value, ""), at);
+}
+
+/* sums[slot …] += all elements of n */
+static void add_elements(Entry *e, const Node *n, LLVMValueRef sums)
+{
+    EmitUnit *u = e->u;
+    KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
+    LLVMValueRef from = entry_address(e, n);
+    CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, node_elements(n)), 1, "element");
+    LLVMTypeRef type = unit_memory_type(u, n->type);
+    LLVMValueRef value =
+        load_double(e, n->type, LLVMBuildGEP2(u->builder, type, from, &c.counter, 1, ""));
+    add_double(e, LLVMBuildGEP2(u->builder, u->f64, sums, &c.counter, 1, ""), value);
+    loop_close(&shell, &c, true);
+}
+
+/* sums[slot …] += value, or values[slot] = value. */
 void entry_store_results(Entry *e, ResultRole role, LLVMValueRef array)
 {
     for (int i = 0; i < e->s->graph->results.count; i++) {
         const Result *r = &e->s->graph->results.data[i];
+        LLVMValueRef at = double_at(e, array, r->slot);
         if (r->role != role)
             continue;
-        LLVMValueRef v = entry_result(e, r->value), at = double_at(e, array, r->slot);
-        if (role == RESULT_SUM)
-            v = LLVMBuildFAdd(e->u->builder, LLVMBuildLoad2(e->u->builder, e->u->f64, at, ""), v,
-                              "");
-        LLVMBuildStore(e->u->builder, v, at);
+        if (role == RESULT_SUM && r->value->rank)
+            add_elements(e, r->value, at);
+        else if (role == RESULT_SUM)
+            add_double(e, at, entry_result(e, r->value));
+        else
+            LLVMBuildStore(e->u->builder, entry_result(e, r->value), at);
     }
 }
 

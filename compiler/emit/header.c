@@ -200,6 +200,27 @@ static void put_evaluation(Header *h)
         h->prefix, h->prefix);
 }
 
+static void put_fitting(Header *h)
+{
+    const Program *p = h->p;
+    if (!h->c->schedules[ENTRY_FIT])
+        return;
+    text_printf(h->out,
+                "/* States that are fitted to the training data, once, before the first step: in "
+                "each of %d "
+                "passes\n"
+                " * all examples go through %s_fit, which adds to sums[0 … %lld], 0 at first; then "
+                "%s_fitted "
+                "makes\n"
+                " * the states of them, and uses them up. */\n#define %s_FIT_SUMS %lld\n"
+                "#define %s_FIT_PASSES %d\n",
+                p->fit_passes, h->prefix, (long long)p->fit_count - 1, h->prefix, h->upper,
+                (long long)p->fit_count, h->upper, p->fit_passes);
+    put_call(h, "void ", "fit", ", double *sums");
+    text_printf(h->out, "void %s_fitted(%s *m, double *sums, uint64_t examples);\n\n", h->prefix,
+                h->prefix);
+}
+
 static void put_prediction(Header *h)
 {
     if (!h->c->schedules[ENTRY_PREDICT])
@@ -283,6 +304,7 @@ void emit_header(Text *out, const Compiled *c, const EmitOptions *o)
                 entry_scratch_bytes(c, &lanes)};
     put_opening(&h);
     put_instance(&h);
+    put_fitting(&h);
     put_training(&h);
     put_evaluation(&h);
     put_prediction(&h);

@@ -72,7 +72,7 @@ struct EmitUnit {
     LLVMDIBuilderRef debug; /* NULL without -g */
     LLVMMetadataRef debug_file, debug_unit, debug_signature;
     LLVMMetadataRef *debug_files; /* per source, made when first met */
-    bool flushes; /* subnormal results to 0 */
+    bool flushes;                 /* subnormal results to 0 */
     bool optimized;
 };
 
@@ -88,7 +88,7 @@ LLVMValueRef unit_i64(EmitUnit *u, int64_t value);
 /* After `done` updates: does what comes once in `every` come with the next? */
 LLVMValueRef unit_is_due(EmitUnit *u, LLVMValueRef done, int64_t every);
 LLVMValueRef unit_i32(EmitUnit *u, int value);
-LLVMValueRef unit_size(EmitUnit *u, uint64_t bytes); /* as a size_t */
+LLVMValueRef unit_size(EmitUnit *u, uint64_t bytes);                      /* as a size_t */
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes); /* base + constant */
 LLVMValueRef unit_string(EmitUnit *u, const char *text);
 LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef initial);
@@ -290,6 +290,7 @@ typedef struct Entry {
     EntryKind kind;
     const Schedule *s;                                   /* NULL: it runs no kernels */
     LLVMValueRef function, instance, inputs, outputs, n; /* n: i64 */
+    LLVMValueRef sums;                                   /* of fitted() */
     LLVMTypeRef block_type;
     LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
 } Entry;
@@ -361,7 +362,7 @@ LLVMValueRef generate_emit(Entries *es);
 /* The functions of the descriptor; NULL where the program has none. */
 typedef struct EntryPoints {
     LLVMValueRef bytes, init, threads, step, gradient, update, loss, evaluate, finish, predict,
-        generate, diagnose, get_step, set_step;
+        generate, fit, fitted, diagnose, get_step, set_step;
     uint64_t scratch_bytes; /* per thread */
 } EntryPoints;
 

@@ -188,6 +188,8 @@ void wrappers_emit(EmitUnit *u, const EntryPoints *e)
     wrap_call(u, "loss", e->loss, NULL, 0);
     wrap_call(u, "evaluate", e->evaluate, &u->pointer, 1);
     wrap_plain(u, "finish", e->finish);
+    wrap_call(u, "fit", e->fit, &u->pointer, 1);
+    wrap_plain(u, "fitted", e->fitted);
     wrap_predict(u, e->predict);
     wrap_plain(u, "generate", e->generate);
 }

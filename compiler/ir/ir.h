@@ -232,7 +232,15 @@ const Expr *expr_outside(ExprPool *p, const Facts *facts, const Expr *e, int *su
 /* ---- graph.c: nodes --------------------------------------------------------------------------------- */
 
 /* A tensor that lives in the instance from step to step (see gradc_role). */
-typedef enum { ROLE_PARAM, ROLE_STATE, ROLE_MOMENT, ROLE_GRADIENT, ROLE_HYPER, ROLE_AVERAGE } Role;
+typedef enum {
+    ROLE_PARAM,
+    ROLE_STATE,
+    ROLE_MOMENT,
+    ROLE_GRADIENT,
+    ROLE_HYPER,
+    ROLE_AVERAGE,
+    ROLE_SUM, /* no tensor of the instance: sums over the whole set that fitted() is given */
+} Role;
 
 typedef struct Tensor {
     const char *name;
@@ -244,6 +252,8 @@ typedef struct Tensor {
     const char *loss;     /* PARAM: the one loss that trains it; NULL: their sum */
     double initial;       /* HYPER                                       */
     struct Tensor *of;    /* MOMENT, GRADIENT, AVERAGE: the parameter it belongs to */
+    int passes;           /* STATE: over the training data until its fit is right; 0: it has none;
+                             SUM: until what it sums is */
     const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */
     const char
         *start; /* PARAM: its start as .nn text, "~ glorot_uniform(fan_in = 64, fan_out = 10)" */
@@ -320,7 +330,7 @@ typedef enum {
     RESULT_LOSS,     /* a number: returned                                          */
     RESULT_UPDATE,   /* stored to `tensor` at the end of the call                   */
     RESULT_OUTPUT,   /* stored to the caller's outputs[slot]                        */
-    RESULT_SUM,      /* a number: sums[slot] += it                                  */
+    RESULT_SUM,      /* sums[slot] += it, element by element                        */
     RESULT_VALUE,    /* a number: values[slot] = it                                 */
     RESULT_NAME,     /* nothing is stored; a graph to be printed keeps it under this name */
     RESULT_GRADIENT, /* of `tensor`; only between differentiation and its use      */

@@ -15,6 +15,8 @@ typedef enum {
     ENTRY_FINISH,   /* VALUE from SCALAR_SUM and SCALAR_EXAMPLES, all in f64              */
     ENTRY_PREDICT,  /* OUTPUT, in inference mode                                          */
     ENTRY_GENERATE, /* OUTPUT of one position of one example, in inference mode            */
+    ENTRY_FIT,      /* SUM, in inference mode: what fitted states rest on                 */
+    ENTRY_FITTED,   /* UPDATE of fitted states from the sums and SCALAR_EXAMPLES          */
     ENTRY_COUNT
 } EntryKind;
 
@@ -73,7 +75,9 @@ typedef struct Program {
     VEC(LayerRow) layers;
     VEC(InitFrom) inits;
     int accumulator_count;
-    Port *generated; /* the input that generate() lengthens, or NULL */
+    int64_t fit_count; /* numbers that fit() adds to                       */
+    int fit_passes;    /* over the training data until every fit is right  */
+    Port *generated;   /* the input that generate() lengthens, or NULL */
     Span generate_span;
     Train train;
     Graph *entries[ENTRY_COUNT]; /* NULL: this program has none */

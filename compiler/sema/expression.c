@@ -444,6 +444,20 @@ static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bou
     return value_expr(s, sum, NULL, 0, a->span);
 }
 
+/* In a fit it runs over the whole training set, for each element of the state. */
+static Value *fit_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b,
+                            const Expr *body, Index *const *dims, int rank)
+{
+    if (r != &reduce_sum && r != &reduce_mean) {
+        diag_error(s->diag, a->span, "over the training set, only sum and mean are available");
+        return NULL;
+    }
+    const Expr *sum = fit_sum(s, a, body, dims, rank, b->indices, b->count);
+    if (sum && r == &reduce_mean)
+        sum = expr_div(s->program->pool, sum, mean_count(s, b, true));
+    return sum ? value_expr(s, sum, NULL, 0, a->span) : NULL;
+}
+
 static const Expr *reduction_body(Sema *s, const Ast *a, const Reduction *r)
 {
     Value *v = eval(s, a->left);
@@ -486,6 +500,8 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
             free_indices(s, body, bound.indices, bound.count, &dims, &rank);
         if (bound.count == 0 && !r->position) { /* `...` that stands for nothing */
             v = value_expr(s, body, NULL, 0, a->span);
+        } else if (m->batch && s->fitting) {
+            v = fit_reduction(s, a, r, &bound, body, dims, rank);
         } else if (m->batch && s->in_metric && rank) {
             diag_error(s->diag, a->span,
                        "in a metric, a reduction over the batch gives one number");

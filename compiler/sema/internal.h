@@ -156,6 +156,13 @@ typedef struct Group {
     int matched;
 } Group;
 
+/* A state that is fitted: what it becomes, over sums, for each of its elements. */
+typedef struct Fit {
+    Tensor *state;
+    const Expr *value;
+    Index **dims;
+} Fit;
+
 /* What a scan hands from step to step. */
 typedef struct Carry {
     const Ast *ast;
@@ -208,6 +215,9 @@ struct Sema {
     bool symbols;                 /* an unknown name is a word                                    */
     bool in_metric;               /* reductions over the batch run over the whole evaluated set   */
     VEC(Result) updates;          /* of states, in order                                          */
+    bool has_fits;                /* a state is fitted                                */
+    Tensor *fitting;              /* whose fit is being read, or NULL                 */
+    VEC(Fit) fits;
     VEC(const char *) frozen;
     VEC(Span) frozen_spans;
     VEC(const Expr *) loss_values, metric_values; /* over SCALAR_SUM                       */
@@ -383,6 +393,14 @@ Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64
 Node *tensor_current(Sema *s, Tensor *t);
 void tensor_set(Sema *s, Tensor *t, Node *value);
 Node *hyper_node(Sema *s, const char *name, double initial);
+
+/* ---- fit.c ---------------------------------------------------------------------------------------------------- */
+/* state … fit …: after the state's declaration. */
+void run_fit(Sema *s, Tensor *t, const Ast *a);
+/* The sum over the whole set of `body`, at `dims`; NULL after an error. */
+const Expr *fit_sum(Sema *s, const Ast *a, const Expr *body, Index *const *dims, int rank,
+                    Index *const *bound, int bound_count);
+bool build_fitted(Sema *s);
 
 /* ---- port.c -------------------------------------------------------------------------------------------------- */
 Port *find_port(Sema *s, const char *name);

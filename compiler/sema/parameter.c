@@ -324,6 +324,8 @@ static void declare(Sema *s, const Ast *a, Role role)
     }
     frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span),
                a->name_span);
+    if (a->kind == AST_STATE && a->right)
+        run_fit(s, t, a);
 }
 
 void run_param(Sema *s, const Ast *a)
@@ -343,6 +345,10 @@ static const char *moment_name(Sema *s, const char *name)
 static void declare_moment(Sema *s, const Ast *a)
 {
     Tensor *w = s->frame->kind == FRAME_SCHEDULE ? NULL : s->frame->weight;
+    if (a->right) {
+        diag_error(s->diag, a->right->span, "only a state of a model or layer is fitted to data");
+        return;
+    }
     if (a->items.count) {
         diag_error(s->diag, a->span,
                    w ? "an optimizer's state has the shape of the parameter, without brackets"

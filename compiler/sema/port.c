@@ -250,7 +250,7 @@ static const Expr *measure(Sema *s, const Ast *a, const char *name, const char *
 
 void run_loss(Sema *s, const Ast *a)
 {
-    if (s->entry == ENTRY_PREDICT || s->entry == ENTRY_GENERATE)
+    if (s->entry == ENTRY_PREDICT || s->entry == ENTRY_GENERATE || s->entry == ENTRY_FIT)
         return;
     const char *name = measure_name(a, "loss");
     const Expr *e = measure(s, a, name, "a loss");

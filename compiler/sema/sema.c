@@ -214,6 +214,9 @@ bool sema_has_entry(const Sema *s, EntryKind kind)
         return body_has(&s->model->body, AST_OUTPUT);
     case ENTRY_GENERATE:
         return body_has(&s->model->body, AST_GENERATE);
+    case ENTRY_FIT:
+    case ENTRY_FITTED:
+        return s->has_fits;
     default:
         return false;
     }
@@ -461,7 +464,9 @@ bool sema_forward(Sema *s, EntryKind kind)
     }
     if (kind == ENTRY_GENERATE)
         return elaborate_generate(s);
-    return elaborate(s, kind, kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT);
+    if (kind == ENTRY_FITTED)
+        return build_fitted(s);
+    return elaborate(s, kind, kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT && kind != ENTRY_FIT);
 }
 
 bool sema_forward_inference(Sema *s)
@@ -474,7 +479,8 @@ bool sema_complete(Sema *s, EntryKind kind)
     /* Passes in between may have replaced nodes: start from what the graph holds now. */
     s->current.count = 0;
     if (kind == ENTRY_FINISH || kind == ENTRY_INIT || kind == ENTRY_EVALUATE ||
-        kind == ENTRY_PREDICT || kind == ENTRY_GENERATE)
+        kind == ENTRY_PREDICT || kind == ENTRY_GENERATE || kind == ENTRY_FIT ||
+        kind == ENTRY_FITTED)
         return true;
     return add_updates(s);
 }

@@ -301,9 +301,13 @@ Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, As
     return n;
 }
 
-Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *value)
+Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *first, Ast *fit)
 {
-    return statement(p, AST_STATE, span, path_span, path, dims, value);
+    Ast *n = start(p, AST_STATE, span, path_span, path.text);
+    n->items = dims;
+    n->left = first;
+    n->right = fit;
+    return finish(p, n);
 }
 
 Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,

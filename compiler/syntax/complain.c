@@ -58,7 +58,7 @@ static const Group groups[] = {
 /* After an expression almost anything may follow; only what closes it is worth naming, and the
  * end of its statement is not. */
 static const char continuations[] =
-    " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `over`"
+    " `+` `-` `*` `/` `%` `^` `|>` `and` `or` `==` `!=` `<` `<=` `>` `>=` `@` `.` `over` `fit`"
     " `(` `[` `}` the end of the file ";
 
 static bool lists(const char *members, const char *name)

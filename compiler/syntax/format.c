@@ -239,6 +239,10 @@ static void write_simple(Formatter *f, const Ast *n)
         break;
     case AST_STATE:
         write_definition(f, "state ", n, "=");
+        if (n->right) {
+            text_append(f->w.out, " fit ");
+            write_expr(&f->w, n->right, BIND_PIPE);
+        }
         break;
     case AST_ASSIGN:
         write_definition(f, "", n, "=");

@@ -102,7 +102,7 @@ Ast *ast_input(Parser *p, Span span, Span name_span, Word name, AstList dims, As
                bool target);
 Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *start,
                bool random);
-Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *start);
+Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *first, Ast *fit);
 Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
                 Ast *value);
 Ast *ast_output(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *value);

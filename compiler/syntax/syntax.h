@@ -32,7 +32,7 @@ typedef enum {
     /* statements */
     AST_INPUT,     /* name[items] : type in left; flag: a target                   */
     AST_PARAM,     /* path[items] ~ left  or  = left; flag: random start (~)       */
-    AST_STATE,     /* path[items] = left                                           */
+    AST_STATE,     /* path[items] = left [fit right]                               */
     AST_ASSIGN,    /* name[items] = left; flag: has brackets                       */
     AST_UPDATE,    /* path[items] <- left; flag: has brackets                      */
     AST_LOSS,      /* name or NULL, left                                           */

@@ -51,6 +51,7 @@ class Descriptor(c.Structure):
         ("train", c.POINTER(Train)), ("inits", pointer), ("init_count", c.c_int),
         ("instance_bytes", c.c_uint64), ("scratch_bytes", c.c_uint64),
         ("persistent_bytes", c.c_uint64), ("workspace_bytes", c.c_uint64), ("accumulator_count", c.c_int),
+        ("fit_count", c.c_uint64), ("fit_passes", c.c_int),
         ("generated", c.c_int), ("endless", c.c_int),
         ("bytes", c.CFUNCTYPE(c.c_size_t, c.c_size_t)),
         ("init", c.CFUNCTYPE(pointer, pointer, c.c_uint64)),
@@ -61,6 +62,8 @@ class Descriptor(c.Structure):
         ("loss", c.CFUNCTYPE(c.c_double, pointer, pointer, c.c_size_t, c.POINTER(c.c_double))),
         ("evaluate", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, c.POINTER(c.c_double))),
         ("finish", c.CFUNCTYPE(None, pointer, c.POINTER(c.c_double), c.c_uint64, c.POINTER(c.c_double))),
+        ("fit", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, c.POINTER(c.c_double))),
+        ("fitted", c.CFUNCTYPE(None, pointer, c.POINTER(c.c_double), c.c_uint64)),
         ("predict", c.CFUNCTYPE(None, pointer, pointer, c.c_size_t, pointer)),
         ("generate", c.CFUNCTYPE(None, pointer, c.c_size_t, c.c_uint32, pointer)),
         ("diagnose", c.CFUNCTYPE(c.c_char_p, pointer, pointer, c.c_size_t)),
@@ -167,6 +170,15 @@ class Instance:
         out = (c.c_double * len(names))()
         self.d.finish(self.me, sums, total, out)
         return {name.decode(): out[i] for i, name in enumerate(names)}
+
+    def fit(self, batch, **values):
+        """States fitted to all rows, `batch` at a time."""
+        total = len(next(iter(values.values())))
+        for _ in range(self.d.fit_passes):
+            sums = (c.c_double * self.d.fit_count)()
+            for start in range(0, total, batch):
+                self.d.fit(self.me, *self.inputs({k: v[start:start + batch] for k, v in values.items()}), sums)
+            self.d.fitted(self.me, sums, total)
 
     def diagnose(self, **values):
         name = self.d.diagnose(self.me, *self.inputs(values))

@@ -220,6 +220,8 @@ static int fake_init_count;
                              sizeof(P##_instance),                                                 \
                              0,                                                                    \
                              2,                                                                    \
+                             0,                                                                    \
+                             0,                                                                    \
                              -1,                                                                   \
                              0,                                                                    \
                              P##_bytes,                                                            \
@@ -231,6 +233,8 @@ static int fake_init_count;
                              P##_loss,                                                             \
                              P##_evaluate,                                                         \
                              P##_finish,                                                           \
+                             NULL,                                                                 \
+                             NULL,                                                                 \
                              P##_predict,                                                          \
                              NULL,                                                                 \
                              P##_diagnose,                                                         \
