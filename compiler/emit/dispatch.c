@@ -102,6 +102,8 @@ void entry_run_kernel(Entry *e, int number)
         LLVMValueRef slot = LLVMBuildInBoundsGEP2(u->builder, e->block_type, e->block, at, 3, "");
         LLVMBuildStore(u->builder, entry_buffer(e, k->operands.data[i]), slot);
     }
+    if (k->draws)
+        entry_argument(e, ARGUMENT_SITE, unit_i64(u, k->first_site));
     LLVMValueRef count = iterations(e, k);
     if (k->parallel && !k->serial) {
         LLVMValueRef args[] = {e->instance, code->function, e->block, count};

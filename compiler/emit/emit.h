@@ -43,6 +43,7 @@ typedef struct EmitArguments {
     uint64_t summed_examples; /* finish()                                 */
     const double *sums;       /* finish()                                 */
     uint64_t time;            /* the step of a recurrence                 */
+    uint64_t site;            /* the first of the kernel's random numbers */
     void *operands[];
 } EmitArguments;
 

@@ -266,8 +266,10 @@ static LLVMValueRef word(KernelBuilder *kb, LLVMValueRef v, bool high)
 static LLVMValueRef random_draw(KernelBuilder *kb, const Expr *e)
 {
     LLVMValueRef seed = kb->fields[ARGUMENT_SEED], step = kb->fields[ARGUMENT_DRAWS];
+    LLVMValueRef site = LLVMBuildAdd(kb->u->builder, word(kb, kb->fields[ARGUMENT_SITE], false),
+                                     unit_i32(kb->u, e->site - kb->kernel->first_site), "");
     LLVMValueRef words[6] = {word(kb, seed, false),       word(kb, seed, true),
-                             offset_value(kb, e->affine), unit_i32(kb->u, e->site),
+                             offset_value(kb, e->affine), site,
                              word(kb, step, false),       word(kb, step, true)};
     MathContext context = {kb->u, unify(kb, words, 6)};
     MathBuilder builder;

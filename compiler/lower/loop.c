@@ -251,12 +251,21 @@ static const Expr *lower_access(ExprLowering *x, const Expr *e)
                      count);
 }
 
+static void note_site(LoopKernel *k, int site)
+{
+    if (!k->draws || site < k->first_site)
+        k->first_site = site;
+    k->draws = true;
+}
+
 static const Expr *lower_leaf(void *context, const Expr *e)
 {
     ExprLowering *x = context;
     ExprPool *p = x->l->pool;
     if (e->kind == EXPR_ACCESS)
         return lower_access(x, e);
+    if (e->kind == EXPR_RANDOM)
+        note_site(x->l->out, e->site);
     if (!e->affine || !x->substitution || e->kind == EXPR_LOAD)
         return e;
     const Affine *a = affine_substitute(p, e->affine, x->substitution);

@@ -99,6 +99,8 @@ typedef struct LoopKernel {
     LoopList body;     /* at most one FOR_PARALLEL, and then it is the last statement: what stands
                           before it is done by each call */
     uint64_t scratch_bytes;
+    bool draws;      /* random numbers                                                   */
+    int first_site;  /* … the least of their sites: given with each call, others count from it */
     Index *step;     /* of a recurrence: given with each call, or NULL */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
     int64_t parallel_step;

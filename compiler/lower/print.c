@@ -9,6 +9,7 @@ typedef struct Numbered {
 
 typedef struct Printer {
     Text *out;
+    const LoopKernel *kernel;
     Arena *arena;
     ExprPool *pool;
     VEC(Numbered) indices;
@@ -98,8 +99,9 @@ static void print_anew(Printer *p, const Expr *e)
         text_append(p->out, e->test == TEST_ZERO ? " == 0)" : " >= 0)");
         break;
     case EXPR_RANDOM:
-        text_printf(p->out, "random_%s(%d, ", e->random == RANDOM_UNIFORM ? "uniform" : "normal",
-                    e->site);
+        text_printf(p->out, "random_%s(site + %d, ",
+                    e->random == RANDOM_UNIFORM ? "uniform" : "normal",
+                    e->site - p->kernel->first_site);
         print_affine(p, e->affine);
         text_append(p->out, ")");
         break;
@@ -290,7 +292,7 @@ static void print_list(Printer *p, const LoopList *list, int depth)
 
 void loop_print(Text *out, const LoopKernel *k)
 {
-    Printer p = {.out = out, .arena = out->arena, .pool = NULL};
+    Printer p = {.out = out, .kernel = k, .arena = out->arena};
     text_append(out, "kernel(");
     for (int i = 0; i < k->operands.count; i++)
         text_printf(out, "%s%s %s%s", i ? ", " : "", dtype_name(k->operands.data[i]->type),

@@ -167,6 +167,7 @@ static void call(Bench *b, uint64_t examples, void *const *operands)
     block->seed = 0x123456789abcdef;
     block->step = 41;
     block->draws = 0x500000003;
+    block->site = (uint64_t)b->kernel->first_site;
     block->scale = 0.25;
     block->first = 1;
     memcpy(block->operands, operands, sizeof(void *) * (size_t)b->kernel->operands.count);
