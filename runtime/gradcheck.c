@@ -18,7 +18,8 @@
 #include <string.h>
 
 typedef struct Check {
-    Instance instance;
+    const gradc_model *read; /* the model that is trained: its ports say what data hold */
+    Instance instance;       /* of the model in f64 */
     Dataset data;
     View view;
     Batch batch;
@@ -146,13 +147,40 @@ static int name_width(const gradc_model *m)
     return width;
 }
 
+/* What lies in the states: the gradient's forward pass moves them on, as in training. */
+static void copy_states(Check *c, unsigned char *kept, bool back)
+{
+    const gradc_model *m = c->instance.model;
+    for (int i = 0; i < m->tensor_count; i++) {
+        const gradc_tensor *t = &m->tensors[i];
+        if (t->role != GRADC_STATE)
+            continue;
+        const size_t bytes = t->count * raw_size(t->type);
+        void *data = tensor_data(&c->instance, t);
+        memcpy(back ? data : kept, back ? kept : data, bytes);
+        kept += bytes;
+    }
+}
+
+/* Leaves every gradient behind, and the states as they were: differences are taken from there. */
+static double gradient_at_rest(Check *c)
+{
+    const gradc_model *m = c->instance.model;
+    unsigned char *kept = memory_get(m->persistent_bytes, 1);
+    copy_states(c, kept, false);
+    const double loss = m->gradient(c->instance.self, c->batch.inputs, c->n, 1, 1);
+    copy_states(c, kept, true);
+    free(kept);
+    return loss;
+}
+
 static int check_all(Check *c)
 {
     const gradc_model *m = c->instance.model;
     int width = name_width(m);
     Result total = {0};
     const char *worst = "";
-    double loss = m->gradient(c->instance.self, c->batch.inputs, c->n, 1, 1);
+    double loss = gradient_at_rest(c);
     printf("%zu example%s, loss %.9g\n%-*s  %13s  %9s  %12s  %12s\n", c->n, c->n == 1 ? "" : "s",
            loss, width, "parameter", "checked", "error", "exact", "numeric");
     for (int i = 0; i < m->tensor_count; i++) {
@@ -206,6 +234,22 @@ static void random_batch(Check *c, uint64_t seed)
     printf("random inputs: there is no data to read\n");
 }
 
+/* Rows of the data as the trained model takes them, for the model in f64. */
+static bool gather_batch(Check *c)
+{
+    Batch narrow;
+    batch_create(&narrow, c->read->inputs, c->read->input_count, c->batch.capacity);
+    const bool ok = batch_gather(&narrow, &c->view, 0, c->n, &c->error);
+    for (int i = 0; ok && i < narrow.port_count; i++) {
+        const gradc_port *from = &narrow.ports[i], *to = &c->batch.ports[i];
+        for (uint64_t k = 0; k < from->count * c->n; k++)
+            number_put(to->type, c->batch.rows[i] + k * raw_size(to->type),
+                       number_get(from->type, narrow.rows[i] + k * raw_size(from->type)));
+    }
+    batch_destroy(&narrow);
+    return ok;
+}
+
 /* A batch of the data, which a seed chooses; random values where no data are named or there. */
 static bool choose_batch(Check *c, uint64_t seed)
 {
@@ -218,7 +262,7 @@ static bool choose_batch(Check *c, uint64_t seed)
         random_batch(c, seed);
         return true;
     }
-    if (!cli_data(&c->data, m, m->train->data, o, NULL, &c->error)) {
+    if (!cli_data(&c->data, c->read, m->train->data, o, NULL, &c->error)) {
         if (o->data.count)
             return false;
         fprintf(stderr, "%s: %s\n", program_invocation_short_name, c->error.text);
@@ -229,12 +273,12 @@ static bool choose_batch(Check *c, uint64_t seed)
     view_whole(&c->data, &c->view);
     random_permute(c->view.order, c->view.count, seed, STREAM_SHUFFLE, 0);
     c->n = c->view.count < batch ? c->view.count : batch;
-    return batch_gather(&c->batch, &c->view, 0, c->n, &c->error);
+    return gather_batch(c);
 }
 
 int gradcheck_command(const gradc_model *model, const gradc_model *checked, const Options *o)
 {
-    Check c = {.options = o, .tolerance = o->tolerance};
+    Check c = {.read = model, .options = o, .tolerance = o->tolerance};
     uint64_t seed = o->has_seed ? o->seed : model->train->seed;
     if (!model->loss_count) {
         error_set(&c.error, "the model has no loss, so there is no gradient to check");

@@ -248,25 +248,40 @@ static const Expr *measure(Sema *s, const Ast *a, const char *name, const char *
     return ok ? e : NULL;
 }
 
+static bool is_loss(const Sema *s, const char *name)
+{
+    if (s->entry == ENTRY_EVALUATE)
+        return has_name(s->program->losses.data, s->program->losses.count, name);
+    for (int i = 0; i < s->graph->results.count; i++)
+        if (s->graph->results.data[i].role == RESULT_LOSS &&
+            strcmp(s->graph->results.data[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* loss, loss_2, loss_3, … where a file gives them no names: the same in every entry. */
+static const char *loss_name(Sema *s, const Ast *a)
+{
+    const char *base = measure_name(a, "loss"), *name = base;
+    for (int k = 2; is_loss(s, name); k++)
+        name = intern(s->names, arena_format(s->arena, "%s_%d", base, k));
+    return name;
+}
+
 void run_loss(Sema *s, const Ast *a)
 {
     if (s->entry == ENTRY_PREDICT || s->entry == ENTRY_GENERATE || s->entry == ENTRY_FIT)
         return;
-    const char *name = measure_name(a, "loss");
+    const char *name = loss_name(s, a);
     const Expr *e = measure(s, a, name, "a loss");
     if (!e)
         return;
     if (s->entry == ENTRY_EVALUATE) {
-        while (has_name(s->program->losses.data, s->program->losses.count, name))
-            name = arena_format(s->arena, "%s_2", name);
         vec_push(s->arena, &s->program->losses, name);
         vec_push(s->arena, &s->loss_values, sum_over_set(s, e, name, a->span));
         return;
     }
     Node *n = make_node(s, name, e, NULL, 0, NULL, NULL, 0, a->span);
-    for (int i = 0; i < s->graph->results.count; i++)
-        if (s->graph->results.data[i].role == RESULT_LOSS && s->graph->results.data[i].name == name)
-            name = n->name;
     graph_result(s->graph, RESULT_LOSS, name, n, NULL, 0);
 }
 

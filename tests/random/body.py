@@ -95,7 +95,9 @@ class Body:
         name = self.p.fresh()
         r = self.p.r
         dims = f"[{', '.join(map(str, shape))}]" if shape else ""
-        start = r.choice(["~ normal(0, 0.5)", "~ uniform(-1, 1)", "~ glorot_uniform(fan_in = 3, fan_out = 4)", "= 0.3"])
+        start = r.choice(["~ normal(0, 0.5)", "~ uniform(-1, 1)", "~ glorot_uniform(fan_in = 3, fan_out = 4)"])
+        if not shape and r.random() < 0.3:
+            start = "= 0.3"  # equal elements would tie in every max
         if len(shape) == 2 and r.random() < 0.2:
             start = "~ orthogonal"
         self.put(f"param {name}{dims} {start}")

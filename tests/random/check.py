@@ -1,28 +1,169 @@
-"""check.py FOLDER-OF-generate.py SCRATCH: compiles and checks programs of seeds 0, 1, 2, …"""
+"""Compiles random programs and checks what the compiler promises of all of them.
+
+    check.py FOLDER [COUNT [FIRST]]       programs of seeds FIRST, FIRST + 1, … (0); FOLDER is for scratch
+
+COUNT, else GRADC_RANDOM, else a few.  A failing seed's program is kept in FOLDER as SEED.nn.
+"""
+import json
 import os
+import re
+import struct
 import subprocess
 import sys
 
-sys.path.insert(0, sys.argv[1])
 from generate import generate
 
-FIRST = 8  # enough to meet most constructs in a short run
-count = int(os.environ.get("GRADC_RANDOM", FIRST))
-failed = []
+FEW = 20
+TOLERANCE = 1e-4  # of losses that another order of the same sums gives
 
 
-def run(*command):
-    return subprocess.run(command, cwd=sys.argv[2], capture_output=True, text=True, timeout=300)
+class Failure(Exception):
+    """What was run, what it said."""
 
 
-for seed in range(count):
-    with open(os.path.join(sys.argv[2], "p.nn"), "w", encoding="utf-8") as file:
-        file.write(generate(seed))
-    for command in (("gradc", "-O1", "p.nn", "-o", "p"), ("./p", "gradcheck")):
-        done = run(*command)
-        if done.returncode:
+def run(folder, *command, fails=False, limit=300):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=limit, errors="replace")
+    if (done.returncode != 0) != fails:
+        raise Failure(f"{' '.join(command)}: {done.returncode}\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
+    return done.stdout
+
+
+# ---- what to train on ---------------------------------------------------------------------------------------
+
+def value(r, kind):
+    if isinstance(kind, int):
+        return r.randrange(kind)
+    return r.uniform(-1, 1) if kind == "f" else r.randrange(200)
+
+
+def stored(kind):
+    """How the value of a port lies in a record; classes and tokens are bytes here."""
+    return kind if isinstance(kind, str) else "B"
+
+
+def write_data(folder, made):
+    """Two batches and a part of one."""
+    r = made.numbers
+    with open(os.path.join(folder, "data.bin"), "wb") as file:
+        for _ in range(2 * made.batch + max(1, made.batch // 2)):
+            for _, kind, shape in made.layout:
+                count = 1
+                for extent in shape:
+                    count *= extent
+                file.write(struct.pack("<" + stored(kind) * count, *(value(r, kind) for _ in range(count))))
+
+
+# ---- the checks ----------------------------------------------------------------------------------------------
+
+def train(folder, program, threads=1):
+    """The bytes of the parameters after training, and what was reported on the way."""
+    run(folder, f"./{program}", "train", "--quiet", "--threads", str(threads), "--evaluate-every", "2steps",
+        "--save", f"{program}.safetensors", "--log", f"{program}.jsonl")
+    with open(os.path.join(folder, f"{program}.safetensors"), "rb") as file:
+        kept = file.read()
+    with open(os.path.join(folder, f"{program}.jsonl"), encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return kept, rows
+
+
+def gradients(folder, made):
+    """Every gradient agrees with differences, in f64; at second order where the program holds grad(…)."""
+    if not made.held:
+        run(folder, "./p", "gradcheck", "--batch", str(min(made.batch, 3)), "--samples", "12")
+
+
+def threads(folder, made):
+    """One, two and three threads train to the same bits."""
+    made.trained = train(folder, "p")
+    for count in (2, 3):
+        if train(folder, "p", count)[0] != made.trained[0]:
+            raise Failure(f"{count} threads train to other bits than one")
+
+
+def levels(folder, made):
+    """The optimiser changes no bit."""
+    run(folder, "gradc", "-O3", "p.nn", "-o", "o")
+    if train(folder, "o")[0] != made.trained[0]:
+        raise Failure("-O3 trains to other bits than -O0")
+
+
+def same(a, b):
+    return a == b or (isinstance(a, float) and isinstance(b, float) and abs(a - b) <= TOLERANCE * max(abs(a), abs(b), 0.01))
+
+
+def printed(folder, made):
+    """The printed gradient compiles again, and trains to the same losses."""
+    if made.scans or made.draws:
+        return
+    run(folder, "gradc", "--emit=grad", "p.nn", "-o", "g.nn")
+    run(folder, "gradc", "-O0", "g.nn", "-o", "g")
+    for row, other in zip(made.trained[1], train(folder, "g")[1]):
+        for name, number in row.items():
+            if name != "seconds" and not same(number, other.get(name)):
+                raise Failure(f"the printed gradient trains to {name} = {other.get(name)}, not {number}")
+
+
+def without_places(text):
+    return re.sub(r" *# \S+:\d+$", "", text, flags=re.M)
+
+
+def formatted(folder, made):
+    """`gradc fmt` changes no meaning, and finds nothing to change in what it wrote."""
+    text = run(folder, "gradc", "fmt", "p.nn")
+    with open(os.path.join(folder, "f.nn"), "w", encoding="utf-8") as file:
+        file.write(text)
+    if run(folder, "gradc", "fmt", "f.nn") != text:
+        raise Failure("gradc fmt changes its own text")
+    if without_places(run(folder, "gradc", "--emit=ir", "p.nn")) != without_places(run(folder, "gradc", "--emit=ir", "f.nn")):
+        raise Failure("gradc fmt changed what the program means")
+
+
+PLACE = re.compile(r"^ +(\d+) +(\d+) +(\d+)\.\.(\d+) +(\S+)")
+
+
+def stages(folder, made):
+    """Every stage prints; no two tensors of the plan lie in one place at one time."""
+    for kind in ("ast", "schedule", "loops", "llvm", "header", "graph"):
+        run(folder, "gradc", f"--emit={kind}", "-O0", "p.nn", "-o", f"stage.{kind}")
+    entry, places = "", []
+    for line in run(folder, "gradc", "--emit=memory", "p.nn").splitlines():
+        if line.startswith("memory "):
+            entry, places = line, []
+        found = PLACE.match(line)
+        if not found:
+            continue
+        offset, size, first, last = map(int, found.groups()[:4])
+        for o, s, f, l, name in places:
+            if offset < o + s and o < offset + size and first <= l and f <= last:
+                raise Failure(f"{entry}: {found.group(5)} lies over {name}")
+        places.append((offset, size, first, last, found.group(5)))
+
+
+CHECKS = [gradients, threads, formatted, stages, printed, levels]
+
+
+def check(folder, made, checks=CHECKS):
+    with open(os.path.join(folder, "p.nn"), "w", encoding="utf-8") as file:
+        file.write(made.text)
+    write_data(folder, made)
+    run(folder, "gradc", "-O0", "p.nn", "-o", "p")
+    for each in checks:
+        each(folder, made)
+
+
+if __name__ == "__main__":
+    scratch = sys.argv[1]
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else int(os.environ.get("GRADC_RANDOM", FEW))
+    begin = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    failed = []
+    for seed in range(begin, begin + count):
+        program = generate(seed)
+        try:
+            check(scratch, program)
+        except (Failure, subprocess.TimeoutExpired) as problem:
             failed.append(seed)
-            print(f"seed {seed}: {' '.join(command)}\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
-            break
-print(f"{count - len(failed)} of {count} programs agree")
-sys.exit(f"failing seeds: {failed}" if failed else 0)
+            with open(os.path.join(scratch, f"{seed}.nn"), "w", encoding="utf-8") as file:
+                file.write(program.text)
+            print(f"seed {seed}: {problem}", flush=True)
+    print(f"{count - len(failed)} of {count} programs agree")
+    sys.exit(f"failing seeds: {failed}" if failed else 0)

@@ -47,7 +47,7 @@ def elements(body, smooth=False):
     names = [n if stands_alone(n, text) and x != BATCH and r.random() < 0.6 else f"{n}: {x}" for n, x in free.items()]
     name = p.fresh()
     body.put(f"{name}{subscripts(names)} = tanh({text})" if r.random() < 0.7 else f"{name}{subscripts(names)} = {text}")
-    body.know(name, free.values(), e.batched or bool(body.step), e.parents)
+    body.know(name, free.values(), e.batched, e.parents)
 
 
 def contract(body):
@@ -218,7 +218,7 @@ def over_batch(body):
     m = body.p.fresh()
     body.put(f"{m}{subscripts(free)} = {kind}[{', '.join(['batch'] + more)}] {x.name}{subscripts(names)}")
     shape = [e for e, n in zip(x.shape, names) if n in free]
-    t = body.know(m, shape, bool(body.step), x.parents | {x.name})
+    t = body.know(m, shape, False, x.parents | {x.name})
     y = body.p.fresh()
     body.put(f"{y}{subscripts(names)} = tanh({x.name}{subscripts(names)} - 0.5 * {m}{subscripts(free)})")
     body.know(y, x.shape, x.batched, t.parents | {m})

@@ -2,6 +2,7 @@
 
     generate.py SEED          prints the program of that seed
 """
+import random
 import sys
 
 import library
@@ -76,7 +77,8 @@ def reports(p, body):
 def train(p, layout):
     r = p.r
     batch = r.choice([1, 2, 3, 5, 8]) if r.random() < 0.75 else r.choice([16, 33, 70])
-    lines = [f'  data records("data.bin", layout = "{" ".join(name for name, _, _ in layout)}")']
+    words = [f"{name}:u8" if isinstance(kind, int) else name for name, kind, _ in layout]
+    lines = [f'  data records("data.bin", layout = "{" ".join(words)}")']
     accumulate = r.choice(["", "", "", " accumulate 2"])
     lines += [f"  batch {batch}{accumulate}", "  steps 4", f"  optimizer {r.choice(library.OPTIMIZERS)}"]
     if r.random() < 0.25 and len(p.parameters) > 1:
@@ -104,7 +106,8 @@ def generate(seed):
     if p.parameters and p.r.random() < 0.1:
         body.put(f"freeze {p.r.choice(p.parameters)}")
     made.text = "\n".join([f"# seed {seed}", *p.definitions, "model program {", *body.lines, "}", "", "train {", *lines, "}"]) + "\n"
-    made.seed, made.held, made.scans = seed, p.held, p.scans
+    made.seed, made.held, made.scans, made.draws = seed, p.held, p.scans, p.draws
+    made.numbers = random.Random(seed)
     return made
 
 

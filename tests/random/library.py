@@ -152,7 +152,7 @@ def elementwise(r, x, s):
 
 
 def noise(r, x, s):
-    found = ["dropout(0.3)", "spatial_dropout(0.3)", "drop_path(0.3)", "alpha_dropout(0.2) |> tanh", "rrelu"]
+    found = ["dropout(0.3)"] + ["spatial_dropout(0.3)"] * (len(s) > 0) + ["drop_path(0.3)", "alpha_dropout(0.2) |> tanh", "rrelu"]
     return f"{x} |> {r.choice(found)}", s
 
 
