@@ -38,14 +38,14 @@ static bool settle(Solver *s)
     return false;
 }
 
-/* X[…, i, …]: one open index, with factor 1 or -1. */
-static bool solve_alone(Solver *s)
+/* One open index, `only` where that is one, with factor 1 or -1. */
+static bool solve_single(Solver *s, const Index *only)
 {
     for (int i = 0; i < s->equations.count; i++) {
         const Affine *e = s->equations.data[i];
         const Term **terms = arena_new(s->arena, const Term *, e->count + 1);
         if (solver_open_terms(s, e, terms) != 1 || terms[0]->kind != TERM_INDEX ||
-            llabs(terms[0]->factor) != 1)
+            llabs(terms[0]->factor) != 1 || (only && terms[0]->index != only))
             continue;
         const Affine *total = affine_scale(s->pool, solver_settled_part(s, e), -1);
         solver_drop(s, i);
@@ -53,6 +53,18 @@ static bool solve_alone(Solver *s)
         return true;
     }
     return false;
+}
+
+/* X[…, i, …] */
+static bool solve_alone(Solver *s)
+{
+    return solve_single(s, NULL);
+}
+
+/* X[t - 1, …]: a recurrence's cotangents are read at the step that this says, and at no other. */
+static bool solve_step(Solver *s)
+{
+    return s->user->step && solve_single(s, s->user->step);
 }
 
 /* X[…, i, …] with an i of X's own extent. */
@@ -228,7 +240,7 @@ typedef bool Solve(Solver *s);
 static Solve *const clever_rules[] = {
     settle, solve_alone, solver_solve_digits, solve_mixed_radix, solve_one_of_many, mask, NULL,
 };
-static Solve *const plain_rules[] = {settle, rename_only, mask, NULL};
+static Solve *const plain_rules[] = {settle, solve_step, rename_only, mask, NULL};
 
 static void solve(Solver *s, Solve *const *rules)
 {

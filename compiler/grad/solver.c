@@ -61,9 +61,12 @@ const Affine *solver_settled_part(const Solver *s, const Affine *a)
     return known;
 }
 
+/* The others keep their order: the step's stands before those of what is read at it. */
 void solver_drop(Solver *s, int i)
 {
-    s->equations.data[i] = s->equations.data[--s->equations.count];
+    s->equations.count--;
+    for (; i < s->equations.count; i++)
+        s->equations.data[i] = s->equations.data[i + 1];
 }
 
 /* ---- guards -------------------------------------------------------------------------------------------- */

@@ -28,8 +28,8 @@ class Program:
         self.random = r.random() < 0.6
         self.batch_statistics = r.random() < 0.6
         self.draws = self.pairs = self.scans = self.held = False
-        self.extents = r.choice([[1, 2, 3, 4, 5], [2, 3, 4, 6, 7], [1, 3, 8, 16, 17], [1, 2, 4, 33]])
-        self.most = 300 if max(self.extents) < 10 else 900
+        self.extents = r.choice([[1, 2, 3, 4, 5], [2, 3, 4, 6, 7], [1, 3, 8, 16, 17], [1, 2, 4, 33], [1, 5, 40, 64, 70]])
+        self.most = {7: 300, 5: 300, 17: 900, 33: 1200, 70: 5000}[max(self.extents)]
         self.parameters = []
 
     def fresh(self):

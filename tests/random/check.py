@@ -41,11 +41,10 @@ def stored(kind):
     return kind if isinstance(kind, str) else "B"
 
 
-def write_data(folder, made):
-    """Two batches and a part of one."""
+def write_data(folder, made, examples, name):
     r = made.numbers
-    with open(os.path.join(folder, "data.bin"), "wb") as file:
-        for _ in range(2 * made.batch + max(1, made.batch // 2)):
+    with open(os.path.join(folder, name), "wb") as file:
+        for _ in range(examples):
             for _, kind, shape in made.layout:
                 count = 1
                 for extent in shape:
@@ -78,6 +77,21 @@ def threads(folder, made):
     for count in (2, 3):
         if train(folder, "p", count)[0] != made.trained[0]:
             raise Failure(f"{count} threads train to other bits than one")
+
+
+def precision(folder, made):
+    """The loss of one batch in f32 is that of the model in f64, where training is as inference and the update can be made small."""
+    if made.draws or re.search(r"holdout|argm|training|batch_norm|_block|muon|lr = \w+\(|optimizer .*\n *optimizer", made.text):
+        return
+    write_data(folder, made, made.batch, "one.bin")
+    run(folder, "./p", "train", "--quiet", "--steps", "1", "--lr", "1e-12", "--evaluate-every", "1steps", "--data", "one.bin", "--log", "one.jsonl",
+        "--save", "one.safetensors")
+    said = run(folder, "./p", "gradcheck", "--batch", str(made.batch), "--samples", "1", "--tolerance", "1", "--data", "one.bin")
+    exact = float(re.search(r"loss (\S+)", said).group(1))
+    with open(os.path.join(folder, "one.jsonl"), encoding="utf-8") as file:
+        found = json.loads(file.readline())["loss"]
+    if not same(exact, found):
+        raise Failure(f"the loss in f32 is {found}, in f64 {exact}")
 
 
 def levels(folder, made):
@@ -139,13 +153,13 @@ def stages(folder, made):
         places.append((offset, size, first, last, found.group(5)))
 
 
-CHECKS = [gradients, threads, formatted, stages, printed, levels]
+CHECKS = [gradients, threads, precision, formatted, stages, printed, levels]
 
 
 def check(folder, made, checks=CHECKS):
     with open(os.path.join(folder, "p.nn"), "w", encoding="utf-8") as file:
         file.write(made.text)
-    write_data(folder, made)
+    write_data(folder, made, 2 * made.batch + max(1, made.batch // 2), "data.bin")  # two batches and a part of one
     run(folder, "gradc", "-O0", "p.nn", "-o", "p")
     for each in checks:
         each(folder, made)

@@ -23,7 +23,7 @@ def free_indices(body, most=3):
     found = {}
     for _ in range(r.randint(0, most)):
         extent = r.choice(p.extents)
-        if product(list(found.values()) + [extent]) <= 60 if max(p.extents) < 10 else 600:
+        if product(list(found.values()) + [extent]) <= (60 if max(p.extents) < 10 else 600):
             found[p.index()] = extent
     return found
 
@@ -37,7 +37,7 @@ def elements(body, smooth=False):
         p.pairs = True
     ambient = dict([body.step]) if body.step else {}
     bound = {p.index(): r.choice(p.extents) for _ in range(r.choice([0, 0, 1, 2]))}
-    if product([*free.values(), *bound.values()]) > 900:
+    if product([*free.values(), *bound.values()]) > 2000:
         bound = {}
     e = Expression(body, {**free, **ambient, **bound}, smooth)
     text = e.number(r.randint(1, 3))
@@ -70,7 +70,7 @@ def contract(body):
         if n not in free and n not in bound:
             (free if len(free) < 3 and r.random() < 0.8 else bound)[n] = extent
         at[1].append(n)
-    if product([*free.values()]) > p.most or len(free) > 4 or product([*free.values(), *bound.values()]) > 8000:
+    if product([*free.values()]) > p.most or len(free) > 4 or product([*free.values(), *bound.values()]) > 10 * p.most:
         return
     text = f"{a.name}{subscripts(at[0])} * {b.name}{subscripts(at[1])}"
     if bound:
@@ -130,6 +130,15 @@ def gather(body):
     if not fitting:
         return
     w = r.choice(fitting)
+    if r.random() < 0.4 and w.size() <= 40:
+        wide = r.choice([1, 2, 3])
+        text, shape = r.choice([(f"one_hot({w.name}, {w.whole})", (*w.shape, w.whole)),
+                                (f"embedding({w.name}, {w.whole + r.choice([0, 2])}, {wide})", (*w.shape, wide)),
+                                (f"embedding_bag({w.name}, {w.whole}, {wide}, mode = {r.choice(['mean', 'sum', 'max'])})",
+                                 (*w.shape[:-1], wide))])
+        if ("bag" not in text or w.shape) and (body.parameters or "one_hot" in text):
+            body.let(text, shape, w)
+        return
     names = [p.index() for _ in w.shape]
     tables = [t for t in body.tensors if t.shape and t.shape[0] != BATCH and t.shape[0] >= w.whole and BATCH not in t.shape]
     if tables and r.random() < 0.5:
@@ -206,6 +215,27 @@ def views(body):
         body.let(f"{parts}[1] - {parts}[0]", s[:axis] + (s[axis] // 2,) + s[axis + 1:], x)
 
 
+def stretch(body):
+    """More of a small tensor: by an outer product, or by a quotient or remainder."""
+    r, p = body.p.r, body.p
+    x = body.pick(least=1)
+    if not x or x.size() > 100:
+        return
+    names = [p.index() for _ in x.shape]
+    new, extent = p.index(), r.choice(p.extents)
+    name = p.fresh()
+    if r.random() < 0.5 and extent * x.size() <= p.most:
+        body.put(f"{name}{subscripts([f'{new}: {extent}'] + names)} = {x.name}{subscripts(names)} * cos({new} / 3)")
+        body.know(name, (extent, *x.shape), x.batched, x.parents | {x.name})
+        return
+    n = x.shape[-1]
+    read = r.choice([f"{new} % {n}", f"{new} / {r.choice([2, 3])} % {n}", f"(2 * {new} + 1) % {n}", f"min({new}, {n - 1})"])
+    if "min" in read:
+        read, extent = f"{new} / {-(-extent // n)}", extent
+    body.put(f"{name}{subscripts(names[:-1] + [f'{new}: {extent}'])} = tanh({x.name}{subscripts(names[:-1] + [read])} + {new} / {extent})")
+    body.know(name, (*x.shape[:-1], extent), x.batched, x.parents | {x.name})
+
+
 def over_batch(body):
     r = body.p.r
     x = body.pick()
@@ -269,14 +299,17 @@ def derived(body):
     r, p = body.p.r, body.p
     known = {t.name: t for t in body.tensors}
     found = [(y, known[x]) for y in body.tensors if BATCH not in y.shape for x in sorted(y.parents)
-             if x in known and not known[x].carried and BATCH not in known[x].shape and (known[x].batched or not y.batched)]
+             if x in known and not known[x].carried and BATCH not in known[x].shape
+             and (known[x].batched or not y.batched or p.batch_statistics)]
     if not found:
         return
     y, x = r.choice(found[-12:])
     names = [p.index() for _ in y.shape]
     number = p.fresh()
     form = r.choice(["sin({})", "({})^2", "{}", "tanh({})^2"])
-    body.put(f"{number} = " + (f"sum[{', '.join(names)}] " if names else "") + form.format(y.name + subscripts(names)))
+    shared = y.batched and not x.batched  # by what all examples have in common
+    over = f"mean[{', '.join(['batch'] + names)}] " if shared else f"sum[{', '.join(names)}] " if names else ""
+    body.put(f"{number} = {over}{form.format(y.name + subscripts(names))}")
     name = p.fresh()
     if r.random() < 0.75:
         body.put(f"{name} = tanh(grad({number}, {x.name}))")
@@ -284,7 +317,7 @@ def derived(body):
     else:
         body.put(f"{name} = tanh(jvp({number}, {x.name}, {r.choice([x.name, 'cos(' + x.name + ')'])}))")
         shape = ()
-    body.know(name, shape, x.batched or y.batched, y.parents | {y.name})
+    body.know(name, shape, x.batched or y.batched and not shared, y.parents | {y.name})
 
 
 STATED = [("tanh({x})", "{x}: 1 - tanh({x})^2"), ("{x}^3 / 3", "{x}: {x}^2"), ("sin({x}) * 2", "{x}: 2 * cos({x})"),
@@ -494,5 +527,5 @@ def state(body):
 
 
 CONSTRUCTS = ([elements] * 9 + [contract] * 4 + [window] * 3 + [position] + [gather] * 2 + [whole] * 4 + [views] * 4
-              + [over_batch] * 2 + [pair_sum] * 2 + [from_library] * 7 + [derived] * 3 + [stated] + [held] + [define] * 2 + [repeat]
+              + [stretch] * 2 + [over_batch] * 2 + [pair_sum] * 2 + [from_library] * 7 + [derived] * 3 + [stated] + [held] + [define] * 2 + [repeat]
               + [choice] + [scan] * 2 + [state])

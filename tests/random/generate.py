@@ -74,16 +74,37 @@ def reports(p, body):
             body.put(f"metric m{k} = {r.choice(library.METRICS).format(a=t.name, b=r.choice(same).name)}")
 
 
+OWN_OPTIMIZER = """optimizer follow(lr = 0.02, keep = 0.9) {
+  state m = 0
+  state most = 1e-3
+  m <- keep * m + (1 - keep) * g
+  most <- max(keep * most, abs(g))
+  length = sqrt(sum[...] w[...]^2 + 1e-6)
+  w <- w - lr * m / most * min(length, 1) / (1 + 0.1 * step)
+}"""
+OWN_SCHEDULE = """schedule rise_and_fall(peak, part = 0.4) {
+  done = step / total_steps
+  return peak * (if done < part then done / part else (1 - done) / (1 - part))
+}"""
+OWN = ["follow", "follow(lr = rise_and_fall(peak = 0.05))", "adam(lr = rise_and_fall(peak = 0.01))"]
+
+
+def optimizer(p):
+    text = p.r.choice(library.OPTIMIZERS + OWN[:0])
+    p.definitions += [d for d in (OWN_OPTIMIZER, OWN_SCHEDULE) if d.split("(")[0].split()[1] in text and d not in p.definitions]
+    return text
+
+
 def train(p, layout):
     r = p.r
     batch = r.choice([1, 2, 3, 5, 8]) if r.random() < 0.75 else r.choice([16, 33, 70])
     words = [f"{name}:u8" if isinstance(kind, int) else name for name, kind, _ in layout]
     lines = [f'  data records("data.bin", layout = "{" ".join(words)}")']
     accumulate = r.choice(["", "", "", " accumulate 2"])
-    lines += [f"  batch {batch}{accumulate}", "  steps 4", f"  optimizer {r.choice(library.OPTIMIZERS)}"]
+    lines += [f"  batch {batch}{accumulate}", "  steps 4", f"  optimizer {optimizer(p)}"]
     if r.random() < 0.25 and len(p.parameters) > 1:
         over = r.sample(p.parameters, 1)
-        lines.append(f"  optimizer {r.choice(library.OPTIMIZERS)} over {over[0]}{r.choice(['', ' every 2 steps', ' clip_norm 0.5'])}")
+        lines.append(f"  optimizer {optimizer(p)} over {over[0]}{r.choice(['', ' every 2 steps', ' clip_norm 0.5'])}")
     lines += r.choice([[], [], ["  clip_norm 1"], ["  clip_value 0.5"]])
     lines += r.choice([[], [], ["  shuffle false"], ["  seed 3"], ["  holdout 0.2"]])
     return lines, batch
