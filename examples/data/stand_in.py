@@ -58,6 +58,16 @@ def names(count):
     return "\n".join(lines).encode()
 
 
+def passengers(months):
+    """Grows by a percent a month, with a summer, and some noise that stays."""
+    lines, drift = ["Month,Passengers"], 0
+    for month in range(months):
+        drift += random.gauss(0, 0.02)
+        number = 110 * math.exp(0.01 * month - 0.2 * math.cos(2 * math.pi * month / 12) + drift)
+        lines.append(f"{1949 + month // 12}-{month % 12 + 1:02},{number:.0f}")
+    return "\n".join(lines + [""]).encode()
+
+
 def housing(count):
     places = ["<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN"]
     lines = ["longitude,latitude,housing_median_age,total_rooms,total_bedrooms,population,households,median_income,"
@@ -78,4 +88,5 @@ cifar("cifar10_train.bin.gz", 200)
 cifar("cifar10_test.bin.gz", 100)
 write("tinyshakespeare.txt", words(20000))
 write("names.txt", names(1000))
+write("passengers.csv", passengers(144))
 write("housing.csv.gz", housing(400))

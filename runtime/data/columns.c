@@ -119,10 +119,23 @@ static bool select_columns(Table *t)
 
 /* ---- columns onto ports ------------------------------------------------------------------------------ */
 
-static void take(Table *t, int port, int column)
+void column_take(Table *t, int port, int column)
 {
     t->owner[column] = port;
     t->taken[port][t->counts[port]++] = column;
+}
+
+static bool take_listed(Table *t, int column)
+{
+    if (t->counts[t->port] == (int)t->csv->columns)
+        return error_set(t->error, "%s: a column is named twice", t->path);
+    column_take(t, t->port, column);
+    return true;
+}
+
+bool columns_take(Table *t, const char *option)
+{
+    return each_column(t, option, take_listed);
 }
 
 static int free_columns(const Table *t)
@@ -166,7 +179,7 @@ static bool place_target(Table *t)
                                    "columns of several as the targets are named");
     int column = o->text ? column_find(t, o->text, strlen(o->text)) : column_numbered(t, o->number);
     if (column >= 0) {
-        take(t, target, column);
+        column_take(t, target, column);
         return true;
     }
     char *number = o->text ? NULL : text_format("%.15g", o->number);
@@ -185,7 +198,7 @@ static void place_named(Table *t, int port)
         bool exact = c->length == n && memcmp(c->text, name, n) == 0;
         bool element = c->length > n + 2 && memcmp(c->text, name, n) == 0 && c->text[n] == '[';
         if ((exact || element) && t->owner[i] == OWNER_NONE)
-            take(t, port, i);
+            column_take(t, port, i);
     }
 }
 
@@ -200,7 +213,7 @@ static void place_rest(Table *t)
         }
     for (int i = 0; open >= 0 && i < (int)t->csv->columns; i++)
         if (t->owner[i] == OWNER_NONE)
-            take(t, open, i);
+            column_take(t, open, i);
 }
 
 static bool check_count(const Table *t, int port)

@@ -134,7 +134,7 @@ bool cell_is(const Cell *c, const char *text);
 
 /* ---- table.c, columns.c: columns onto ports; categories.c: words onto classes ------------------------------------------ */
 
-bool table_bind(Dataset *d, const Request *r, Csv *csv, const char *path, Error *e);
+SourceBind table_bind;
 
 /* The port's words, sorted; none when every cell is a number. */
 void categories_collect(Names *names, const Csv *csv, size_t first_row, const int *columns,
@@ -198,13 +198,11 @@ bool windows_cut(const Windows *w, Dataset *d, size_t total, const char *path, c
 
 /* ---- text.c ------------------------------------------------------------------------------------------------------------ */
 
-bool text_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
+SourceBind text_bind;
 
-/* ---- tokens.c, lines.c, tensors.c ------------------------------------------------------------------------------------- */
+/* ---- tokens.c, series.c, lines.c, tensors.c ----------------------------------------------------------------------------- */
 
-bool tokens_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
-bool lines_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
-bool tensors_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e);
+SourceBind tokens_bind, series_bind, lines_bind, tensors_bind;
 
 /* ---- the formats' parsers, apart from files so that they can be fuzzed ---------------------------------------- */
 

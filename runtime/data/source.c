@@ -265,16 +265,20 @@ static bool ends_with(const char *text, const char *ending)
     return n >= m && memcmp(text + n - m, ending, m) == 0;
 }
 
-static const char *kind_of(const char *path)
+/* Where one ending has several kinds, that of the training data, else the first. */
+static const char *kind_of(const char *path, const gradc_source *like)
 {
     static const struct {
         const char *ending, *kind;
-    } known[] = {{".csv", "csv"},  {".tsv", "csv"}, {".npy", "npy"}, {".npz", "npz"},
-                 {"ubyte", "idx"}, {".idx", "idx"}, {".txt", "text"}};
+    } known[] = {{".csv", "csv"}, {".csv", "series"}, {".tsv", "csv"},
+                 {".npy", "npy"}, {".npz", "npz"},    {"ubyte", "idx"},
+                 {".idx", "idx"}, {".txt", "text"},   {".txt", "lines"}};
+    const char *kind = NULL;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (ends_with(path, known[i].ending))
-            return known[i].kind;
-    return NULL;
+        if (ends_with(path, known[i].ending) &&
+            (!kind || (like && strcmp(like->kind, known[i].kind) == 0)))
+            kind = known[i].kind;
+    return kind;
 }
 
 static const char *only_input(const gradc_port *ports, int port_count)
@@ -315,7 +319,7 @@ static void drop_ports(gradc_source *s, const gradc_port *ports, int port_count)
 bool source_guess(gradc_source *out, const gradc_source *like, const TextList *files,
                   const gradc_port *ports, int port_count, Error *e)
 {
-    const char *kind = kind_of(files->items[0]);
+    const char *kind = kind_of(files->items[0], like);
     if (!kind && !like)
         return error_set(e, "%s: its name does not tell its format; use .csv, .npy, .npz or .idx",
                          files->items[0]);

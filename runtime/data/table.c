@@ -102,7 +102,7 @@ static const char *put_cell(const Cell *c, const gradc_port *p, const Names *nam
     return port_put(p, v, out, reason);
 }
 
-static bool fill_column(Table *t, int port, int place, uint8_t *out, size_t stride)
+bool table_fill(Table *t, int port, int place, uint8_t *out, size_t stride)
 {
     const gradc_port *p = &t->request->ports[port];
     int column = t->taken[port][place];
@@ -153,7 +153,7 @@ static bool fill_port(Table *t, int port)
         return false;
     uint8_t *out = field_own(&t->set->fields[port], t->csv->rows - t->header, p);
     for (int i = 0; i < t->counts[port]; i++)
-        if (!fill_column(t, port, i, out + (size_t)i * raw_size(p->type), port_size(p)))
+        if (!table_fill(t, port, i, out + (size_t)i * raw_size(p->type), port_size(p)))
             return false;
     return true;
 }
@@ -173,7 +173,8 @@ static bool read_header_option(Table *t)
     t->header = strcmp(text, "yes") == 0;
     if (t->header || strcmp(text, "no") == 0)
         return true;
-    return error_set(t->error, "csv: header is yes, no or auto, not %s", text);
+    return error_set(t->error, "%s: header is yes, no or auto, not %s", t->request->source->kind,
+                     text);
 }
 
 static bool read_fill_option(Table *t)
@@ -185,11 +186,23 @@ static bool read_fill_option(Table *t)
     t->fill = o->number;
     t->fills_mean = o->text && strcmp(o->text, "mean") == 0;
     if (o->text && !t->fills_mean)
-        return error_set(t->error, "csv: fill is a number, mean or error, not %s", o->text);
+        return error_set(t->error, "%s: fill is a number, mean or error, not %s",
+                         t->request->source->kind, o->text);
     return true;
 }
 
-static void table_create(Table *t)
+static bool read_separator(const gradc_source *s, char *separator, Error *e)
+{
+    const char *text = option_text(s, "separator", ",");
+    *separator = strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0 ? '\t' : text[0];
+    if ((*separator == '\t' || strlen(text) == 1) && !strchr("\"\r\n", *separator))
+        return true;
+    return error_set(e, "%s: separator is one character, not \"%s\"", s->kind, text);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------- */
+
+static bool table_create(Table *t)
 {
     size_t columns = t->csv->columns;
     int ports = t->request->port_count;
@@ -198,6 +211,9 @@ static void table_create(Table *t)
     t->counts = memory_get((size_t)ports, sizeof *t->counts);
     for (int i = 0; i < ports; i++)
         t->taken[i] = memory_get(columns, sizeof **t->taken);
+    if (t->csv->rows == 0)
+        return error_set(t->error, "%s: holds no rows", t->path);
+    return read_header_option(t) && read_fill_option(t);
 }
 
 static void table_destroy(Table *t)
@@ -209,45 +225,39 @@ static void table_destroy(Table *t)
     free(t->counts);
 }
 
-bool table_bind(Dataset *d, const Request *r, Csv *csv, const char *path, Error *e)
+bool table_open(Dataset *d, const Request *r, const Bytes *b, const char *path, TableUse *use,
+                Error *e)
 {
-    Table t = {.set = d, .request = r, .csv = csv, .path = path, .error = e};
-    if (csv->rows == 0)
-        return error_set(e, "%s: holds no rows", path);
-    if (!read_header_option(&t) || !read_fill_option(&t) ||
-        !dataset_agree(d, csv->rows - t.header, path, e))
+    Csv csv = {0};
+    Table t = {.set = d, .request = r, .csv = &csv, .path = path, .error = e};
+    char separator;
+    if (!read_separator(r->source, &separator, e))
         return false;
-    table_create(&t);
-    bool ok = columns_place(&t);
-    for (int i = 0; ok && i < r->port_count; i++)
-        ok = fill_port(&t, i);
-    table_destroy(&t);
+    bool ok = csv_parse(&csv, (const char *)b->data, b->size, separator, path, e);
+    if (ok) {
+        ok = table_create(&t) && use(&t);
+        table_destroy(&t);
+    }
+    csv_free(&csv);
     return ok;
 }
 
-static bool read_separator(const Request *r, char *separator, Error *e)
+static bool use_rows(Table *t)
 {
-    const char *text = option_text(r->source, "separator", ",");
-    *separator = strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0 ? '\t' : text[0];
-    if ((*separator == '\t' || strlen(text) == 1) && !strchr("\"\r\n", *separator))
-        return true;
-    return error_set(e, "csv: separator is one character, not \"%s\"", text);
+    bool ok =
+        dataset_agree(t->set, t->csv->rows - t->header, t->path, t->error) && columns_place(t);
+    for (int i = 0; ok && i < t->request->port_count; i++)
+        ok = fill_port(t, i);
+    return ok;
+}
+
+bool table_bind(Dataset *d, const Request *r, const Bytes *b, const char *path, Error *e)
+{
+    return table_open(d, r, b, path, use_rows, e);
 }
 
 bool source_csv(Dataset *d, const Request *r, Error *e);
 bool source_csv(Dataset *d, const Request *r, Error *e)
 {
-    const gradc_option *o = option_positional(r->source, 0);
-    char separator, *path;
-    if (!o || !o->text)
-        return error_set(e, "csv needs the path of its file");
-    if (!read_separator(r, &separator, e))
-        return false;
-    const Bytes *b = dataset_file(d, r, o->text, &path, e);
-    Csv csv = {0};
-    bool ok = b && csv_parse(&csv, (const char *)b->data, b->size, separator, path, e) &&
-              table_bind(d, r, &csv, path, e);
-    csv_free(&csv);
-    free(path);
-    return ok;
+    return dataset_bind(d, r, table_bind, e);
 }

@@ -15,6 +15,7 @@ typedef struct Table {
     int *counts;
     bool fills, fills_mean;
     double fill;
+    int port; /* what a list of columns is for */
     Error *error;
 } Table;
 
@@ -23,9 +24,19 @@ static inline const Cell *cell_at(const Table *t, size_t row, int column)
     return &t->csv->cells[row * t->csv->columns + (size_t)column];
 }
 
+typedef bool TableUse(Table *t);
+
+/* Parses a file, reads the options of tables, and lets `use` fill the set. */
+bool table_open(Dataset *d, const Request *r, const Bytes *b, const char *path, TableUse *use,
+                Error *e);
+/* The place-th of the port's columns, `stride` bytes from row to row. */
+bool table_fill(Table *t, int port, int place, uint8_t *out, size_t stride);
 /* For messages, and as the key of a column's fill; to be freed. */
 char *column_label(const Table *t, int column);
 /* Fills owner, taken and counts. */
 bool columns_place(Table *t);
+/* Gives the columns that an option lists to t->port, in that order. */
+bool columns_take(Table *t, const char *option);
+void column_take(Table *t, int port, int column);
 
 #endif

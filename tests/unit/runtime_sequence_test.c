@@ -178,6 +178,101 @@ static void tokens_name_every_mistake(void **state)
     expect_error(&c, "cannot open t.bin");
 }
 
+/* ---- series ---------------------------------------------------------------------------------------------------- */
+
+static const int64_t two[] = {2}, two_by_two[] = {2, 2};
+static const gradc_port one_column[] = {{"x", GRADC_F32, GRADC_NUMBER, 0, 1, two, 2, 0, 1},
+                                        {"y", GRADC_F32, GRADC_NUMBER, 0, 0, NULL, 1, 1, 0}};
+static const gradc_port ahead[] = {{"x", GRADC_F32, GRADC_NUMBER, 0, 2, two_by_two, 4, 0, 1},
+                                   {"y", GRADC_U8, GRADC_NUMBER, 0, 1, two, 2, 1, 0}};
+static const gradc_port both[] = {{"x", GRADC_F32, GRADC_NUMBER, 0, 2, two_by_two, 4, 0, 1},
+                                  {"y", GRADC_F32, GRADC_NUMBER, 0, 2, two_by_two, 4, 1, 0}};
+static const gradc_option s_csv[] = {{"", "s.csv", 0}};
+static const char table[] = "day,a,b\nmo,1,6\ntu,2,7\nwe,3,8\nth,4,9\nfr,5,0\n";
+
+static void put_table(const char *text)
+{
+    put_file("s.csv", text, strlen(text));
+}
+
+static void a_series_is_windows_of_columns(void **state)
+{
+    static const gradc_option b_alone[] = {{"", "s.csv", 0}, {"columns", "b", 0}};
+    static const gradc_option options[] = {{"", "s.csv", 0},
+                                           {"columns", "b,a", 0},
+                                           {"target", "a", 0},
+                                           {"horizon", NULL, 2},
+                                           {"stride", NULL, 2}};
+    const Case c = {"series", one_column, 2, b_alone, 2, NULL, false};
+    const Case later = {"series", ahead, 2, options, 4, NULL, false};
+    const Case apart = {"series", ahead, 2, options, 5, NULL, true};
+    const Case all = {"series", both, 2, s_csv, 1, NULL, false};
+    Dataset d;
+    put_table(table);
+    assert_true(open_case(&d, &c));
+    assert_int_equal(d.count, 3);
+    assert_int_equal(d.gap, 2); /* window 0 reads rows 0 … 2 */
+    assert_int_equal(d.apart, 1);
+    expect_row(&d, 0, 2, "89");
+    expect_row(&d, 1, 2, "0");
+    dataset_close(&d);
+    assert_true(open_case(&d, &later));
+    assert_int_equal(d.count, 1);
+    expect_row(&d, 0, 0, "6172");
+    expect_row(&d, 1, 0, "45");
+    dataset_close(&d);
+    assert_true(open_case(&d, &apart)); /* without targets, every other row */
+    assert_int_equal(d.count, 2);
+    expect_row(&d, 0, 1, "8394");
+    dataset_close(&d);
+    assert_true(open_case(&d, &all)); /* the columns of numbers */
+    assert_int_equal(d.count, 2);
+    expect_row(&d, 0, 1, "2738");
+    expect_row(&d, 1, 1, "4950");
+    dataset_close(&d);
+}
+
+static void series_name_every_mistake(void **state)
+{
+    static const gradc_option none[] = {{"", "s.csv", 0}, {"columns", "c", 0}};
+    static const gradc_option words[] = {{"", "s.csv", 0}, {"columns", "day", 0}};
+    static const gradc_option zero[] = {
+        {"", "s.csv", 0}, {"columns", "a", 0}, {"horizon", NULL, 0}};
+    static const gradc_option far[] = {{"", "s.csv", 0}, {"columns", "a", 0}, {"horizon", NULL, 9}};
+    static const gradc_option a[] = {{"", "s.csv", 0}, {"columns", "a", 0}};
+    const Case column = {"series", one_column, 2, none, 2, NULL, false};
+    const Case word = {"series", one_column, 2, words, 2, NULL, false};
+    const Case horizon = {"series", one_column, 2, zero, 3, NULL, false};
+    const Case beyond = {"series", one_column, 2, far, 3, NULL, false};
+    const Case width = {"series", one_column, 2, s_csv, 1, NULL, false};
+    static const gradc_port pair[] = {{"x", GRADC_F32, GRADC_NUMBER, 0, 2, two_by_two, 4, 0, 1},
+                                      {"y", GRADC_F32, GRADC_NUMBER, 0, 0, NULL, 1, 1, 0}};
+    const Case shape = {"series", pair, 2, s_csv, 1, NULL, false};
+    const Case tokens = {"series", shifted, 2, a, 2, NULL, false};
+    const Case missing = {"series", one_column, 2, a, 2, NULL, false};
+    put_table(table);
+    expect_error(&column, "s.csv: columns names the column c, which is not there\n"
+                          "help: the columns are day, a, b");
+    expect_error(&word, "s.csv:2: column day: \"mo\" is not a number");
+    expect_error(&horizon, "series: horizon is a whole number from 1, not 0");
+    expect_error(&beyond, "s.csv: holds 5 rows, but a window takes 11\n"
+                          "help: 2 of the input x, and 9 more for the target");
+    expect_error(&width, "s.csv: x takes 1 column, but there are 2");
+    expect_error(&shape, "series: the target y does not fit 2 columns\nhelp: declare it as "
+                         "y[columns] : f32, or, for the next 12 rows, y[12, columns] : f32");
+    expect_error(&tokens, "series: the input x is no window of numbers");
+    put_table("day,a,b\nmo,1,6\ntu,,7\nwe,3,8\n");
+    expect_error(&missing, "s.csv:3: column a: missing value (fill = … says what it becomes)");
+    put_table("day,a,b\nmo,1,6\ntu,2\n");
+    expect_error(&missing, "s.csv:3: this row has 2 fields, the first has 3");
+    put_table("");
+    expect_error(&missing, "s.csv: holds no rows");
+    put_table("day,a,b\n");
+    expect_error(&missing, "s.csv: holds 0 rows, but a window takes 3");
+    unlink("s.csv");
+    expect_error(&missing, "cannot open s.csv");
+}
+
 /* ---- splitting ---------------------------------------------------------------------------------------------- */
 
 static void a_sequence_is_split_once_and_without_overlap(void **state)
@@ -211,7 +306,7 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-    static const char *const files[] = {"t.txt", "t.bin"};
+    static const char *const files[] = {"t.txt", "t.bin", "s.csv"};
     error_clear(&error);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         unlink(files[i]);
@@ -227,6 +322,8 @@ int main(void)
         cmocka_unit_test(a_vocabulary_holds_for_later_texts),
         cmocka_unit_test(tokens_are_windows_checked_when_read),
         cmocka_unit_test(tokens_name_every_mistake),
+        cmocka_unit_test(a_series_is_windows_of_columns),
+        cmocka_unit_test(series_name_every_mistake),
         cmocka_unit_test(a_sequence_is_split_once_and_without_overlap),
     };
     return cmocka_run_group_tests(tests, enter, leave);

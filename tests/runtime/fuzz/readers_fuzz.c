@@ -55,16 +55,23 @@ static void read_csv(const uint8_t *bytes, size_t size, Error *e)
 {
     static const gradc_option options[] = {{"target", "last", 0}, {"fill", "mean", 0}};
     static const gradc_source source = {"csv", options, 2};
-    const Request r = {&source, fake32_inputs, 2, NULL, NULL, false};
-    Csv csv;
-    if (!csv_parse(&csv, (const char *)bytes, size, ',', "fuzz", e))
-        return;
-    Dataset d = {.ports = r.ports, .port_count = 2};
-    d.fields = memory_get(2, sizeof *d.fields);
-    encoding_create(&d.encoding, 2);
-    table_bind(&d, &r, &csv, "fuzz", e);
-    dataset_close(&d);
-    csv_free(&csv);
+    read_bound(table_bind, &source, fake32_inputs, 2, bytes, size, e);
+}
+
+/* The first byte chooses the columns and the target's shape. */
+static void read_series(const uint8_t *bytes, size_t size, Error *e)
+{
+    static const int64_t shape[] = {3, 2};
+    const int choice = size ? *bytes : 0, ahead = choice & 1, wide = choice >> 1 & 1;
+    const gradc_port ports[] = {
+        {"x", GRADC_F32, GRADC_NUMBER, 0, 1 + wide, shape, wide ? 6 : 3, 0, 1},
+        {"y", GRADC_F32, GRADC_NUMBER, 0, ahead, shape, ahead ? 3 : 1, 1, 0}};
+    const gradc_option options[] = {{"target", "first", 0},
+                                    {"columns", choice & 4 ? "0,0" : "last", 0},
+                                    {"fill", NULL, 3},
+                                    {"horizon", NULL, 1 + choice / 8 % 4}};
+    const gradc_source source = {"series", options, 4};
+    read_bound(series_bind, &source, ports, 2, bytes, size, e);
 }
 
 /* The first byte chooses the unit and the target's shape. */
@@ -100,7 +107,7 @@ static void read_lines(const uint8_t *bytes, size_t size, Error *e)
     static const int64_t four[] = {4};
     const int choice = size ? *bytes : 0;
     const bool next = choice & 1;
-    const gradc_port ports[] = {{"x", GRADC_U8, GRADC_TOKEN, 257, 1, four, 4, 0, 1},
+    const gradc_port ports[] = {{"x", GRADC_U16, GRADC_TOKEN, 257, 1, four, 4, 0, 1},
                                 {"y", GRADC_U16, GRADC_CLASS, 257, !next, four, next ? 1 : 4, 1, 0},
                                 {"n", GRADC_U8, GRADC_NUMBER, 0, 0, NULL, 1, 0, 1}};
     const gradc_option options[] = {{"unit", choice & 2 ? "byte" : "character", 0},
@@ -125,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ZipEntry z;
     if (size == 0)
         return 0;
-    switch (*bytes++ % 9) {
+    switch (*bytes++ % 10) {
     case 0:
         read_csv(bytes, size - 1, &e);
         break;
@@ -154,6 +161,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 7:
         read_lines(bytes, size - 1, &e);
+        break;
+    case 9:
+        read_series(bytes, size - 1, &e);
         break;
     case 8:
         read_tensors(bytes, size - 1, &e);
