@@ -159,6 +159,7 @@ typedef struct Encoding {
 
 /* Names that are not cannot be kept in a checkpoint. */
 bool text_is_utf8(const char *text);
+void names_free(Names *names);
 void encoding_create(Encoding *c, int port_count);
 void encoding_destroy(Encoding *c);
 

@@ -12,13 +12,18 @@ void encoding_create(Encoding *c, int port_count)
     *c = (Encoding){memory_get((size_t)port_count, sizeof *c->names), port_count, NULL, 0};
 }
 
+void names_free(Names *names)
+{
+    for (int i = 0; i < names->count; i++)
+        free(names->items[i]);
+    free(names->items);
+    *names = (Names){0};
+}
+
 void encoding_destroy(Encoding *c)
 {
-    for (int i = 0; c->names && i < c->port_count; i++) {
-        for (int j = 0; j < c->names[i].count; j++)
-            free(c->names[i].items[j]);
-        free(c->names[i].items);
-    }
+    for (int i = 0; c->names && i < c->port_count; i++)
+        names_free(&c->names[i]);
     for (int i = 0; i < c->fill_count; i++)
         free(c->fills[i].column);
     free(c->names);

@@ -8,7 +8,7 @@
 #   %examples %std %root    examples/, compiler/std/, the project's folder
 #   %data                   real data sets, where the feature shared-data says there are some
 #
-# Features: shared-data, torch, safetensors, dot, gdb, x86, avx512, llvm-19 … llvm-22, cxx, sanitizer, address, thread.
+# Features: shared-data, torch, safetensors, dot, gdb, png, x86, avx512, llvm-19 … llvm-22, cxx, sanitizer, address, thread.
 
 import os
 import platform
@@ -82,6 +82,8 @@ if has_module("torch"):
     config.available_features.add("torch")
     if has_module("safetensors.torch"):
         config.available_features.add("safetensors")
+if config.png and not config.png.endswith("NOTFOUND"):
+    config.available_features.add("png")
 for program in ("dot", "gdb"):
     if shutil.which(program):
         config.available_features.add(program)

@@ -297,9 +297,10 @@ static int write_program(Compilation *c)
     emit_optimize(u);
     const char *objects[2] = {arena_format(c->arena, "%s.%ld.o", path, (long)getpid()),
                               arena_format(c->arena, "%s.%ld.f64.o", path, (long)getpid())};
-    bool done = emit_write_object(u, objects[0], &error) &&
-                (!checked || emit_write_object(checked, objects[1], &error)) &&
-                emit_link(objects, checked ? 2 : 1, path, &error, c->arena);
+    bool done =
+        emit_write_object(u, objects[0], &error) &&
+        (!checked || emit_write_object(checked, objects[1], &error)) &&
+        emit_link(objects, checked ? 2 : 1, &compiled->program->train, path, &error, c->arena);
     emit_dispose(u);
     if (checked)
         emit_dispose(checked);

@@ -74,8 +74,9 @@ bool emit_write_object(EmitUnit *u, const char *path, const char **error);
 void emit_header(Text *out, const Compiled *c, const EmitOptions *o);
 
 /* ---- link.c ----------------------------------------------------------------------------------------------- */
-bool emit_link(const char *const *objects, int count, const char *output, const char **error,
-               Arena *a);
+/* `train` says which data sources the program may open. */
+bool emit_link(const char *const *objects, int count, const Train *train, const char *output,
+               const char **error, Arena *a);
 
 /* ---- jit.c ------------------------------------------------------------------------------------------------ */
 typedef struct Jit Jit;

@@ -52,10 +52,7 @@ static const char *linker_name(Arena *a, const char *library)
 {
     static const struct {
         const char *target, *flag;
-    } known[] = {{"ZLIB::ZLIB", "-lz"},
-                 {"PNG::PNG", "-lpng"},
-                 {"JPEG::JPEG", "-ljpeg"},
-                 {"Threads::Threads", "-pthread"}};
+    } known[] = {{"ZLIB::ZLIB", "-lz"}, {"Threads::Threads", "-pthread"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(library, known[i].target))
             return known[i].flag;
@@ -67,6 +64,7 @@ static const char *linker_name(Arena *a, const char *library)
 static void add_libraries(Arena *a, Words *words)
 {
     char *list = arena_format(a, "%s", GRADC_RUNTIME_LIBRARIES), *rest = NULL;
+    vec_push(a, words, "-Wl,--as-needed"); /* pictures are for those who read some */
     for (char *word = strtok_r(list, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         const char *flag = linker_name(a, word);
         if (flag)
@@ -118,8 +116,15 @@ static const char *compiler_driver(void)
     return NULL;
 }
 
-bool emit_link(const char *const *objects, int count, const char *output, const char **error,
-               Arena *a)
+/* The runtime refers to most sources weakly: only what a trainer names comes along. */
+static void add_source(Arena *a, Words *words, const TrainSource *s)
+{
+    if (s)
+        vec_push(a, words, arena_format(a, "-Wl,-u,source_%s", s->kind));
+}
+
+bool emit_link(const char *const *objects, int count, const Train *train, const char *output,
+               const char **error, Arena *a)
 {
     Words words = {0};
     const char *driver = compiler_driver(), *runtime = find_runtime(a);
@@ -138,6 +143,8 @@ bool emit_link(const char *const *objects, int count, const char *output, const 
         vec_push(a, &words, "-fsanitize=" GRADC_SANITIZE);
     for (int i = 0; i < count; i++)
         vec_push(a, &words, objects[i]);
+    add_source(a, &words, train->data);
+    add_source(a, &words, train->holdout);
     vec_push(a, &words, runtime);
     add_libraries(a, &words);
     vec_push(a, &words, NULL);

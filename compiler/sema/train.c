@@ -43,7 +43,7 @@ typedef struct SourceRow {
     const char *name, *positional, *named;
 } SourceRow;
 
-#define SOURCE(name, positional, named) {#name, positional, named},
+#define SOURCE(name, linked, positional, named) {#name, positional, named},
 static const SourceRow sources[] = {
 #include "sources.def"
 };

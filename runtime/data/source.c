@@ -6,15 +6,18 @@
 
 typedef bool SourceOpen(Dataset *d, const Request *r, Error *e);
 
-#define SOURCE(name, positional, named) SourceOpen source_##name;
+/* A weak name asks the linker for nothing: what no train block names stays out of the trainer. */
+#define ALWAYS
+#define NAMED __attribute__((weak))
+#define SOURCE(name, linked, positional, named) SourceOpen source_##name linked;
 #include "../sources.def"
 #undef SOURCE
 
 static const struct {
     const char *name, *positional;
-    SourceOpen *open;
+    SourceOpen *open; /* NULL: not linked */
 } sources[] = {
-#define SOURCE(name, positional, named) {#name, positional, source_##name},
+#define SOURCE(name, linked, positional, named) {#name, positional, source_##name},
 #include "../sources.def"
 #undef SOURCE
 };
@@ -131,9 +134,16 @@ static bool check_complete(const Dataset *d, const Request *r, Error *e)
 
 static SourceOpen *source_named(const char *kind, Error *e)
 {
-    for (size_t i = 0; i < SOURCE_COUNT; i++)
-        if (strcmp(sources[i].name, kind) == 0)
-            return sources[i].open;
+    for (size_t i = 0; i < SOURCE_COUNT; i++) {
+        if (strcmp(sources[i].name, kind) != 0)
+            continue;
+        if (!sources[i].open)
+            error_set(e,
+                      "this trainer was linked without the data source %s\nhelp: gradc links what "
+                      "a train block names; by hand, link with -Wl,-u,source_%s",
+                      kind, kind);
+        return sources[i].open;
+    }
     error_set(e, "this trainer has no data source named %s", kind);
     return NULL;
 }
@@ -270,9 +280,9 @@ static const char *kind_of(const char *path, const gradc_source *like)
 {
     static const struct {
         const char *ending, *kind;
-    } known[] = {{".csv", "csv"}, {".csv", "series"}, {".tsv", "csv"},
-                 {".npy", "npy"}, {".npz", "npz"},    {"ubyte", "idx"},
-                 {".idx", "idx"}, {".txt", "text"},   {".txt", "lines"}};
+    } known[] = {{".csv", "csv"},   {".csv", "series"}, {".tsv", "csv"},    {".npy", "npy"},
+                 {".npz", "npz"},   {"ubyte", "idx"},   {".idx", "idx"},    {".txt", "text"},
+                 {".txt", "lines"}, {".png", "images"}, {".jpg", "images"}, {".jpeg", "images"}};
     const char *kind = NULL;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ends_with(path, known[i].ending) &&

@@ -3,7 +3,7 @@
  * or, where libFuzzer is missing, with -DFUZZ_MAIN: then it mutates the files named on the command
  * line by itself, for as many rounds as the first argument says. */
 #include "../../unit/fake_model.h"
-#include "data/data.h"
+#include "data/picture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +124,17 @@ static void read_tensors(const uint8_t *bytes, size_t size, Error *e)
     read_bound(tensors_bind, &source, fake32_inputs, 2, bytes, size, e);
 }
 
+static void read_picture(const uint8_t *bytes, size_t size, Error *e)
+{
+    const Bytes b = {bytes, size, BYTES_NONE};
+    uint8_t out[5 * 7 * 3];
+    Picture p;
+    if (!picture_decode(&p, &b, 5, 7, "fuzz", e))
+        return;
+    picture_fit(&p, 5, 7, p.channels == 1 ? 3 : 1, out);
+    free(p.pixels);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     Error e = {0};
@@ -132,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ZipEntry z;
     if (size == 0)
         return 0;
-    switch (*bytes++ % 10) {
+    switch (*bytes++ % 11) {
     case 0:
         read_csv(bytes, size - 1, &e);
         break;
@@ -164,6 +175,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 9:
         read_series(bytes, size - 1, &e);
+        break;
+    case 10:
+        read_picture(bytes, size - 1, &e);
         break;
     case 8:
         read_tensors(bytes, size - 1, &e);
