@@ -80,6 +80,7 @@ typedef struct gradc_source {
     const char *kind;
     const gradc_option *options;
     int option_count;
+    const struct gradc_source *beside; /* one whose examples go with these, row by row, or NULL */
 } gradc_source;
 
 /* How the train block says to train; zero means not given. */

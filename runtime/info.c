@@ -80,18 +80,18 @@ static void print_memory(const gradc_model *m, size_t threads)
 
 static void print_source(const char *title, const gradc_source *s)
 {
-    if (!s)
-        return;
-    printf("%-9s %s(", title, s->kind);
-    for (int i = 0; i < s->option_count; i++) {
-        const gradc_option *o = &s->options[i];
-        printf("%s%s%s", i ? ", " : "", o->key, *o->key ? " = " : "");
-        if (o->text)
-            printf("\"%s\"", o->text);
-        else
-            printf("%g", o->number);
+    for (; s; s = s->beside, title = "") {
+        printf("%-9s %s(", title, s->kind);
+        for (int i = 0; i < s->option_count; i++) {
+            const gradc_option *o = &s->options[i];
+            printf("%s%s%s", i ? ", " : "", o->key, *o->key ? " = " : "");
+            if (o->text)
+                printf("\"%s\"", o->text);
+            else
+                printf("%g", o->number);
+        }
+        printf(")\n");
     }
-    printf(")\n");
 }
 
 static void print_training(const gradc_model *m)

@@ -145,6 +145,7 @@ static LLVMValueRef source_row(EmitUnit *u, const TrainSource *s)
     add_text(u, &f, s->kind);
     add(&f, table(u, "options", rows, s->options.count));
     add_int(u, &f, s->options.count);
+    add(&f, source_row(u, s->beside));
     return unit_constant_global(u, "source", close_struct(u, &f));
 }
 

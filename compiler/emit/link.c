@@ -119,7 +119,7 @@ static const char *compiler_driver(void)
 /* The runtime refers to most sources weakly: only what a trainer names comes along. */
 static void add_source(Arena *a, Words *words, const TrainSource *s)
 {
-    if (s)
+    for (; s; s = s->beside)
         vec_push(a, words, arena_format(a, "-Wl,-u,source_%s", s->kind));
 }
 

@@ -31,6 +31,7 @@ typedef struct TrainOption {
 typedef struct TrainSource {
     const char *kind;
     VEC(TrainOption) options;
+    struct TrainSource *beside; /* whose examples go with these, row by row; or NULL */
 } TrainSource;
 
 /* The fields of gradc_train. */

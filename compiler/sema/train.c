@@ -49,7 +49,7 @@ static const SourceRow sources[] = {
 };
 #undef SOURCE
 
-enum { SOURCE_COUNT = sizeof sources / sizeof *sources };
+enum { SOURCE_COUNT = sizeof sources / sizeof *sources, MOST_SOURCES = 16 };
 
 static bool lists(const char *words, const char *word)
 {
@@ -82,7 +82,7 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
     const Ast *value = named ? item->left : item;
     const char *key = named ? item->name : row->positional;
     if (named && strcmp(row->named, "*") && !lists(row->named, key) &&
-        strcmp(row->positional, key)) {
+        strcmp(row->positional, key) && strcmp(key, "fills")) {
         unknown_option(s, row, item);
         return false;
     }
@@ -135,21 +135,30 @@ static TrainSource *read_source(Sema *s, const Ast *call)
     return NULL;
 }
 
+/* Sources side by side, a chain. */
+static bool read_sources(Sema *s, const Ast *e, TrainSource **out)
+{
+    for (int i = 0; i < e->items.count; i++, out = &(*out)->beside)
+        if (!(*out = read_source(s, e->items.data[i])))
+            return false;
+    return true;
+}
+
 static bool read_data(Sema *s, const Ast *e)
 {
-    if (!expect_items(s, e, 1, 1, "data csv(\"file.csv\", target = last)"))
-        return false;
-    s->program->train.data = read_source(s, e->items.data[0]);
-    return s->program->train.data != NULL;
+    return expect_items(s, e, 1, MOST_SOURCES, "data csv(\"file.csv\", target = last)") &&
+           read_sources(s, e, &s->program->train.data);
 }
 
 static bool read_holdout(Sema *s, const Ast *e)
 {
     Train *t = &s->program->train;
-    if (!expect_items(s, e, 1, 1, "holdout 0.2, or holdout csv(\"test.csv\", target = last)"))
+    const bool sources_held = e->items.count && e->items.data[0]->kind == AST_CALL;
+    if (!expect_items(s, e, 1, sources_held ? MOST_SOURCES : 1,
+                      "holdout 0.2, or holdout csv(\"test.csv\", target = last)"))
         return false;
-    if (e->items.data[0]->kind == AST_CALL)
-        return (t->holdout = read_source(s, e->items.data[0])) != NULL;
+    if (sources_held)
+        return read_sources(s, e, &t->holdout);
     Value *v = eval_number(s, e->items.data[0], "the part held out");
     if (v && (v->number <= 0 || v->number >= 1)) {
         diag_error(s->diag, e->items.data[0]->span,

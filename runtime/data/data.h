@@ -72,6 +72,15 @@ const gradc_option *option_positional(const gradc_source *s, int n);
 /* A whole number from `least`; *value stays where the option is absent. */
 bool whole_option(const gradc_source *s, const char *key, size_t least, size_t *value, Error *e);
 
+bool source_has_path(const char *kind); /* it takes one file, not one for each port */
+
+/* ---- beside.c: several sources, row by row ------------------------------------------------------------- */
+
+/* Opens each of a chain for the ports that it fills. */
+bool open_beside(Dataset *d, const Request *r, Error *e);
+
+/* ---- given.c: what the command line names -------------------------------------------------------------- */
+
 /* The source with --data values in place of its paths: "path" or "key=path"; free with source_free. */
 bool source_override(gradc_source *out, const gradc_source *in, const TextList *data, Error *e);
 /* A source for a file by its name's ending: csv, npy, npz, idx. */

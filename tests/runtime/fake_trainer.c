@@ -7,7 +7,7 @@
 int main(int argc, char **argv)
 {
     const gradc_option options[] = {{"", "iris.csv", 0}, {"target", "last", 0}};
-    const gradc_source data = {"csv", options, 2};
+    const gradc_source data = {"csv", options, 2, NULL};
     const gradc_train train = {.data = &data, .holdout_fraction = 0.2, .batch = FAKE_BATCH,
                                .accumulate = getenv("FAKE_ACCUMULATE") ? 3 : 1, .epochs = 30,
                                .evaluate_in_epochs = 1, .best_by = "accuracy", .best_is_larger = 1,

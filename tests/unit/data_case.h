@@ -9,7 +9,7 @@
 
 static Error error;
 
-static void put_file(const char *name, const void *data, size_t size)
+static inline void put_file(const char *name, const void *data, size_t size)
 {
     FILE *f = fopen(name, "w");
     assert_non_null(f);
@@ -27,15 +27,15 @@ typedef struct Case {
     bool predicting;
 } Case;
 
-static bool open_case(Dataset *d, const Case *c)
+static inline bool open_case(Dataset *d, const Case *c)
 {
-    const gradc_source s = {c->kind, c->options, c->option_count};
+    const gradc_source s = {c->kind, c->options, c->option_count, NULL};
     const Request r = {&s, c->ports, c->port_count, NULL, c->known, c->predicting};
     error_clear(&error);
     return dataset_open(d, &r, &error);
 }
 
-static void expect_error(const Case *c, const char *message)
+static inline void expect_error(const Case *c, const char *message)
 {
     Dataset d;
     assert_false(open_case(&d, c));
@@ -45,7 +45,7 @@ static void expect_error(const Case *c, const char *message)
 }
 
 /* One digit a value. */
-static void expect_row(const Dataset *d, int port, size_t row, const char *values)
+static inline void expect_row(const Dataset *d, int port, size_t row, const char *values)
 {
     const gradc_port *p = &d->ports[port];
     uint32_t order = (uint32_t)row;

@@ -28,7 +28,7 @@ static Error error;
 static bool open_set(Dataset *d, const char *kind, const gradc_option *options, int count,
                      bool predicting)
 {
-    const gradc_source s = {kind, options, count};
+    const gradc_source s = {kind, options, count, NULL};
     const Request r = {&s, fake32_inputs, 2, NULL, NULL, predicting};
     error_clear(&error);
     return dataset_open(d, &r, &error);

@@ -18,7 +18,7 @@
 static char folder[] = "/tmp/gradrt-train-XXXXXX";
 
 static const gradc_option csv_options[] = {{"", "t.csv", 0}, {"target", "last", 0}};
-static const gradc_source csv = {"csv", csv_options, 2};
+static const gradc_source csv = {"csv", csv_options, 2, NULL};
 
 static gradc_train plain_train(void)
 {

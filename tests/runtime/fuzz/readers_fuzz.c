@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void bind(const Array *a, Error *e)
 {
-    static const gradc_source source = {"npy", NULL, 0};
+    static const gradc_source source = {"npy", NULL, 0, NULL};
     const Request r = {&source, fake32_inputs, 2, NULL, NULL, false};
     Dataset d = {.ports = r.ports, .port_count = 2};
     d.fields = memory_get(2, sizeof *d.fields);
@@ -54,7 +54,7 @@ static void read_bound(SourceBind *bind_source, const gradc_source *source, cons
 static void read_csv(const uint8_t *bytes, size_t size, Error *e)
 {
     static const gradc_option options[] = {{"target", "last", 0}, {"fill", "mean", 0}};
-    static const gradc_source source = {"csv", options, 2};
+    static const gradc_source source = {"csv", options, 2, NULL};
     read_bound(table_bind, &source, fake32_inputs, 2, bytes, size, e);
 }
 
@@ -70,7 +70,7 @@ static void read_series(const uint8_t *bytes, size_t size, Error *e)
                                     {"columns", choice & 4 ? "0,0" : "last", 0},
                                     {"fill", NULL, 3},
                                     {"horizon", NULL, 1 + choice / 8 % 4}};
-    const gradc_source source = {"series", options, 4};
+    const gradc_source source = {"series", options, 4, NULL};
     read_bound(series_bind, &source, ports, 2, bytes, size, e);
 }
 
@@ -84,7 +84,7 @@ static void read_text(const uint8_t *bytes, size_t size, Error *e)
         {"y", GRADC_U16, GRADC_CLASS, 256, !next, four, next ? 1 : 4, 1, 0}};
     const gradc_option options[] = {{"unit", by_bytes ? "byte" : "character", 0},
                                     {"stride", NULL, 3}};
-    const gradc_source source = {"text", options, 2};
+    const gradc_source source = {"text", options, 2, NULL};
     read_bound(text_bind, &source, ports, 2, bytes, size, e);
 }
 
@@ -97,7 +97,7 @@ static void read_tokens(const uint8_t *bytes, size_t size, Error *e)
     const gradc_option options[] = {{"type", types[size ? *bytes % 3 : 0], 0},
                                     {"header", NULL, size ? bytes[0] / 3 % 8 : 0},
                                     {"stride", NULL, 2}};
-    const gradc_source source = {"tokens", options, 3};
+    const gradc_source source = {"tokens", options, 3, NULL};
     read_bound(tokens_bind, &source, ports, 2, bytes, size, e);
 }
 
@@ -114,13 +114,13 @@ static void read_lines(const uint8_t *bytes, size_t size, Error *e)
                                     {"start", choice & 4 ? "yes" : "no", 0},
                                     {"end", choice & 8 ? "yes" : "no", 0},
                                     {"long", choice & 16 ? "cut" : "error", 0}};
-    const gradc_source source = {"lines", options, 4};
+    const gradc_source source = {"lines", options, 4, NULL};
     read_bound(lines_bind, &source, ports, next ? 2 : 3, bytes, size, e);
 }
 
 static void read_tensors(const uint8_t *bytes, size_t size, Error *e)
 {
-    static const gradc_source source = {"safetensors", NULL, 0};
+    static const gradc_source source = {"safetensors", NULL, 0, NULL};
     read_bound(tensors_bind, &source, fake32_inputs, 2, bytes, size, e);
 }
 
