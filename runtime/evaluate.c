@@ -57,17 +57,16 @@ static void print_values(const gradc_model *m, const double *values)
 static bool measure(Evaluation *v, const char *path)
 {
     const gradc_model *m = v->instance.model;
-    Batch b;
+    Feed *feed = feed_in_order(&v->view, (size_t)m->train->batch);
     double *sums = memory_get((size_t)m->accumulator_count, sizeof *sums);
     double *values = memory_get((size_t)(m->loss_count + m->metric_count), sizeof *values);
-    batch_create(&b, m->inputs, m->input_count, (size_t)m->train->batch);
-    const bool ok = view_measure(&v->instance, &b, &v->view, sums, values, &v->error);
+    const bool ok = view_measure(&v->instance, feed, &v->view, sums, values, &v->error);
     if (ok) {
         printf("%s (step %llu) on %s, %u example%s\n", path, (unsigned long long)v->at.step,
                v->what, v->view.count, v->view.count == 1 ? "" : "s");
         print_values(m, values);
     }
-    batch_destroy(&b);
+    feed_destroy(feed);
     free(sums);
     free(values);
     return ok;

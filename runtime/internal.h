@@ -257,6 +257,27 @@ void batch_destroy(Batch *b);
 bool batch_gather(Batch *b, const View *v, uint64_t begin, size_t n, Error *e);
 size_t port_size(const gradc_port *p); /* bytes of one example */
 
+/* ---- feed.c: batch after batch ------------------------------------------------------------------------- */
+
+typedef struct Feed Feed;
+
+typedef struct FeedPlan {
+    const View *base;
+    bool shuffles;                /* each epoch by its seed and number; else in base's order */
+    uint64_t seed, epoch, cursor; /* where to begin */
+    size_t capacity;              /* examples of a batch; of an epoch's last what is left */
+    bool ahead;                   /* a thread gathers the next while one is in use */
+} FeedPlan;
+
+/* Whether a thread saves more time than it takes: a matter of where the data are, never of clocks. */
+bool feed_pays(const View *base, size_t capacity);
+Feed *feed_create(const FeedPlan *plan);
+/* From the first example on, as the view lies. */
+Feed *feed_in_order(const View *v, size_t capacity);
+/* The next batch, until the next call; NULL: an example cannot be read, and none follows. */
+const Batch *feed_next(Feed *f, size_t *count, Error *e);
+void feed_destroy(Feed *f);
+
 /* ---- options.c: the command line ------------------------------------------------------------------------ */
 
 typedef enum EvaluateUnit { UNIT_GIVEN, UNIT_EPOCHS, UNIT_STEPS } EvaluateUnit;
@@ -361,9 +382,11 @@ char *save_path_best(const gradc_model *model, const Options *o);
 typedef struct Loop {
     Instance *instance;
     const Options *options;
-    View base, train, holdout; /* train: base in this epoch's order */
-    bool holdout_is_train;     /* nothing held out: evaluation is on the training data */
-    Batch batch;
+    View base, holdout;
+    bool holdout_is_train; /* nothing held out: evaluation is on the training data */
+    Feed *feed, *held;     /* batches of base, shuffled, and of holdout */
+    size_t capacity;       /* examples of a batch */
+    const Batch *batch;    /* the last one */
     Position at;
     Saver saver;
     Progress progress;
@@ -382,8 +405,8 @@ typedef struct Loop {
 /* Trains until done; the exit status. */
 int loop_run(Loop *l);
 void loop_catch_signals(void);
-/* The mean losses and metrics of a view, in inference mode. */
-bool view_measure(const Instance *in, Batch *b, const View *v, double *sums, double *values,
+/* The mean losses and metrics of a view, in inference mode, from the feed of its batches. */
+bool view_measure(const Instance *in, Feed *f, const View *v, double *sums, double *values,
                   Error *e);
 
 /* ---- the commands: train.c, evaluate.c, predict.c, gradcheck.c, info.c -------------------------------------- */

@@ -25,10 +25,10 @@ void loop_catch_signals(void)
 
 /* ---- one update ------------------------------------------------------------------------------------ */
 
-static bool gather(Loop *l, uint64_t begin, size_t n)
+static bool take_batch(Loop *l)
 {
-    l->gathered = n;
-    return batch_gather(&l->batch, &l->train, begin, n, &l->error);
+    l->batch = feed_next(l->feed, &l->gathered, &l->error);
+    return l->batch != NULL;
 }
 
 /* False: an example cannot be read, or the loss is not finite; the batch holds the examples, and
@@ -36,9 +36,9 @@ static bool gather(Loop *l, uint64_t begin, size_t n)
 static bool plain_update(Loop *l, size_t n)
 {
     const gradc_model *m = l->instance->model;
-    if (!gather(l, l->at.cursor, n))
+    if (!take_batch(l))
         return false;
-    l->last_loss = m->step(l->instance->self, l->batch.inputs, n);
+    l->last_loss = m->step(l->instance->self, l->batch->inputs, n);
     if (!isfinite(l->last_loss))
         return false;
     l->at.loss_sum += l->last_loss * (double)n;
@@ -51,10 +51,10 @@ static bool accumulated_update(Loop *l, size_t n)
     const gradc_model *m = l->instance->model;
     double sum = 0;
     for (size_t done = 0; done < n;) {
-        size_t part = n - done < l->batch.capacity ? n - done : l->batch.capacity;
-        if (!gather(l, l->at.cursor + done, part))
+        if (!take_batch(l))
             return false;
-        l->last_loss = m->gradient(l->instance->self, l->batch.inputs, part,
+        const size_t part = l->gathered;
+        l->last_loss = m->gradient(l->instance->self, l->batch->inputs, part,
                                    (double)part / (double)n, done == 0);
         if (!isfinite(l->last_loss))
             return false;
@@ -68,7 +68,7 @@ static bool accumulated_update(Loop *l, size_t n)
 
 static size_t update_size(const Loop *l)
 {
-    uint64_t left = l->train.count - l->at.cursor, full = l->batch.capacity * l->accumulate;
+    uint64_t left = l->base.count - l->at.cursor, full = l->capacity * l->accumulate;
     return (size_t)(left < full ? left : full);
 }
 
@@ -81,7 +81,7 @@ static bool one_update(Loop *l)
     l->at.cursor += n;
     l->at.step++;
     l->progress.done += n;
-    if (l->at.cursor == l->train.count) {
+    if (l->at.cursor == l->base.count) {
         l->at.cursor = 0;
         l->at.epoch++;
     }
@@ -90,14 +90,15 @@ static bool one_update(Loop *l)
 
 /* ---- evaluation -------------------------------------------------------------------------------------- */
 
-bool view_measure(const Instance *in, Batch *b, const View *v, double *sums, double *values,
+bool view_measure(const Instance *in, Feed *f, const View *v, double *sums, double *values,
                   Error *e)
 {
     const gradc_model *m = in->model;
     memset(sums, 0, (size_t)m->accumulator_count * sizeof *sums);
-    for (uint64_t at = 0; at < v->count; at += b->capacity) {
-        size_t n = v->count - at < b->capacity ? (size_t)(v->count - at) : b->capacity;
-        if (!batch_gather(b, v, at, n, e))
+    size_t n;
+    for (uint64_t at = 0; at < v->count; at += n) {
+        const Batch *b = feed_next(f, &n, e);
+        if (!b)
             return false;
         m->evaluate(in->self, b->inputs, n, sums);
     }
@@ -167,7 +168,7 @@ static bool report(Loop *l, bool evaluate)
     at->loss_sum = 0;
     at->loss_count = 0;
     if (evaluate) {
-        if (!view_measure(l->instance, &l->batch, &l->holdout, l->sums, l->values, &l->error))
+        if (!view_measure(l->instance, l->held, &l->holdout, l->sums, l->values, &l->error))
             return false;
         at->evaluated = at->step;
         best = judge(l);
@@ -211,7 +212,7 @@ static int stop_unreadable(Loop *l)
 static int stop_not_finite(Loop *l)
 {
     const gradc_model *m = l->instance->model;
-    const char *first = m->diagnose(l->instance->self, l->batch.inputs, l->gathered);
+    const char *first = m->diagnose(l->instance->self, l->batch->inputs, l->gathered);
     progress_clear(&l->progress);
     fprintf(stderr, "%s: the loss is %g at step %llu (epoch %llu)\n", program_invocation_short_name,
             l->last_loss, (unsigned long long)l->at.step + 1, (unsigned long long)l->at.epoch + 1);
@@ -266,12 +267,9 @@ static void save_if_due(Loop *l, bool reported)
 
 int loop_run(Loop *l)
 {
-    uint64_t ordered = UINT64_MAX; /* the epoch whose order `train` has */
     l->progress.began = l->progress.rate_time = clock_seconds();
     l->progress.first_step = l->at.step;
     while (l->at.step < l->last_step && !is_exhausted(l)) {
-        if (l->shuffles && ordered != l->at.epoch)
-            view_shuffle(&l->train, &l->base, l->at.seed, ordered = l->at.epoch);
         if (!one_update(l))
             return l->error.text ? stop_unreadable(l) : stop_not_finite(l);
         bool due = is_report_due(l);

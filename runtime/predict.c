@@ -43,18 +43,18 @@ static void create_outputs(Prediction *p)
 static bool predict_all(Prediction *p, Writer *w)
 {
     const gradc_model *m = p->instance.model;
-    Batch b;
+    Feed *feed = feed_in_order(&p->view, (size_t)m->train->batch);
     bool ok = true;
-    batch_create(&b, m->inputs, m->input_count, (size_t)m->train->batch);
-    for (uint64_t at = 0; ok && at < p->view.count; at += b.capacity) {
-        size_t n = p->view.count - at < b.capacity ? (size_t)(p->view.count - at) : b.capacity;
-        ok = batch_gather(&b, &p->view, at, n, &p->error);
+    size_t n;
+    for (uint64_t at = 0; ok && at < p->view.count; at += n) {
+        const Batch *b = feed_next(feed, &n, &p->error);
+        ok = b != NULL;
         if (ok) {
-            m->predict(p->instance.self, b.inputs, n, p->outputs);
+            m->predict(p->instance.self, b->inputs, n, p->outputs);
             ok = writer_put(w, p->outputs, n, &p->error);
         }
     }
-    batch_destroy(&b);
+    feed_destroy(feed);
     return ok;
 }
 

@@ -83,9 +83,6 @@ static bool complete_views(Training *t)
         l->holdout_is_train = true;
         view_apart(&t->data, &l->holdout);
     }
-    l->train =
-        (View){l->base.data, memory_get(l->base.count, sizeof *l->train.order), l->base.count};
-    memcpy(l->train.order, l->base.order, l->base.count * sizeof *l->train.order);
     if (l->at.step && l->at.examples != l->base.count)
         return error_set(&t->error,
                          "the checkpoint was trained on %" PRIu64 " examples, but there are %u"
@@ -103,8 +100,7 @@ static void plan_length(Training *t, const Options *o)
     uint64_t steps = o->steps ? o->steps : o->epochs ? 0 : train->steps;
     uint64_t epochs = o->epochs ? o->epochs : train->epochs ? train->epochs : 1;
     l->accumulate = train->accumulate ? train->accumulate : 1;
-    batch_create(&l->batch, t->instance.model->inputs, t->instance.model->input_count,
-                 (size_t)batch);
+    l->capacity = (size_t)batch;
     l->updates_an_epoch = (l->base.count + batch * l->accumulate - 1) / (batch * l->accumulate);
     l->last_step = steps ? steps : epochs * l->updates_an_epoch;
     l->shuffles = train->shuffle;
@@ -159,7 +155,7 @@ static void plan_progress(Training *t, const Options *o)
                              .live = !o->quiet && isatty(STDOUT_FILENO),
                              .epochs = l->every_epochs ? epochs : 0,
                              .every = lines_every(epochs),
-                             .examples = l->train.count,
+                             .examples = l->base.count,
                              .last_step = l->last_step};
 }
 
@@ -173,7 +169,7 @@ static void announce(const Training *t, const Options *o)
         if (t->instance.model->tensors[i].role == GRADC_PARAM)
             parameters += t->instance.model->tensors[i].count;
     printf("%s: %" PRIu64 " parameter%s, %u example%s", t->instance.model->name, parameters,
-           parameters == 1 ? "" : "s", l->train.count, l->train.count == 1 ? "" : "s");
+           parameters == 1 ? "" : "s", l->base.count, l->base.count == 1 ? "" : "s");
     if (!l->holdout_is_train)
         printf(", %u held out", l->holdout.count);
     printf(", %zu thread%s%s\n", cli_thread_count(o), cli_thread_count(o) == 1 ? "" : "s",
@@ -182,17 +178,16 @@ static void announce(const Training *t, const Options *o)
 }
 
 /* Adds up what fitted states rest on, over all of the training data. */
-static bool sum_for_fit(Training *t, double *sums)
+static bool sum_for_fit(Training *t, Feed *feed, double *sums)
 {
     const gradc_model *m = t->instance.model;
-    Loop *l = &t->loop;
+    size_t n;
     memset(sums, 0, (size_t)m->fit_count * sizeof *sums);
-    for (uint64_t at = 0; at < l->base.count; at += l->batch.capacity) {
-        uint64_t left = l->base.count - at;
-        size_t n = left < l->batch.capacity ? (size_t)left : l->batch.capacity;
-        if (!batch_gather(&l->batch, &l->base, at, n, &t->error))
+    for (uint64_t at = 0; at < t->loop.base.count; at += n) {
+        const Batch *b = feed_next(feed, &n, &t->error);
+        if (!b)
             return false;
-        m->fit(t->instance.self, l->batch.inputs, n, sums);
+        m->fit(t->instance.self, b->inputs, n, sums);
     }
     return true;
 }
@@ -204,14 +199,29 @@ static bool fit_states(Training *t, const Options *o)
     if (!m->fit_passes)
         return true;
     double *sums = memory_get((size_t)m->fit_count, sizeof *sums);
+    Feed *feed = feed_in_order(&t->loop.base, t->loop.capacity);
     bool ok = true;
     for (int pass = 0; ok && pass < m->fit_passes; pass++) {
-        ok = sum_for_fit(t, sums);
+        ok = sum_for_fit(t, feed, sums);
         if (ok)
             m->fitted(t->instance.self, sums, t->loop.base.count);
     }
+    feed_destroy(feed);
     free(sums);
     return ok && start_from_files(&t->instance, o, true, &t->error);
+}
+
+static void open_feeds(Loop *l)
+{
+    const FeedPlan train = {&l->base,
+                            l->shuffles,
+                            l->at.seed,
+                            l->at.epoch,
+                            l->at.cursor,
+                            l->capacity,
+                            feed_pays(&l->base, l->capacity)};
+    l->feed = feed_create(&train);
+    l->held = feed_in_order(&l->holdout, l->capacity);
 }
 
 static bool prepare(Training *t, const Options *o)
@@ -252,6 +262,7 @@ static int run(Training *t, const Options *o)
     }
     announce(t, o);
     loop_catch_signals();
+    open_feeds(l);
     int status = loop_run(l);
     if (!log_close(&l->log, &t->error))
         return cli_fail(&t->error);
@@ -263,9 +274,9 @@ static void clean_up(Training *t)
     Loop *l = &t->loop;
     log_close(&l->log, &t->error);
     saver_destroy(&l->saver);
-    batch_destroy(&l->batch);
+    feed_destroy(l->feed);
+    feed_destroy(l->held);
     view_free(&l->base);
-    view_free(&l->train);
     view_free(&l->holdout);
     free(l->sums);
     free(l->values);

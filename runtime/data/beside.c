@@ -141,6 +141,7 @@ static bool join(Sides *s, const Side *side, Dataset *part)
         *part->files[i] = (Bytes){0};
     }
     take_fills(&d->encoding, &part->encoding);
+    d->decodes |= part->decodes;
     d->gap = part->gap > d->gap ? part->gap : d->gap;
     d->apart = part->apart > d->apart ? part->apart : d->apart;
     if (part->groups) {

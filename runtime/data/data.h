@@ -34,6 +34,7 @@ typedef struct Dataset {
     /* Examples that a split keeps together begin at groups[0], groups[1], …; NULL: each stands alone. */
     uint32_t *groups;
     size_t group_count;
+    bool decodes; /* reading an example takes long */
     Field *fields;
     Bytes **files; /* closed with the set */
     int file_count;

@@ -250,6 +250,7 @@ static bool fill_pictures(Images *m)
         return decode_all(m, &g);
     f->owned = copy_gallery(&g, m->files.count);
     f->read = read_field;
+    m->set->decodes = true;
     return true;
 }
 
