@@ -47,8 +47,12 @@ bool inflate_all(const uint8_t *data, size_t size, int window_bits, size_t limit
         return true;
     }
     free(buffer);
-    if (rc == Z_MEM_ERROR)
-        return error_set(e, "%s: does not fit into memory when inflated", path);
+    if (rc == Z_MEM_ERROR) {
+        error_set(e, "%s: does not fit into memory when inflated", path);
+        return error_add(e,
+                         "help: inflate it first, as with gunzip: a plain file is mapped, and may "
+                         "be larger than memory");
+    }
     if (rc == Z_BUF_ERROR)
         return error_set(e, "%s: the compressed data end early: is the file complete?", path);
     return error_set(e, "%s: the compressed data are damaged", path);
@@ -73,6 +77,12 @@ static bool map(Bytes *b, int fd, const char *path, Error *e)
     return true;
 }
 
+static size_t physical_memory(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : SIZE_MAX / 4;
+}
+
 bool file_open(Bytes *b, const char *path, Error *e)
 {
     *b = (Bytes){0};
@@ -85,7 +95,7 @@ bool file_open(Bytes *b, const char *path, Error *e)
         return ok;
     Bytes packed = *b;
     *b = (Bytes){0};
-    ok = inflate_all(packed.data, packed.size, 15 + 16, SIZE_MAX / 4, b, path, e);
+    ok = inflate_all(packed.data, packed.size, 15 + 16, physical_memory(), b, path, e);
     file_close(&packed);
     return ok;
 }

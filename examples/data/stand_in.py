@@ -10,6 +10,7 @@ import math
 import os
 import random
 import struct
+import zlib
 
 random.seed(1)
 
@@ -34,6 +35,23 @@ def mnist(part, count):
     images = b"".join(blob(28, label) for label in labels)
     write(f"{part}-images-idx3-ubyte.gz", struct.pack(">IIII", 0x803, count, 28, 28) + images)
     write(f"{part}-labels-idx1-ubyte.gz", struct.pack(">II", 0x801, count) + labels)
+
+
+def png(size, pixels):
+    """A grey picture as a PNG file."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = b"".join(b"\0" + pixels[size * i : size * (i + 1)] for i in range(size))
+    head = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def signs(count):
+    for label in range(10):
+        os.makedirs(f"signs/{label}", exist_ok=True)
+        for i in range(count):
+            write(f"signs/{label}/{i}.png", png(40, blob(40, label)))
 
 
 def cifar(name, count):
@@ -87,6 +105,7 @@ mnist("t10k", 100)
 cifar("cifar10_train.bin.gz", 200)
 cifar("cifar10_test.bin.gz", 100)
 write("tinyshakespeare.txt", words(20000))
+signs(10)
 write("names.txt", names(1000))
 write("passengers.csv", passengers(144))
 write("housing.csv.gz", housing(400))

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static char folder[] = "/tmp/gradrt-data-XXXXXX";
 
@@ -222,6 +223,30 @@ static void tensors_are_found_by_name(void **state)
     error_clear(&error);
 }
 
+static void what_does_not_fit_into_memory_is_said(void **state)
+{
+    static uint8_t zeros[1 << 16];
+    uint8_t packed[1 << 10];
+    z_stream z = {0};
+    Bytes b;
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = zeros;
+    z.avail_in = sizeof zeros;
+    z.next_out = packed;
+    z.avail_out = sizeof packed;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    error_clear(&error);
+    assert_false(inflate_all(packed, z.total_out, 31, sizeof zeros / 2, &b, "z.gz", &error));
+    assert_non_null(strstr(error.text,
+                           "z.gz: does not fit into memory when inflated\nhelp: inflate "
+                           "it first"));
+    error_clear(&error);
+    assert_true(inflate_all(packed, z.total_out, 31, 4 * sizeof zeros, &b, "z.gz", &error));
+    assert_int_equal(b.size, sizeof zeros);
+    file_close(&b);
+}
+
 static void a_lossy_value_is_no_value(void **state)
 {
     static const gradc_port u8 = {"image", GRADC_U8, GRADC_NUMBER, 0, 0, NULL, 1, 0, 1};
@@ -242,7 +267,8 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-    static const char *const files[] = {"t.csv", "x.npy", "y.npy", "x.idx", "y.idx", "r.bin", "d.safetensors"};
+    static const char *const files[] = {"t.csv", "x.npy", "y.npy",        "x.idx",
+                                        "y.idx", "r.bin", "d.safetensors"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         unlink(files[i]);
     return chdir("/") || rmdir(folder);
@@ -259,6 +285,7 @@ int main(void)
         cmocka_unit_test(idx_checks_shape_and_count),
         cmocka_unit_test(records_follow_their_layout),
         cmocka_unit_test(tensors_are_found_by_name),
+        cmocka_unit_test(what_does_not_fit_into_memory_is_said),
         cmocka_unit_test(a_lossy_value_is_no_value),
     };
     return cmocka_run_group_tests(tests, enter, leave);
