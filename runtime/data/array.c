@@ -12,10 +12,11 @@ bool element_parse(Element *out, const char *name)
         const char *name;
         Element element;
     } known[] = {
-        {"bool", {'b', 1, false}}, {"u8", {'u', 1, false}},  {"i8", {'i', 1, false}},
-        {"u16", {'u', 2, false}},  {"i16", {'i', 2, false}}, {"u32", {'u', 4, false}},
-        {"i32", {'i', 4, false}},  {"u64", {'u', 8, false}}, {"i64", {'i', 8, false}},
-        {"f32", {'f', 4, false}},  {"f64", {'f', 8, false}},
+        {"bool", {'b', 1, false}}, {"u8", {'u', 1, false}},   {"i8", {'i', 1, false}},
+        {"u16", {'u', 2, false}},  {"i16", {'i', 2, false}},  {"u32", {'u', 4, false}},
+        {"i32", {'i', 4, false}},  {"u64", {'u', 8, false}},  {"i64", {'i', 8, false}},
+        {"f16", {'f', 2, false}},  {"bf16", {'B', 2, false}}, {"f32", {'f', 4, false}},
+        {"f64", {'f', 8, false}},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, name) == 0) {
@@ -43,25 +44,42 @@ static uint64_t load(const uint8_t *p, Element t)
     return bits;
 }
 
-static double load_float(uint64_t bits, int size)
+/* IEEE 754 binary16: 5 bits of exponent, 10 of fraction. */
+static double load_half(uint32_t bits)
 {
-    if (size == 8) {
+    const int exponent = bits >> 10 & 31;
+    const double fraction = bits & 1023, sign = bits >> 15 ? -1 : 1;
+    if (exponent == 31)
+        return fraction != 0 ? NAN : sign * INFINITY;
+    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
+}
+
+static double load_float(uint64_t bits, Element t)
+{
+    if (t.size == 8) {
         double d;
         memcpy(&d, &bits, 8);
         return d;
     }
-    uint32_t word = (uint32_t)bits;
+    if (t.size == 2 && t.kind == 'f')
+        return load_half((uint32_t)bits);
+    uint32_t word = (uint32_t)bits << (t.size == 2 ? 16 : 0); /* bfloat16 is a float's upper half */
     float f;
     memcpy(&f, &word, 4);
     return (double)f;
+}
+
+static bool is_real(Element t)
+{
+    return t.kind == 'f' || t.kind == 'B';
 }
 
 /* False when no double holds the value exactly. */
 static bool element_value(const uint8_t *p, Element t, double *value)
 {
     uint64_t bits = load(p, t);
-    if (t.kind == 'f') {
-        *value = load_float(bits, t.size);
+    if (is_real(t)) {
+        *value = load_float(bits, t);
         return true;
     }
     if (t.kind != 'i') {
@@ -179,7 +197,7 @@ static bool convert_rows(Field *f, const Array *a, const gradc_port *p, const ch
             const char *why = element_value(at, a->element, &v)
                                   ? port_put(p, v, out, reason)
                                   : "the whole number is too large to be held exactly";
-            if (!why && a->element.kind != 'f' && number_get(p->type, out) != v)
+            if (!why && !is_real(a->element) && number_get(p->type, out) != v)
                 why = "the whole number is too large for an exact f32";
             if (why)
                 return value_error(e, path, row, i, p, why);

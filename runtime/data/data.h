@@ -101,7 +101,7 @@ const char *port_check(const gradc_port *p, const void *at, char reason[REASON_T
 /* ---- array.c: arrays of any number type onto a port --------------------------------------------------- */
 
 typedef struct Element {
-    char kind; /* 'u' 'i' 'f' 'b' */
+    char kind; /* 'u' 'i' 'f' 'b', and 'B' for bfloat16 */
     uint8_t size;
     bool big; /* big-endian */
 } Element;

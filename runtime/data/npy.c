@@ -37,7 +37,7 @@ static bool read_descr(Element *out, const Header *h)
     case 'b':
         return out->size == 1;
     case 'f':
-        return out->size == 4 || out->size == 8;
+        return out->size == 2 || out->size == 4 || out->size == 8;
     case 'u':
     case 'i':
         return out->size == 1 || out->size == 2 || out->size == 4 || out->size == 8;

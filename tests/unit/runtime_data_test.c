@@ -223,6 +223,36 @@ static void tensors_are_found_by_name(void **state)
     error_clear(&error);
 }
 
+static void halves_are_numbers(void **state)
+{
+    static const gradc_option options[] = {{"", "d.safetensors", 0}, {"x", "half", 0}};
+    static const gradc_option brain[] = {{"", "d.safetensors", 0}, {"x", "brain", 0}};
+    static const char header[] =
+        "{\"half\":{\"dtype\":\"F16\",\"shape\":[1,4],\"data_offsets\":[0,8]},"
+        "\"brain\":{\"dtype\":\"BF16\",\"shape\":[1,4],\"data_offsets\":[8,16]},"
+        "\"label\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[16,17]}}";
+    static const uint16_t numbers[] = {0x3c00, 0xc500, 0x0001, 0x7bff,  /* 1, -5, 2^-24, 65504 */
+                                       0x3f80, 0xc0a0, 0x0000, 0x4780}; /* 1, -5, 0, 65536 */
+    char file[8 + sizeof header - 1 + 17] = {(char)(sizeof header - 1)};
+    Dataset d;
+    memcpy(file + 8, header, sizeof header - 1);
+    memcpy(file + 8 + sizeof header - 1, numbers, sizeof numbers);
+    put_file("d.safetensors", file, sizeof file);
+    assert_true(open_set(&d, "safetensors", options, 2, false));
+    assert_true(x_at(&d, 0, 0) == 1 && x_at(&d, 0, 1) == -5 && x_at(&d, 0, 2) == 0x1p-24f);
+    assert_true(x_at(&d, 0, 3) == 65504);
+    dataset_close(&d);
+    assert_true(open_set(&d, "safetensors", brain, 2, false));
+    assert_true(x_at(&d, 0, 0) == 1 && x_at(&d, 0, 1) == -5 && x_at(&d, 0, 3) == 65536);
+    dataset_close(&d);
+    file[8 + sizeof header - 1 + 7] = 0x7c; /* 0x7cff: not a number */
+    put_file("d.safetensors", file, sizeof file);
+    assert_false(open_set(&d, "safetensors", options, 2, false));
+    assert_non_null(strstr(error.text, "half: example 0"));
+    assert_non_null(strstr(error.text, "is not a finite number"));
+    error_clear(&error);
+}
+
 static void what_does_not_fit_into_memory_is_said(void **state)
 {
     static uint8_t zeros[1 << 16];
@@ -285,6 +315,7 @@ int main(void)
         cmocka_unit_test(idx_checks_shape_and_count),
         cmocka_unit_test(records_follow_their_layout),
         cmocka_unit_test(tensors_are_found_by_name),
+        cmocka_unit_test(halves_are_numbers),
         cmocka_unit_test(what_does_not_fit_into_memory_is_said),
         cmocka_unit_test(a_lossy_value_is_no_value),
     };
