@@ -1,4 +1,6 @@
-"""Trains to stopped.safetensors and interrupts with the signal named, once the log says that it runs."""
+"""Trains to stopped.safetensors and interrupts with the signal named, once the log says that it runs.
+
+Further arguments are the trainer's."""
 import os
 import signal
 import subprocess
@@ -9,7 +11,7 @@ command = ["./trainer", "train", "--epochs", "300", "--threads", "1", "--save", 
 resume = ["--resume"] if os.path.exists("stopped.safetensors") else []
 if os.path.exists("log.jsonl"):
     os.remove("log.jsonl")
-trainer = subprocess.Popen(command + resume, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+trainer = subprocess.Popen(command + sys.argv[2:] + resume, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 while trainer.poll() is None and not (os.path.exists("log.jsonl") and os.path.getsize("log.jsonl")):
     time.sleep(0.001)
 trainer.send_signal(getattr(signal, "SIG" + sys.argv[1]))
