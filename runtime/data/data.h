@@ -84,7 +84,8 @@ bool open_beside(Dataset *d, const Request *r, Error *e);
 
 /* The source with --data values in place of its paths: "path" or "key=path"; free with source_free. */
 bool source_override(gradc_source *out, const gradc_source *in, const TextList *data, Error *e);
-/* A source for a file by its name's ending: csv, npy, npz, idx. */
+/* A source for files: `like` where their names' endings fit it or tell nothing, else of the kind
+ * that the first one's tells. */
 bool source_guess(gradc_source *out, const gradc_source *like, const TextList *files,
                   const gradc_port *ports, int port_count, Error *e);
 void source_free(gradc_source *s);
