@@ -249,6 +249,15 @@ void graph_prune(Graph *g)
     g->nodes.count = kept;
 }
 
+void graph_set_order(Graph *g, Node *const *nodes, int count)
+{
+    g->nodes.count = 0;
+    for (int i = 0; i < count; i++) {
+        nodes[i]->id = i;
+        vec_push(g->arena, &g->nodes, nodes[i]);
+    }
+}
+
 void graph_map(Graph *g, ExprMap *leaf, void *context)
 {
     for (int i = 0; i < g->nodes.count; i++) {

@@ -386,6 +386,8 @@ bool node_is_batched(const Node *n);
 int64_t node_elements(const Node *n); /* at the largest batch */
 /* Drops what no result needs, renumbers ids. */
 void graph_prune(Graph *g);
+/* Gives the graph its nodes, in this order. */
+void graph_set_order(Graph *g, Node *const *nodes, int count);
 /* Restores the order and finds the recurrences: the cycles, which all lead through earlier steps. */
 void graph_sort(Graph *g);
 /* The subscript by which `access` reads a step of the recurrence that `n` is part of; NULL: another node. */

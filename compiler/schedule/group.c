@@ -374,6 +374,7 @@ Schedule *schedule_run(Graph *g, const Program *program)
     Schedule *s = arena_new(g->arena, Schedule, 1);
     s->graph = g;
     s->program = program;
+    factor_run(g);
     partial_run(g);
     store_prepare(g);
     Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s};

@@ -57,6 +57,11 @@ double node_iterations(const Node *n); /* domain and bound, at the largest batch
 double node_steps(const Node *n);      /* how often they run */
 double body_cost(ExprPool *p, const Expr *body);
 
+/* ---- factor.c ---------------------------------------------------------------------------------------- */
+
+/* Gives what depends on few inner indices nodes of its own. */
+void factor_run(Graph *g);
+
 /* ---- partial.c --------------------------------------------------------------------------------------- */
 
 /* Takes large sums over examples apart: into parts, and the sum of the parts. */

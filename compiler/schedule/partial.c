@@ -14,6 +14,23 @@ enum {
     SMALL_SHARE = 16       /* of what is read, that the parts may take                       */
 };
 
+/* A sum that is to be taken apart. */
+typedef struct Whole {
+    Node *node;
+    int outer;        /* so many of its bound indices count the parts */
+    Index *innermost; /* the free index along which it reads neighbours, or NULL */
+    /* sum (x - mean)^2, where the mean is that of `first`, another sum taken apart likewise; or NULL */
+    struct Whole *first;
+    const Expr *x, *mean;
+    Node *part;
+    int *place; /* where each free index stands in the part's domain */
+} Whole;
+
+typedef struct Splitter {
+    Graph *graph;
+    Whole **wholes; /* per node id, or NULL */
+} Splitter;
+
 typedef struct Reads {
     Node *node;
     double elements;  /* of the largest node that the body reads */
@@ -76,6 +93,54 @@ static int count_outer(const Node *n, const Reads *r)
     return parts >= ENOUGH_PARTS ? count : 0;
 }
 
+/* ---- squares of deviations ------------------------------------------------------------------------------ */
+
+static bool ranges_equal(Index *const *a, Index *const *b, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!extents_equal(a[i], b[i]))
+            return false;
+    return true;
+}
+
+/* The body of `from`, a sum over the same domain, with the indices of `to`. */
+static const Expr *body_over(Graph *g, const Node *from, const Node *to)
+{
+    const int count = from->rank + from->bound_count;
+    Index **old = arena_new(g->arena, Index *, count + 1);
+    const Affine **new = arena_new(g->arena, const Affine *, count + 1);
+    for (int i = 0; i < count; i++) {
+        old[i] = i < from->rank ? from->domain[i] : from->bound[i - from->rank];
+        new[i] = affine_index(g->pool, i < from->rank ? to->domain[i] : to->bound[i - from->rank]);
+    }
+    return expr_substitute(g->pool, from->body, &(Substitution){count, old, new});
+}
+
+/* sum (x - m)^2, where m is the mean of x over the same indices: then the parts need not know m.
+ * With the mean m_i of the t terms of part i,  sum_i (sum (x - m_i)^2 + t (m_i - m)^2).
+ * Chan, Golub, LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances". */
+static void find_deviations(Splitter *s, Whole *w)
+{
+    Node *n = w->node;
+    const Expr *square = n->body, *d = square->kind == EXPR_CALL ? square->args[0] : NULL;
+    const Node *sum;
+    if (!d || square->function != &scalar_mul || square->args[1] != d || d->kind != EXPR_CALL ||
+        d->function != &scalar_sub || d->args[1]->kind != EXPR_ACCESS ||
+        !access_is_identity(d->args[1], n) || node_mean(d->args[1]->node, &sum) != MEAN_OF_ALL)
+        return;
+    Whole *first = s->wholes[sum->id];
+    if (!first || first->outer != w->outer || sum->rank != n->rank ||
+        sum->bound_count != n->bound_count || !ranges_equal(sum->domain, n->domain, n->rank) ||
+        !ranges_equal(sum->bound, n->bound, n->bound_count) ||
+        body_over(s->graph, sum, n) != d->args[0])
+        return;
+    w->first = first;
+    w->x = d->args[0];
+    w->mean = d->args[1];
+}
+
+/* ---- the parts -------------------------------------------------------------------------------------------- */
+
 typedef struct Renaming {
     Index **from;
     const Affine **to;
@@ -91,65 +156,98 @@ static Index *rename_index(Graph *g, Renaming *r, Index *from)
 }
 
 /* part[outer…, free…] = sum[inner…] body, the free index along which it reads innermost. */
-static Node *make_part(Graph *g, const Node *n, int outer, const Reads *reads, int *place)
+static void make_part(Graph *g, Whole *w, const Expr *body)
 {
+    const Node *n = w->node;
     const int all = n->rank + n->bound_count;
     Renaming r = {arena_new(g->arena, Index *, all + 1),
                   arena_new(g->arena, const Affine *, all + 1), 0};
     Index **domain = arena_new(g->arena, Index *, all + 1);
     Index **bound = arena_new(g->arena, Index *, n->bound_count + 1);
+    w->place = arena_new(g->arena, int, n->rank + 1);
     int at = 0;
-    for (int i = 0; i < outer; i++)
+    for (int i = 0; i < w->outer; i++)
         domain[at++] = rename_index(g, &r, n->bound[i]);
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < n->rank; i++)
-            if ((n->domain[i] == reads->innermost) == (pass == 1)) {
-                place[i] = at;
+            if ((n->domain[i] == w->innermost) == (pass == 1)) {
+                w->place[i] = at;
                 domain[at++] = rename_index(g, &r, n->domain[i]);
             }
-    for (int i = outer; i < n->bound_count; i++)
-        bound[i - outer] = rename_index(g, &r, n->bound[i]);
+    for (int i = w->outer; i < n->bound_count; i++)
+        bound[i - w->outer] = rename_index(g, &r, n->bound[i]);
     Substitution s = {r.count, r.from, r.to};
-    Node *part = graph_compute(g, arena_format(g->arena, "%s_part", n->name), n->type, domain, at,
-                               n->reduction, bound, n->bound_count - outer,
-                               expr_substitute(g->pool, n->body, &s), n->span);
-    part->within = n->within ? expr_substitute(g->pool, n->within, &s) : NULL;
-    part->layer = n->layer;
-    return part;
+    w->part = graph_compute(g, arena_format(g->arena, "%s_part", n->name), n->type, domain, at,
+                            n->reduction, bound, n->bound_count - w->outer,
+                            expr_substitute(g->pool, body, &s), n->span);
+    w->part->within = n->within ? expr_substitute(g->pool, n->within, &s) : NULL;
+    w->part->layer = n->layer;
 }
 
-static Node *split_sum(Graph *g, Node *n, int outer, const Reads *reads)
+/* Of w the part that n's indices name, n being w's node or one like it. */
+static const Expr *access_part(Graph *g, const Whole *w, const Node *n)
 {
-    int *place = arena_new(g->arena, int, n->rank + 1);
-    Node *part = make_part(g, n, outer, reads, place);
-    Subscript *at = arena_new(g->arena, Subscript, part->rank);
-    for (int i = 0; i < outer; i++)
+    Subscript *at = arena_new(g->arena, Subscript, w->part->rank);
+    for (int i = 0; i < w->outer; i++)
         at[i].affine = affine_index(g->pool, n->bound[i]);
     for (int i = 0; i < n->rank; i++)
-        at[place[i]].affine = affine_index(g->pool, n->domain[i]);
-    n->body = expr_access(g->pool, part, at);
-    n->bound_count = outer;
-    return part;
+        at[w->place[i]].affine = affine_index(g->pool, n->domain[i]);
+    return expr_access(g->pool, w->part, at);
+}
+
+static const Expr *square(ExprPool *p, const Expr *x)
+{
+    return expr_mul(p, x, x);
+}
+
+static void split_sum(Graph *g, Whole *w)
+{
+    ExprPool *p = g->pool;
+    Node *n = w->node;
+    const Expr *mean_here = NULL;
+    double terms = 1;
+    for (int i = w->outer; i < n->bound_count; i++)
+        terms *= (double)n->bound[i]->extent;
+    if (w->first)
+        mean_here = expr_mul(p, access_part(g, w->first, n), expr_const(p, 1 / terms));
+    make_part(g, w, mean_here ? square(p, expr_sub(p, w->x, mean_here)) : n->body);
+    n->body = access_part(g, w, n);
+    if (mean_here)
+        n->body =
+            expr_add(p, n->body,
+                     expr_mul(p, expr_const(p, terms), square(p, expr_sub(p, mean_here, w->mean))));
+    n->bound_count = w->outer;
+}
+
+static Whole *find_whole(Splitter *s, Node *n)
+{
+    Graph *g = s->graph;
+    Reads reads = {.node = n, .outermost = true};
+    if (!is_candidate(g->pool, g, n))
+        return NULL;
+    expr_visit(g->pool, n->body, visit_read, &reads);
+    const int outer = reads.outermost ? count_outer(n, &reads) : 0;
+    if (!outer)
+        return NULL;
+    Whole *w = arena_new(g->arena, Whole, 1);
+    *w = (Whole){.node = n, .outer = outer, .innermost = reads.innermost};
+    find_deviations(s, w);
+    return w;
 }
 
 void partial_run(Graph *g)
 {
-    NodeList order = {0};
     const int count = g->nodes.count;
+    Splitter s = {g, arena_new(g->arena, Whole *, count + 1)};
+    for (int i = 0; i < count; i++)
+        s.wholes[i] = find_whole(&s, g->nodes.data[i]);
+    NodeList order = {0};
     for (int i = 0; i < count; i++) {
-        Node *n = g->nodes.data[i];
-        Reads reads = {.node = n, .outermost = true};
-        if (is_candidate(g->pool, g, n)) {
-            expr_visit(g->pool, n->body, visit_read, &reads);
-            const int outer = reads.outermost ? count_outer(n, &reads) : 0;
-            if (outer)
-                vec_push(g->arena, &order, split_sum(g, n, outer, &reads));
+        if (s.wholes[i]) {
+            split_sum(g, s.wholes[i]);
+            vec_push(g->arena, &order, s.wholes[i]->part);
         }
-        vec_push(g->arena, &order, n);
+        vec_push(g->arena, &order, g->nodes.data[i]);
     }
-    g->nodes.count = 0;
-    for (int i = 0; i < order.count; i++) {
-        order.data[i]->id = i;
-        vec_push(g->arena, &g->nodes, order.data[i]);
-    }
+    graph_set_order(g, order.data, order.count);
 }
