@@ -17,6 +17,7 @@ typedef struct NodePlan {
     Node *user;         /* one of them                                                         */
     bool ends_sum;      /* elementwise, and all that becomes of a reduction                    */
     double evaluations; /* how often its body would run were it inlined                        */
+    double readers;     /* nodes that would then read what its body reads                      */
     NodeList reads;     /* the nodes whose memory its body reads (views resolved), each once   */
     NodeList before;    /* further nodes that must be done: readers of what it overwrites, and,
                            for what an update stores, the loss                                 */

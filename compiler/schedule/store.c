@@ -118,7 +118,47 @@ static bool goes_on(Planner *p, const Node *n)
     return true;
 }
 
-enum { COST_STORE = 2, COST_EXTRA_LOAD = 2 };
+/* In flops of a lane.  What does not fit into a core's caches comes from far memory, where moving a
+ * number takes as long as a dozen operations. */
+enum {
+    COST_STORE = 2,
+    COST_EXTRA_LOAD = 2,
+    LARGE_BYTES = 1 << 20,
+    COST_FAR_STORE = 16, /* the line is fetched, and later written */
+    COST_FAR_LOAD = 8
+};
+
+static bool is_large(const Node *n)
+{
+    return (double)node_elements(n) * dtype_size(n->type) > LARGE_BYTES;
+}
+
+/* Does n go on from a sum over its own row?  Then its row is still in cache, in one kernel. */
+static bool follows_row(const Node *n, const AccessList *accesses)
+{
+    for (int i = 0; i < accesses->count; i++) {
+        const Node *from = accesses->data[i]->node;
+        if (from->kind == NODE_COMPUTE && from->rank > 0 && from->rank < n->rank &&
+            access_is_aligned(accesses->data[i], n->domain, from->rank))
+            return true;
+    }
+    return false;
+}
+
+/* Passes over far memory beside the arithmetic: those that storing n takes, less those that its users
+ * take to recompute it. */
+static double far_savings(Planner *p, const Node *n, const AccessList *accesses)
+{
+    const NodePlan *plan = PLAN(p, n);
+    double loads = 0;
+    if (!is_large(n) || follows_row(n, accesses))
+        return 0;
+    for (int i = 0; i < accesses->count; i++)
+        loads += is_large(accesses->data[i]->node);
+    const double stored = COST_FAR_STORE + COST_FAR_LOAD * (loads + plan->readers),
+                 inlined = COST_FAR_LOAD * loads * plan->readers;
+    return (double)node_elements(n) * (stored - inlined);
+}
 
 static bool wants_inlining(Planner *p, Node *n)
 {
@@ -136,7 +176,7 @@ static bool wants_inlining(Planner *p, Node *n)
     double weight = cost + (loads > 1 ? (loads - 1) * COST_EXTRA_LOAD : 0);
     double inlined = plan->evaluations * weight;
     double stored = elements * (weight + COST_STORE) + plan->evaluations * (loads ? 1 : 2);
-    return inlined <= stored;
+    return inlined <= stored + far_savings(p, n, &accesses);
 }
 
 /* Users come after their producers, so walking backwards knows each user's fate. */
@@ -170,9 +210,11 @@ static void decide_inlining(Planner *p)
             continue;
         PLAN(p, n)->inlined = wants_inlining(p, n);
         AccessList accesses = body_accesses(p->pool, n->body);
-        for (int j = 0; j < accesses.count; j++)
-            PLAN(p, accesses.data[j]->node)->evaluations +=
-                access_evaluations(p, n, accesses.data[j]);
+        for (int j = 0; j < accesses.count; j++) {
+            NodePlan *read = PLAN(p, accesses.data[j]->node);
+            read->evaluations += access_evaluations(p, n, accesses.data[j]);
+            read->readers += PLAN(p, n)->inlined ? PLAN(p, n)->readers : 1;
+        }
     }
 }
 
