@@ -169,6 +169,9 @@ bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *o
         diag_error(s->diag, item->span,
                    "entry %lld does not exist: the dimension has %lld, counted from 0",
                    (long long)range.low, (long long)extent);
+        if (range.low < 0 && range.low >= -extent)
+            diag_help(s->diag, "entries do not count from the end: that one is %lld",
+                      (long long)(extent + range.low));
         return false;
     }
     diag_error(s->diag, item->span,

@@ -99,7 +99,9 @@ static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const
         v->recurrence = n->recurrence;
         v->step = domain[leading - 1];
     }
-    return value_node(s, v, span);
+    Value *view = value_node(s, v, span);
+    view->makers = x->makers;
+    return view;
 }
 
 static Value *apply_reshape(Sema *s, Value **args, const char *const *names, int count, Span span)
@@ -183,7 +185,10 @@ static Value *apply_transpose(Sema *s, Value **args, const char *const *names, i
     Index **dims = new_dims(s, shape, x->rank);
     for (int i = 0; i < x->rank; i++)
         at[order[i]] = affine_index(s->program->pool, dims[i]);
-    return moved(s, read_at(s, x, at), dims, x->rank, "transpose", span);
+    Value *v = moved(s, read_at(s, x, at), dims, x->rank, "transpose", span);
+    if (v)
+        v->makers = x->makers;
+    return v;
 }
 
 static bool same_but_axis(Sema *s, const Value *a, const Value *b, int axis, const char *name)
@@ -394,6 +399,20 @@ static Value *apply_is_integer(Sema *s, Value **args, const char *const *names, 
     return value_truth(s, dtype_is_integer(v->node ? v->node->type : v->expr->type), span);
 }
 
+/* made_by(x, softmax): whether x is, element by element, what the function of that name gave. */
+static Value *apply_made_by(Sema *s, Value **args, const char *const *names, int count, Span span)
+{
+    const Declaration *d = args[1]->kind == VALUE_SYMBOL ? sema_callable(s, args[1]->text) : NULL;
+    if (!d) {
+        value_unexpected(s, args[1], "the name of a function");
+        return NULL;
+    }
+    bool made = false;
+    for (const Maker *m = args[0]->makers; m && !made; m = m->before)
+        made = m->decl == d->ast;
+    return value_truth(s, made, span);
+}
+
 /* range(n): 0 … n-1; range(a, b): a … b-1; range(a, b, step): every step-th of them. */
 static Value *apply_range(Sema *s, Value **args, const char *const *names, int count, Span span)
 {
@@ -431,6 +450,7 @@ static const Builtin rows[] = {
     {"range", 1, 3, "range(8), range(1, 8) or range(8, 0, -1)", apply_range},
     {"grad", 2, 2, "grad(y, x)", apply_grad},
     {"jvp", 3, 3, "jvp(y, x, v)", apply_jvp},
+    {"made_by", 2, 2, "made_by(x, softmax)", apply_made_by},
     {"is_integer", 1, 1, "is_integer(x)", apply_is_integer},
 };
 

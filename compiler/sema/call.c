@@ -116,7 +116,7 @@ static Value **match_arguments(Sema *s, const Ast *decl, Value **args, const cha
 
 /* ---- patterns: x[..., i] ------------------------------------------------------------------------------ */
 
-static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
+const char *pattern_text(Sema *s, const Ast *param)
 {
     Text t;
     text_init(&t, s->arena);
@@ -132,11 +132,17 @@ static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
             text_append(&t, item->name);
     }
     text_append(&t, "]");
+    return t.data;
+}
+
+static bool pattern_mismatch(Sema *s, const Ast *param, const Value *v)
+{
+    const char *pattern = pattern_text(s, param);
     if (v->kind != VALUE_TENSOR) {
         value_unexpected(
-            s, v, arena_format(s->arena, "the tensor %s of `%s`", t.data, s->frame->decl->name));
+            s, v, arena_format(s->arena, "the tensor %s of `%s`", pattern, s->frame->decl->name));
     } else {
-        diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, t.data,
+        diag_error(s->diag, v->span, "`%s` expects %s, found %s", s->frame->decl->name, pattern,
                    value_describe(s, v));
         if (v->name)
             value_note(s, v);
@@ -287,6 +293,13 @@ static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span 
     return NULL;
 }
 
+static const Maker *maker_add(Sema *s, const Ast *decl, const Maker *before)
+{
+    Maker *m = arena_new(s->arena, Maker, 1);
+    *m = (Maker){decl, before};
+    return m;
+}
+
 /* The definition that goes on calling itself is the one that most of the bodies around belong to. */
 static void report_recursion(Sema *s)
 {
@@ -343,6 +356,8 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
         here->name = NULL; /* the callee's, of no use to the caller */
     }
     here->span = span;
+    if (here->kind == VALUE_TENSOR)
+        here->makers = maker_add(s, d->ast, here->makers);
     return here;
 }
 

@@ -143,12 +143,39 @@ static Value *eval_name(Sema *s, const Ast *a)
     if (sema_declaration(s, a->name, AST_KIND_COUNT) || scalar_find(a->name) ||
         builtin_find(a->name)) {
         diag_error(s->diag, a->span, "`%s` is a function, and is used as a value here", a->name);
-        diag_help(s->diag, "call it: %s(x), or x |> %s", a->name, a->name);
+        if (sema_declaration(s, a->name, AST_INITIALIZER) && !sema_callable(s, a->name))
+            diag_help(s->diag, "a parameter's random start stands after `~`: ~ %s", a->name);
+        else
+            diag_help(s->diag, "call it: %s(x), or x |> %s", a->name, a->name);
         return NULL;
     }
     sema_unknown_name(s, a->span, a->name, AST_KIND_COUNT, "value");
     note_later_definition(s, a->name);
     return NULL;
+}
+
+/* x.sum(), np.exp(x): members as other languages have them. */
+static bool foreign_member(Sema *s, const Ast *a)
+{
+    Value *of = a->left->kind == AST_NAME ? frame_lookup(s->frame, a->left->name) : NULL;
+    const bool callable =
+        sema_callable(s, a->name) || scalar_find(a->name) || builtin_find(a->name);
+    if (of && of->kind != VALUE_INSTANCE)
+        diag_error(s->diag, a->name_span, "`%s` is %s, and has no members", a->left->name,
+                   value_describe(s, of));
+    else if (callable && !of)
+        diag_error(s->diag, a->span, "a function's name has no dots");
+    else
+        return false;
+    if (reduction_find(a->name) && of)
+        diag_help(s->diag, "over every element: %s[...] %s[...]", a->name, a->left->name);
+    else if (callable)
+        diag_help(s->diag, of ? "apply it: %s(%s)" : "it stands alone: %s(…)", a->name,
+                  of ? a->left->name : "");
+    else if (of)
+        diag_help(s->diag, "ask with shape(%s), rank(%s) or size(%s)", a->left->name, a->left->name,
+                  a->left->name);
+    return true;
 }
 
 /* encoder.weight: a parameter by its path. */
@@ -166,8 +193,10 @@ static Value *eval_member(Sema *s, const Ast *a)
         if (t && s->current.count && tensor_current(s, t))
             return value_node(s, tensor_current(s, t), a->span);
     }
-    unknown_parameter(s, a->span, name ? name : a->name, "above this line");
-    diag_help(s->diag, "a layer's parameters are made where it is first applied");
+    if (!foreign_member(s, a)) {
+        unknown_parameter(s, a->span, name ? name : a->name, "above this line");
+        diag_help(s->diag, "a layer's parameters are made where it is first applied");
+    }
     return NULL;
 }
 

@@ -69,7 +69,7 @@ static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const In
     diag_error(s->diag, use->span, "index `%s` runs over %s here", ix->name,
                range_text(s, dimension));
     diag_note(s->diag, scope->origin_span, "and over %s here", range_text(s, ix));
-    if (scope->origin)
+    if (scope->origin && scope->origin->defined.begin != base->defined.begin)
         value_note(s, scope->origin);
     value_note(s, base);
     return false;
@@ -80,12 +80,16 @@ static void nothing_left(Sema *s, const Ast *item, double extent)
 {
     diag_error(s->diag, item->span, "`%s` would give %g entries along `%s` here",
                s->frame->decl->name, extent, item->name);
-    for (int i = 0; i < s->frame->bindings.count; i++) {
-        const Value *v = s->frame->bindings.data[i].value;
+    for (int i = 0; i < s->frame->decl->items.count; i++) {
+        const Ast *param = s->frame->decl->items.data[i];
+        const Value *v = frame_lookup(s->frame, param->name);
         if (!v || v->kind != VALUE_TENSOR)
             continue;
         value_note(s, v);
-        diag_help(s->diag, "the window is larger than the tensor it slides over");
+        diag_help(s->diag,
+                  "the tensor is too small for that, or its dimensions stand in another order: "
+                  "`%s` takes %s",
+                  s->frame->decl->name, pattern_text(s, param));
         return;
     }
 }
@@ -133,6 +137,32 @@ static const char *name_of(const Value *v)
     return v->name ? v->name : "it";
 }
 
+static bool same_shape(const Value *a, const Value *b)
+{
+    bool same = a->kind == VALUE_TENSOR && b->kind == VALUE_TENSOR && a->rank == b->rank;
+    for (int i = 0; same && i < a->rank; i++) {
+        int64_t x = 0, y = 0;
+        value_extent(a, i, &x);
+        value_extent(b, i, &y);
+        same = x == y;
+    }
+    return same;
+}
+
+/* A tensor that the library made of the user's is noted as the argument of that shape. */
+static void note_given(Sema *s, const Value *v)
+{
+    const bool own = v->name && sources_is_library(s, v->defined);
+    for (int i = 0; own && i < s->frame->decl->items.count; i++) {
+        const Value *given = frame_lookup(s->frame, s->frame->decl->items.data[i]->name);
+        if (given && given != v && same_shape(given, v)) {
+            value_note(s, given);
+            return;
+        }
+    }
+    value_note(s, v);
+}
+
 /* Two tensors whose leading dimensions differ: often a number against a tensor of one entry, or an
  * image where a vector was meant. */
 static void ellipsis_mismatch(Sema *s, const Ellipsis *e, const Value *base, int count, Span span)
@@ -142,11 +172,11 @@ static void ellipsis_mismatch(Sema *s, const Ellipsis *e, const Value *base, int
     diag_error(s->diag, span,
                "`...` stands for %d dimension%s of one tensor, and for %s%d of another", e->count,
                e->count == 1 ? "" : "s", e->count == count ? "other " : "", count);
-    value_note(s, e->base);
-    value_note(s, base);
+    note_given(s, e->base);
+    note_given(s, base);
     if (e->count != count && shorter->rank == 0 && elements(longer) == 1)
         diag_help(s->diag, "%s has one entry: take it with [0]", name_of(longer));
-    else if (e->count != count && shorter->rank == 0 && longer->rank > 2)
+    else if (e->count != count && shorter->rank == 0 && longer->rank > 1)
         diag_help(s->diag, "was `flatten` forgotten before the last layer?");
 }
 

@@ -21,6 +21,12 @@ typedef enum {
     VALUE_INSTANCE, /* a layer with its arguments, waiting for its tensor       */
 } ValueKind;
 
+/* The functions that gave a tensor, the innermost last: its elements are what each of them returned. */
+typedef struct Maker {
+    const Ast *decl;
+    const struct Maker *before;
+} Maker;
+
 typedef struct Instance {
     const Ast *decl;
     const char *path;
@@ -49,6 +55,7 @@ struct Value {
     int rank;
     Index **dims;
     const char *hint;      /* a name for its node, once it gets one */
+    const Maker *makers;   /* see above; NULL where it was made otherwise */
     Node *steps;           /* what a scan made: its value at every step, or NULL: all are alike */
     const char *step_name; /* … the name of the scan's index, or NULL */
     int64_t step_count;    /* … and how far it runs                   */
@@ -354,6 +361,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
                          const char *const *names, int count, Span span);
 Frame *frame_enter(Sema *s, FrameKind kind, const Ast *decl, bool library, const char *path);
 void frame_leave(Sema *s);
+const char *pattern_text(Sema *s, const Ast *param); /* x[..., i] */
 
 /* ---- builtin.c -------------------------------------------------------------------------------------------- */
 typedef struct Builtin {

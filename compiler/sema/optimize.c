@@ -94,7 +94,10 @@ static const Declaration *find_optimizer(Sema *s, const Ast *call)
     const Ast *callee = call->kind == AST_CALL ? call->left : call;
     const Declaration *d =
         callee->kind == AST_NAME ? sema_declaration(s, callee->name, AST_OPTIMIZER) : NULL;
-    if (!d)
+    if (!d && callee->kind == AST_STRING) {
+        diag_error(s->diag, callee->span, "an optimizer is named without quotes");
+        diag_help(s->diag, "optimizer %s(lr = …)", callee->name);
+    } else if (!d)
         sema_unknown_name(s, callee->span, callee->name ? callee->name : "?", AST_OPTIMIZER,
                           "optimizer");
     return d;

@@ -78,6 +78,13 @@ Port *find_port(Sema *s, const char *name)
     return NULL;
 }
 
+static bool names_batch(Sema *s, const Ast *item)
+{
+    const Ast *of = item->kind == AST_INDEX && item->left ? item->left : item;
+    return of->name &&
+           (of->name == intern(s->names, "batch") || of->name == intern(s->names, "batch_size"));
+}
+
 static Port *make_input(Sema *s, const Ast *a)
 {
     Port *port = arena_new(s->arena, Port, 1);
@@ -89,6 +96,11 @@ static Port *make_input(Sema *s, const Ast *a)
                    .span = a->span};
     for (int i = 0; i < a->items.count; i++) {
         const Ast *item = a->items.data[i];
+        if (names_batch(s, item)) {
+            diag_error(s->diag, item->span, "the batch has no dimension of its own here");
+            diag_help(s->diag, "a model describes one example: leave it out");
+            return NULL;
+        }
         if (!eval_integer(s, item->kind == AST_INDEX ? item->left : item, "a dimension", &shape[i]))
             return NULL;
         if (shape[i] < 1) {

@@ -1,6 +1,7 @@
 /* Names: declarations, variables of a frame, indices; and what to say of an unknown one. */
 #include "sema/internal.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* The library sees its own definitions first; a file may define its own under the same name. */
@@ -88,6 +89,59 @@ const char *nearest_name(const char *name, const char *const *names, int count)
     return near && strcmp(near, name) ? near : NULL;
 }
 
+/* Are two names one but for the case of letters and for underscores? */
+static bool same_word(const char *a, size_t length, const char *b)
+{
+    const char *end = a + length;
+    for (;;) {
+        while (a < end && *a == '_')
+            a++;
+        while (*b == '_')
+            b++;
+        if (a == end || !*b)
+            return a == end && !*b;
+        if (tolower((unsigned char)*a++) != tolower((unsigned char)*b++))
+            return false;
+    }
+}
+
+/* Does the documentation say that this is the name elsewhere: torch.nn.Linear, PyTorch calls it xavier_normal? */
+static bool is_known_as(const char *doc, const char *name)
+{
+    static const char *const signs[] = {"torch", "PyTorch calls it "};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        for (const char *at = strstr(doc, signs[i]); at; at = strstr(at + 1, signs[i])) {
+            const char *word = i ? at + strlen(signs[i]) : at;
+            size_t length =
+                strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789.");
+            while (length && word[length - 1] == '.')
+                length--;
+            for (size_t k = 0; k < length; k++)
+                if (word[k] == '.') {
+                    word += k + 1;
+                    length -= k + 1;
+                    k = (size_t)-1;
+                }
+            if (same_word(word, length, name))
+                return true;
+        }
+    return false;
+}
+
+/* What PyTorch, or another spelling, calls `name`; NULL where nothing does. */
+static const char *name_elsewhere(Sema *s, const char *name, AstKind kind)
+{
+    for (int i = 0; i < s->declarations.count; i++) {
+        const Declaration *d = &s->declarations.data[i];
+        if (kind != AST_KIND_COUNT && d->ast->kind != kind)
+            continue;
+        if (same_word(name, strlen(name), d->name) ||
+            (d->ast->doc && is_known_as(d->ast->doc, name)))
+            return d->name;
+    }
+    return NULL;
+}
+
 /* The definitions of one kind alone. */
 static int declared_names(Sema *s, AstKind kind, const char **names, int room)
 {
@@ -102,6 +156,8 @@ static int declared_names(Sema *s, AstKind kind, const char **names, int room)
 static int known_names(Sema *s, const char **names, int room)
 {
     int n = 0;
+    names[n++] = "true";
+    names[n++] = "false";
     for (IndexScope *i = s->statement ? s->statement->indices : NULL; i && n < room; i = i->outer)
         names[n++] = i->name;
     for (int i = 0; s->frame && i < s->frame->bindings.count && n < room; i++)
@@ -124,6 +180,8 @@ void sema_unknown_name(Sema *s, Span at, const char *name, AstKind kind, const c
         kind == AST_KIND_COUNT ? known_names(s, names, ROOM) : declared_names(s, kind, names, ROOM);
     const char *near = kind == AST_KIND_COUNT ? diag_nearest(name, names, count)
                                               : nearest_name(name, names, count);
+    const char *elsewhere = name_elsewhere(s, name, kind);
+    near = elsewhere ? elsewhere : near;
     diag_error(s->diag, at, "there is no %s named `%s` here", what, name);
     if (near && strcmp(near, name))
         diag_help(s->diag, "did you mean `%s`?", near);

@@ -233,6 +233,15 @@ static void declare_ports(Sema *s)
         }
 }
 
+/* loss = mse(y, t), as other languages have it. */
+static const Ast *assigned_loss(Sema *s, const AstList *body)
+{
+    for (int i = 0; i < body->count; i++)
+        if (body->data[i]->kind == AST_ASSIGN && body->data[i]->name == intern(s->names, "loss"))
+            return body->data[i];
+    return NULL;
+}
+
 /* A model is made of something, for something. */
 static void check_purpose(Sema *s)
 {
@@ -246,7 +255,12 @@ static void check_purpose(Sema *s)
         !body_has(body, AST_GENERATE)) {
         diag_error(s->diag, s->model->name_span,
                    "model `%s` states no loss, no metric and no output", s->model->name);
-        diag_help(s->diag, "say what it is for: loss mse(y, t), or output y");
+        const Ast *assigned = assigned_loss(s, body);
+        if (assigned)
+            diag_help(s->diag, "`loss = …` names a value; what is minimised is stated without `=`: "
+                               "loss mse(y, t), or loss name = mse(y, t)");
+        else
+            diag_help(s->diag, "say what it is for: loss mse(y, t), or output y");
     } else if (!loss && s->groups.count && s->train->name) {
         diag_error(s->diag, s->groups.data[0].span,
                    "an optimizer needs a loss, and model `%s` states none", s->model->name);

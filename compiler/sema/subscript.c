@@ -187,10 +187,16 @@ Value *eval_subscript(Sema *s, const Ast *a)
         return NULL;
     for (int i = 0; i < base->rank; i++)
         data = data || subs[i].data;
-    if (!base->node && !data && a->left->kind != AST_AT)
-        return index_expression(s, base, subs, a->span);
-    Node *n = value_to_node(s, base, target->kind == AST_NAME ? target->name : "t");
-    return n ? index_node(s, n, example, subs, base->rank, a->span) : NULL;
+    Value *v = NULL;
+    if (!base->node && !data && a->left->kind != AST_AT) {
+        v = index_expression(s, base, subs, a->span);
+    } else {
+        Node *n = value_to_node(s, base, target->kind == AST_NAME ? target->name : "t");
+        v = n ? index_node(s, n, example, subs, base->rank, a->span) : NULL;
+    }
+    if (v)
+        v->makers = base->makers;
+    return v;
 }
 
 /* label@m: a single number of another example; a tensor's elements want their subscripts. */
@@ -202,6 +208,9 @@ Value *eval_at(Sema *s, const Ast *a)
     if (base->kind != VALUE_TENSOR || base->rank) {
         diag_error(s->diag, a->span, "`@` needs subscripts: %s@%s[…]",
                    a->left->name ? a->left->name : "x", a->name ? a->name : "(…)");
+        if (a->name && !index_lookup(s, a->name))
+            diag_help(s->diag, "`@` reads another example of the batch; a product of tensors names "
+                               "its indices: y[i] = sum[k] w[i, k] * x[k]");
         return NULL;
     }
     Subscript example = {0};

@@ -18,10 +18,13 @@ static bool is_word(const Ast *a, const char *word)
 
 bool read_count(Sema *s, const Ast *item, const char *what, int64_t *out)
 {
-    if (!eval_integer(s, item, what, out))
+    int64_t count;
+    if (!eval_integer(s, item, what, &count))
         return false;
-    if (*out > 0)
+    if (count > 0) {
+        *out = count; /* what is wrong leaves the value that goes without saying */
         return true;
+    }
     diag_error(s->diag, item->span, "%s must be at least 1", what);
     return false;
 }
@@ -91,6 +94,10 @@ static bool source_option(Sema *s, const SourceRow *row, const Ast *item, TrainS
                    row->name, row->name);
         return false;
     }
+    if (value->kind == AST_MEMBER) {
+        diag_error(s->diag, value->span, "a file's name stands in quotes");
+        return false;
+    }
     s->symbols = true;
     Value *v = eval_statement(s, value, "option");
     s->symbols = false;
@@ -130,7 +137,9 @@ static TrainSource *read_source(Sema *s, const Ast *call)
         text_printf(&known, "%s%s", i ? ", " : "", sources[i].name);
     const char *near = diag_nearest(name, names, SOURCE_COUNT);
     diag_error(s->diag, call->span, "unknown data source; there are %s", known.data);
-    if (near)
+    if (call->kind == AST_STRING)
+        diag_help(s->diag, "say how to read it: csv(\"%s\")", call->name);
+    else if (near)
         diag_help(s->diag, "did you mean `%s`?", near);
     return NULL;
 }
@@ -272,7 +281,8 @@ bool check_best(Sema *s)
     Text known;
     text_init(&known, s->arena);
     for (int i = 0; i < count; i++)
-        text_printf(&known, "%s%s", i ? ", " : "", names[i]);
+        if (i == 0 || strcmp(names[i], names[i - 1])) /* the only loss goes by two names */
+            text_printf(&known, "%s%s", i ? ", " : "", names[i]);
     diag_help(s->diag, "there are %s", known.data);
     return false;
 }
@@ -340,6 +350,8 @@ static bool read_entry(Sema *s, const Ast *entry)
         diag_help(s->diag, "did you mean `%s`?", near);
     else if (!strcmp(entry->name, "lr") || !strcmp(entry->name, "learning_rate"))
         diag_help(s->diag, "the rate is the optimizer's: optimizer adam(lr = 1e-3)");
+    else if (!strcmp(entry->name, "loss") || !strcmp(entry->name, "metric"))
+        diag_help(s->diag, "the model states its losses and metrics: loss mse(y, t)");
     return false;
 }
 

@@ -207,10 +207,27 @@ static void unexpected_word(Sema *s, const Value *v)
     Words w = {.count = 0};
     for (const Frame *f = s->frame; f && f->kind != FRAME_MODEL; f = f->caller)
         collect_words(f->decl, &w);
+    if (w.count + 2 <= (int)(sizeof w.names / sizeof *w.names)) {
+        w.names[w.count++] = "true";
+        w.names[w.count++] = "false";
+    }
     const char *near = v->near ? v->near : diag_nearest(v->text, w.names, w.count);
     diag_error(s->diag, v->span, "there is no value named `%s` here", v->text);
-    if (near)
+    const Declaration *d = sema_declaration(s, v->text, AST_KIND_COUNT);
+    if (d)
+        diag_help(s->diag, "`%s` is a %s, and is given its arguments: %s(…)", d->name,
+                  ast_kind_name(d->ast->kind), d->name);
+    else if (near)
         diag_help(s->diag, "did you mean `%s`?", near);
+    else
+        diag_help(s->diag, "define it above, or declare it as an input or a target");
+}
+
+static bool is_number_text(const char *text)
+{
+    char *end;
+    strtod(text, &end);
+    return end != text && !*end;
 }
 
 void value_unexpected(Sema *s, const Value *v, const char *expected)
@@ -225,6 +242,8 @@ void value_unexpected(Sema *s, const Value *v, const char *expected)
                   v->name ? v->name : v->instance->decl->name);
     else if (v->kind == VALUE_LIST)
         diag_help(s->diag, "take one of its entries: [0]");
+    else if (v->kind == VALUE_STRING && is_number_text(v->text))
+        diag_help(s->diag, "a number stands without quotes: %s", v->text);
 }
 
 static Index **fresh_dims(Sema *s, const Node *n, int skip)

@@ -160,11 +160,50 @@ static bool is_word(const Parser *p, const Token *t)
     return t->span.end > t->span.begin && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
 }
 
+/* `y(i) = …` and `input x(4) : f32`, or a call that stands alone. */
+static void help_with_parenthesis(Parser *p, const Expected *e)
+{
+    const char *s = p->src->text + p->last.span.begin;
+    const size_t closing = strcspn(s, ")\n"),
+                 beyond = closing + 1 + strspn(s + closing + (s[closing] == ')'), " ");
+    const bool defines =
+        s[closing] == ')' && (s[beyond] == '=' || s[beyond] == '<') && s[beyond + 1] != '=';
+    if (defines || !expects(e, "`<-`"))
+        diag_help(p->cx->diag, "dimensions and subscripts stand in brackets: %s[…]",
+                  p->previous.value.word.text);
+    else
+        diag_help(p->cx->diag, "a call is no statement of its own: name what it gives, y = %s(…)",
+                  p->previous.value.word.text);
+}
+
+static char innermost_opener(const Parser *p)
+{
+    return p->brackets.count ? p->brackets.data[p->brackets.count - 1].opener : '\0';
+}
+
 static void help_with_token(Parser *p, const Expected *e)
 {
     Diag *d = p->cx->diag;
     int kind = p->last.kind;
-    if (kind == '}' && expects(e, "`layer`"))
+    const int before = p->previous.kind;
+    if (kind == NAME && before == IMPORT)
+        diag_help(d, "an import names a file: import \"blocks.nn\"; the library needs none");
+    else if (kind == ':' && expects(e, "`{`"))
+        diag_help(d, "a block stands in braces: { … }");
+    else if (kind == ':' && innermost_opener(p) == '[')
+        diag_help(d, "a part of a tensor is defined by its indices: y[i: 2] = x[i + 1], "
+                     "y[i] = x[i, 0]");
+    else if (kind == '(' && before == NAME && expects(e, "`[`") && !expects(e, "a number"))
+        help_with_parenthesis(p, e);
+    else if (kind == ELSE && expects(e, "`{`"))
+        diag_help(d, "a choice begins with its condition: if c then a else b");
+    else if (kind == ',' && before == NAME && expects(e, "`<-`"))
+        diag_help(d, "a definition has one name: parts = split(x, 2), and then parts[0], parts[1]");
+    else if (expects(e, "`~`") && kind != '[')
+        diag_help(d, "say how it starts: ~ normal(0, 0.1) at random, or = 0");
+    else if (kind == PIPE && p->before_previous == OUTPUT)
+        diag_help(d, "give it a name: output y = …");
+    else if (kind == '}' && expects(e, "`layer`"))
         diag_help(d, "this `}` closes nothing: one is too many, or a `{` is missing above");
     else if (kind == '=' && p->train == TRAIN_INSIDE && !parser_in_brackets(p))
         diag_help(d, "an entry is a name and its values, without `=`");
@@ -180,8 +219,36 @@ static void help_with_token(Parser *p, const Expected *e)
              is_word(p, &p->last))
         diag_help(d, "`%.*s` is a keyword and cannot be a name",
                   p->last.span.end - p->last.span.begin, p->src->text + p->last.span.begin);
+    else if (p->train == TRAIN_INSIDE && !parser_in_brackets(p) && kind == ',')
+        diag_help(d, "each entry stands on a line of its own");
+    else if (p->train == TRAIN_INSIDE && kind == '%' && before == NUMBER)
+        diag_help(d, "a share is a number from 0 to 1: 0.2");
     else if (p->train == TRAIN_INSIDE && kind < 256 && strchr("+*/^%", kind))
         diag_help(d, "put the calculation in parentheses");
+}
+
+/* Words that open something in other languages. */
+static const struct Habit {
+    const char *word, *here;
+} habits[] = {
+    {"let", "a definition is a name and its value: n = 4"},
+    {"const", "a definition is a name and its value: n = 4"},
+    {"var", "a definition is a name and its value: n = 4"},
+    {"def", "a function is fn name(x) { return … }, a layer layer name(x) { … }"},
+    {"function", "a function is fn name(x) { return … }"},
+    {"class", "a layer is layer name(x) { … }, with its parameters inside"},
+    {"while", "the loops are repeat n { … } and for n in [64, 32] { … }"},
+};
+
+static bool complain_of_habit(Parser *p, const Token *t)
+{
+    for (int i = 0; i < COUNT(habits); i++)
+        if (t->kind == NAME && t->starts_line && !strcmp(t->value.word.text, habits[i].word)) {
+            diag_error(p->cx->diag, t->span, "`%s` is no word of the language", habits[i].word);
+            diag_help(p->cx->diag, "%s", habits[i].here);
+            return true;
+        }
+    return false;
 }
 
 /* `parm w[n] = 0`: a misspelt keyword reads as a name with another name behind it. */
@@ -251,7 +318,8 @@ void complain(Parser *p, const char *const *names, int count)
     Diag *d = p->cx->diag;
     if (p->last.kind > NAME && p->last.kind != REDUCTION && complain_of_open_block(p))
         return;
-    if (complain_of_misspelling(p, &e))
+    if (complain_of_misspelling(p, &e) || complain_of_habit(p, &p->previous) ||
+        (expects(&e, "`layer`") && complain_of_habit(p, &p->last)))
         return;
     if (is_missing_operator(p, &e)) {
         diag_error(d, p->previous.span, "expected an operator or a new line before %s",

@@ -249,6 +249,12 @@ Ast *syntax_parse(SyntaxContext *cx, int file)
                 .end = src->length,
                 .resumed_at = -1,
                 .fault_at = -1};
+    const char *zero = memchr(src->text, 0, (size_t)src->length);
+    if (zero) {
+        const int at = (int)(zero - src->text);
+        diag_error(cx->diag, (Span){file, at, at}, "a zero byte: this is no text file");
+        return NULL;
+    }
     return parse(&p) ? p.tree : NULL;
 }
 
