@@ -106,7 +106,15 @@ static gradc_source *source_with(gradc_source *s, const char *key)
     return first;
 }
 
-/* Which of them a path is for: the next of its kind, else the next at all, else the first. */
+/* By its ending; what has none that tells, such as a folder, is for a source whose path has none either. */
+static bool is_alike(const char *path, const gradc_source *s)
+{
+    const char *kind = kind_of(path, s);
+    const gradc_option *now = option_positional(s, 0);
+    return kind ? strcmp(kind, s->kind) == 0 : now && now->text && !kind_of(now->text, s);
+}
+
+/* Which of them a path is for: the next like it, else the next at all, else the first. */
 static gradc_source *source_for(gradc_source *first, const char *path, uint64_t *taken)
 {
     gradc_source *found = NULL;
@@ -114,13 +122,12 @@ static gradc_source *source_for(gradc_source *first, const char *path, uint64_t 
     for (gradc_source *s = first; s && index < 64; s = next_of(s), index++) {
         if (!source_has_path(s->kind) || *taken >> index & 1)
             continue;
-        const char *kind = kind_of(path, s);
-        const bool same = kind && strcmp(kind, s->kind) == 0;
-        if (same || !found) {
+        const bool alike = is_alike(path, s);
+        if (alike || !found) {
             found = s;
             place = index;
         }
-        if (same)
+        if (alike)
             break;
     }
     *taken |= (uint64_t)1 << place;

@@ -101,8 +101,15 @@ static void paths_go_to_the_next_of_their_kind(void **state)
     const gradc_source csv = {"csv", table, 2, &lines};
     const char *files[] = {"new.txt", "new.csv.gz", "target=first"};
     const char *unknown[] = {"one", "two"};
-    const TextList list = {files, 3}, plain = {unknown, 2};
+    const char *folders[] = {"faces.d", "new.csv"};
+    static const gradc_option faces[] = {{"", "faces", 0}, {"fills", "name", 0}};
+    const gradc_source images = {"images", faces, 2, NULL}, beside = {"csv", table, 2, &images};
+    const TextList list = {files, 3}, plain = {unknown, 2}, folder_first = {folders, 2};
     gradc_source s;
+    assert_true(source_override(&s, &beside, &folder_first, &error));
+    assert_string_equal(path_of(&s), "new.csv");
+    assert_string_equal(path_of(s.beside), "faces.d");
+    source_free(&s);
     assert_true(source_override(&s, &csv, &list, &error));
     assert_string_equal(path_of(&s), "new.csv.gz");
     assert_string_equal(path_of(s.beside), "new.txt");
