@@ -28,6 +28,19 @@ void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *w
  *          the sum of the losses' means over the batch; a warning where no loss depends on it */
 void grad_run(Graph *g, Program *program, Diag *d);
 
+/* ---- blocked.c ------------------------------------------------------------------------------------- */
+
+/* What keeps one node from having a derivative by another. */
+typedef struct Wall {
+    Span span;
+    const char *what; /* a function or reduction as it is written */
+} Wall;
+
+/* Do all ways from `by` to the nodes `of` pass through something without a derivative?  Then *wall is
+ * the first of that; false where there is a derivative, or no way at all. */
+bool grad_blocked(Graph *g, Node *const *of, int of_count, const Node *by, Wall *wall);
+void grad_note_wall(Diag *d, const Wall *wall);
+
 /* ---- adjoint.c: reverse accumulation inside one scalar expression ------------------------------------ */
 
 /* What an access within a body gets: its cotangent, over the indices of that body. */

@@ -519,6 +519,21 @@ static Node *mean_gradient(Reverse *r, const Node *w)
                         0, mean);
 }
 
+static void warn_of_no_gradient(Graph *g, const Seeds *seeds, const Node *w, Diag *d)
+{
+    Node **of = arena_new(g->arena, Node *, seeds->count + 1);
+    Wall wall;
+    for (int i = 0; i < seeds->count; i++)
+        of[i] = seeds->data[i].node;
+    const bool blocked = grad_blocked(g, of, seeds->count, w, &wall);
+    diag_warning(d, w->tensor->span,
+                 blocked ? "parameter `%s` gets no gradient, though the loss depends on it"
+                         : "parameter `%s` does not influence the loss",
+                 w->tensor->name);
+    if (blocked)
+        grad_note_wall(d, &wall);
+}
+
 /* The parameters that `loss` trains; NULL: those that all losses do. */
 static void add_gradients(Graph *g, Program *program, const char *loss, Diag *d)
 {
@@ -530,8 +545,7 @@ static void add_gradients(Graph *g, Program *program, const char *loss, Diag *d)
     for (int i = 0; i < wanted.count; i++) {
         Node *w = wanted.data[i];
         if (cotangent_of(r, w)->shares.count == 0)
-            diag_warning(d, w->tensor->span, "parameter `%s` does not influence the loss",
-                         w->tensor->name);
+            warn_of_no_gradient(g, &seeds, w, d);
         graph_result(g, RESULT_GRADIENT, w->tensor->name, mean_gradient(r, w), w->tensor, 0);
     }
 }

@@ -91,6 +91,12 @@ static void learn_test(Known *k, const Expr *e, bool holds)
     else if (holds) {
         learn(k, e->affine);
         learn(k, opposite);
+    } else { /* not the last value at one end: i != 0 says i >= 1 */
+        const Interval range = affine_interval(e->affine);
+        if (range.low == 0)
+            learn(k, affine_offset(k->pool, e->affine, -1));
+        if (range.high == 0)
+            learn(k, affine_offset(k->pool, opposite, -1));
     }
 }
 

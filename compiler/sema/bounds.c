@@ -37,6 +37,8 @@ static Interval access_interval(const Expr *e)
 static Interval call_interval(const Expr *e)
 {
     const ScalarFunction *f = e->function;
+    if (e->type == TYPE_BOOL || (f == &scalar_to_integer && e->args[0]->type == TYPE_BOOL))
+        return interval(0, 1);
     const Interval a = data_interval(e->args[f == &scalar_select ? 1 : 0]);
     const Interval b = f->arity > 1 ? data_interval(e->args[f == &scalar_select ? 2 : 1]) : a;
     if (f == &scalar_add)

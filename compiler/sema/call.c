@@ -239,6 +239,10 @@ static bool bind_parameter(Sema *s, const Ast *param, Value *v)
         if (!v->node && value_is_closed(s, v))
             value_to_node(s, v, param->name);
     }
+    /* What is differentiated by a stated derivative stands before the node that states it. */
+    const bool states = s->frame->decl->kind == AST_FN && s->frame->decl->orelse.count;
+    if (states && v->kind == VALUE_TENSOR && !v->node && value_is_closed(s, v))
+        value_to_node(s, v, param->name);
     frame_bind(s, s->frame, param->name, v, param->span);
     return true;
 }

@@ -49,6 +49,11 @@ Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Sp
         return NULL;
     const Seed seed = {y, expr_const(s->program->pool, 1)};
     grad_cotangents(s->graph, &seed, 1, &x, 1, &out);
+    Wall wall;
+    if (!out && grad_blocked(s->graph, &y, 1, x, &wall)) {
+        diag_warning(s->diag, span, "this derivative is 0 everywhere");
+        grad_note_wall(s->diag, &wall);
+    }
     Value *v = out ? value_node(s, out, span) : zeros_like(s, args[1], span);
     v->hint = arena_format(s->arena, "d_%s_by_%s", y->name, x->name);
     return v;
