@@ -77,6 +77,11 @@ const Affine *clip_end(Lowering *l, const Expr *condition, Index *ix, const Inde
 const Affine *clip_sum(Lowering *l, const Expr *value, const Expr *nothing, Index *ix,
                        const IndexList *fixed);
 
+/* ---- split.c ------------------------------------------------------------------------------------------- */
+
+/* Cuts vector loops into pieces in which conditions on their index hold throughout or nowhere. */
+void split_loops(Lowering *l, LoopList *list);
+
 /* ---- nest.c, scatter.c, tile.c ------------------------------------------------------------------------ */
 
 void lower_nest(Lowering *l);

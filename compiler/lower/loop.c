@@ -434,6 +434,7 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
         lower_scatter(&l);
     else
         lower_nest(&l);
+    split_loops(&l, &l.out->body);
     l.out->serial = (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;
     return l.out;
 }
