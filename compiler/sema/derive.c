@@ -2,6 +2,11 @@
 #include "grad/grad.h"
 #include "sema/internal.h"
 
+static bool is_stepped(const Node *n)
+{
+    return node_understood(n) > node_is_batched(n);
+}
+
 /* y per example by x per example: other examples' y do not depend on this one's x, so that the
  * derivative of the sum over the batch is each example's own. */
 static bool fit_to_derive(Sema *s, const Node *y, const Node *x, Span at, const Value *of)
@@ -16,6 +21,13 @@ static bool fit_to_derive(Sema *s, const Node *y, const Node *x, Span at, const 
         diag_error(s->diag, at, "there is no derivative by whole numbers (%s)",
                    dtype_name(x->type));
         diag_help(s->diag, "convert first, x = f32(raw), and differentiate by x");
+        return false;
+    }
+    if (is_stepped(y) && !is_stepped(x)) {
+        diag_error(s->diag, at,
+                   "the derivative by a tensor shared by all steps of a scan is one for each step");
+        diag_help(s->diag, "differentiate by what this step reads of it: now[i] = x[t, i], "
+                           "grad(y, now); or after the scan");
         return false;
     }
     if (node_is_batched(y) && !node_is_batched(x)) {
@@ -35,16 +47,26 @@ static Value *zeros_like(Sema *s, const Value *x, Span span)
     return value_expr(s, expr_const(s->program->pool, 0), dims, x->rank, span);
 }
 
+/* Of what a scan made, the part that belongs to its last step, as `of` is read. */
+static Value *at_last_step(Sema *s, const Value *of, Node *all)
+{
+    Value *v = value_expr(s, expr_access(s->program->pool, all, of->expr->subscripts), of->dims,
+                          of->rank, of->span);
+    v->batch = of->batch;
+    return value_here(s, v);
+}
+
 /* grad(y, x): the derivative of the number y by every element of x. */
 Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Span span)
 {
-    if (args[1]->kind != VALUE_TENSOR || !args[1]->node) {
+    Value *by = args[1];
+    if (by->kind != VALUE_TENSOR || (!by->node && !by->steps)) {
         diag_error(s->diag, args[1]->span,
                    "`grad` needs a variable that y was computed from, found %s",
                    value_describe(s, args[1]));
         return NULL;
     }
-    Node *y = value_to_node(s, args[0], "y"), *x = args[1]->node, *out = NULL;
+    Node *y = value_to_node(s, args[0], "y"), *x = by->steps ? by->steps : by->node, *out = NULL;
     if (!y || !fit_to_derive(s, y, x, args[1]->span, args[0]))
         return NULL;
     const Seed seed = {y, expr_const(s->program->pool, 1)};
@@ -54,7 +76,9 @@ Value *apply_grad(Sema *s, Value **args, const char *const *names, int count, Sp
         diag_warning(s->diag, span, "this derivative is 0 everywhere");
         grad_note_wall(s->diag, &wall);
     }
-    Value *v = out ? value_node(s, out, span) : zeros_like(s, args[1], span);
+    Value *v = !out        ? zeros_like(s, by, span)
+               : by->steps ? at_last_step(s, by, out)
+                           : value_node(s, out, span);
     v->hint = arena_format(s->arena, "d_%s_by_%s", y->name, x->name);
     return v;
 }

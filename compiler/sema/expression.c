@@ -501,6 +501,50 @@ static const Expr *reduction_body(Sema *s, const Ast *a, const Reduction *r)
     return ok ? body : NULL;
 }
 
+static void look_for_draws(void *context, const Expr *e)
+{
+    *(bool *)context = *(bool *)context || e->kind == EXPR_RANDOM;
+}
+
+/* Would the condition bring an index that the expression does not have? */
+static bool brings_index(Sema *s, const Expr *condition, const Expr *e)
+{
+    Index **dims;
+    int rank;
+    free_indices(s, condition, NULL, 0, &dims, &rank);
+    for (int i = 0; i < rank; i++)
+        if (!expr_uses_index(s->program->pool, e, dims[i]))
+            return true;
+    return false;
+}
+
+/* `body` where all of the conditions hold that were known of its place, 0 elsewhere. */
+static const Expr *where_known(Sema *s, const Expr *body, bool with_other_indices)
+{
+    ExprPool *p = s->program->pool;
+    const Expr *all = NULL;
+    for (const Facts *f = s->facts; f; f = f->outer) {
+        bool skip = false;
+        expr_visit(p, f->test, look_for_draws, &skip);
+        if (skip || (!with_other_indices && brings_index(s, f->test, body)))
+            continue;
+        const Expr *test = f->holds ? f->test : expr_call(p, &scalar_not, &f->test);
+        all = all ? expr_and(p, all, test) : test;
+    }
+    return all ? expr_select(p, all, body, expr_const_typed(p, 0, body->type)) : body;
+}
+
+/* A reduction is a tensor of its own, also where no branch reads it: there, too, its body has to stay
+ * inside the tensors it reads. */
+static const Expr *stay_inside(Sema *s, const Expr *body)
+{
+    ExprPool *p = s->program->pool;
+    if (!s->facts || expr_reads_inside(p, NULL, body))
+        return body;
+    const Expr *few = where_known(s, body, false);
+    return expr_reads_inside(p, NULL, few) ? few : where_known(s, body, true);
+}
+
 /* The node of a reduction.  Where it is a statement's whole right side, `lhs` is the domain and
  * *whole gets the node itself. */
 Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, int lhs_rank,
@@ -523,6 +567,7 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
     const Expr *body = reduction_body(s, a, r);
     Value *v = NULL;
     if (body) {
+        body = stay_inside(s, body);
         Index **dims = (Index **)lhs;
         int rank = lhs_rank;
         if (!whole)

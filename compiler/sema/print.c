@@ -115,6 +115,38 @@ static const char *path_text(Sema *s, const char *path)
     return strchr(path, '*') ? arena_format(s->arena, "\"%s\"", path) : path;
 }
 
+/* ---- training ------------------------------------------------------------------------------------------ */
+
+static bool holds(const Ast *file, const Ast *definition)
+{
+    for (int i = 0; i < file->body.count; i++)
+        if (file->body.data[i] == definition)
+            return true;
+    return false;
+}
+
+/* The user's optimizers and schedules that a text names, and the functions that these call. */
+static void add_definitions(Sema *s, Ast *file, const Ast *a)
+{
+    static const AstKind kinds[] = {AST_OPTIMIZER, AST_SCHEDULE, AST_FN};
+    if (!a)
+        return;
+    for (size_t i = 0; a->kind == AST_NAME && i < sizeof kinds / sizeof *kinds; i++) {
+        const Declaration *d = sema_declaration(s, a->name, kinds[i]);
+        if (!d || d->library || holds(file, d->ast))
+            continue;
+        vec_push(s->arena, &file->body, (Ast *)d->ast);
+        add_definitions(s, file, d->ast);
+    }
+    const Ast *parts[] = {a->cond, a->left, a->right};
+    for (int i = 0; i < 3; i++)
+        add_definitions(s, file, parts[i]);
+    const AstList *lists[] = {&a->items, &a->body, &a->orelse};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < lists[i]->count; k++)
+            add_definitions(s, file, lists[i]->data[k]);
+}
+
 void sema_print_tail(Text *out, Sema *s)
 {
     for (int i = 0; i < s->frozen.count; i++)
@@ -134,5 +166,6 @@ void sema_print_tail(Text *out, Sema *s)
     text_append(out, "\n");
     Ast *file = ast_new(s->arena, AST_FILE, s->train->span);
     vec_push(s->arena, &file->body, (Ast *)s->train);
+    add_definitions(s, file, s->train);
     ast_format(out, file, NULL);
 }
