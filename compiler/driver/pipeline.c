@@ -88,6 +88,9 @@ Graph *compile_gradient(Compilation *c, bool differentiate)
 {
     if (!begin(c, TYPE_F32))
         return NULL;
+    /* As in a whole program, evaluation is the first to name the layers. */
+    if (sema_has_entry(c->sema, ENTRY_EVALUATE) && !sema_forward(c->sema, ENTRY_EVALUATE))
+        return NULL;
     sema_print_outputs(c->sema);
     const EntryKind kind = sema_has_entry(c->sema, ENTRY_GRADIENT)  ? ENTRY_GRADIENT
                            : sema_has_entry(c->sema, ENTRY_PREDICT) ? ENTRY_PREDICT

@@ -367,23 +367,40 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
 
 /* ---- layers --------------------------------------------------------------------------------------------- */
 
-/* dense_1, dense_2, … within the enclosing layer; a function counts with its caller. */
-static const char *automatic_path(Sema *s, const char *name)
+/* How often this text was met in the frame before. */
+static int count_again(Sema *s, Frame *f, const char *name)
 {
-    Frame *f = s->frame;
-    while (f->kind == FRAME_FN && f->caller)
-        f = f->caller;
-    int count = 0;
     for (int i = 0; i < f->counters.count; i++)
         if (f->counters.data[i].name == name)
-            count = ++f->counters.data[i].count;
-    if (!count) {
-        const Counter c = {name, 1};
-        vec_push(s->arena, &f->counters, c);
-        count = 1;
+            return ++f->counters.data[i].count;
+    vec_push(s->arena, &f->counters, ((Counter){name, 1}));
+    return 1;
+}
+
+/* dense_1, dense_2, … within the enclosing layer; a function counts with its caller.  What is applied
+ * in training alone must not shift the names of the rest, so an application is known by its place: the
+ * calls that lead to it, and how often they did before. */
+static const char *automatic_path(Sema *s, const char *name, Span span)
+{
+    Frame *f = s->frame;
+    const char *at = arena_format(s->arena, "%d:%d", span.file, span.begin);
+    for (; f->kind == FRAME_FN && f->caller; f = f->caller)
+        at = arena_format(s->arena, "%s<%d:%d", at, f->call.file, f->call.begin);
+    at = intern(s->names, at);
+    at = intern(s->names,
+                arena_format(s->arena, "%s of %s, %d", at, f->path, count_again(s, f, at)));
+    const char *base =
+        intern(s->names, arena_format(s->arena, "%s%s%s", f->path, *f->path ? "." : "", name));
+    int count = 1;
+    for (int i = 0; i < s->automatic_paths.count; i++) {
+        const AutomaticPath *known = &s->automatic_paths.data[i];
+        if (known->at == at && known->base == base)
+            return known->path;
+        count += known->base == base;
     }
-    return intern(s->names,
-                  arena_format(s->arena, "%s%s%s_%d", f->path, *f->path ? "." : "", name, count));
+    const char *path = intern(s->names, arena_format(s->arena, "%s_%d", base, count));
+    vec_push(s->arena, &s->automatic_paths, ((AutomaticPath){at, base, path}));
+    return path;
 }
 
 static bool lacks_tensor(const Ast *decl, const Arguments *args)
@@ -472,7 +489,7 @@ static Value *apply_instance(Sema *s, Instance *in, const Arguments *args, Span 
         vec_push(s->arena, &all.names, in->names.data[i]);
     }
     if (!in->path)
-        in->path = automatic_path(s, in->decl->name);
+        in->path = automatic_path(s, in->decl->name, in->span);
     const Declaration d = {in->decl, in->decl->name, sources_is_library(s, in->decl->span)};
     return apply_layer(s, &d, in->path, all.values.data, all.names.data, all.values.count, span);
 }
@@ -519,8 +536,8 @@ static Value *call_declared(Sema *s, const Declaration *d, const Arguments *args
     case AST_LAYER:
         if (lacks_tensor(d->ast, args))
             return make_instance(s, d->ast, args, span);
-        return apply_layer(s, d, automatic_path(s, d->name), args->values.data, args->names.data,
-                           args->values.count, span);
+        return apply_layer(s, d, automatic_path(s, d->name, span), args->values.data,
+                           args->names.data, args->values.count, span);
     case AST_FN:
     case AST_SCHEDULE:
     case AST_INITIALIZER: {

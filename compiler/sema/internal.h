@@ -90,6 +90,13 @@ typedef struct Counter {
     int count;
 } Counter;
 
+/* The name of a layer without an instance, the same in every entry. */
+typedef struct AutomaticPath {
+    const char *at;   /* which application it is, among all of the model */
+    const char *base; /* encoder.dense */
+    const char *path; /* encoder.dense_2 */
+} AutomaticPath;
+
 /* One body being elaborated. */
 struct Frame {
     Frame *caller;
@@ -99,7 +106,7 @@ struct Frame {
     Span call;        /* where it was called */
     const char *path; /* "" or "encoder.dense_1" */
     VEC(Binding) bindings;
-    VEC(Counter) counters; /* of layers named without an instance */
+    VEC(Counter) counters; /* of applications at one place of the text */
     Value *result;
     bool returned;
     int depth;
@@ -196,6 +203,7 @@ struct Sema {
     Diag *diag;
     SemaOptions options;
     VEC(Declaration) declarations;
+    VEC(AutomaticPath) automatic_paths;
     VEC(const char *) files; /* read so far */
     const Ast *model, *train;
     VEC(Group) groups; /* in the order of the train block      */

@@ -49,6 +49,7 @@ class Body:
         self.tensors = list(outer.tensors) if outer else []
         self.whole = list(outer.whole) if outer else []
         self.step = outer.step if outer else None  # (name, steps) of the scan around
+        self.stepped = set(outer.stepped) if outer else set()  # names that differ from step to step
         self.depth = outer.depth + 1 if outer else 0
         self.parameters = kind != "fn" and (outer is None or outer.parameters)  # may hold layers
         self.declares = self.parameters and (outer is None or outer.declares)  # may state a parameter
@@ -64,6 +65,10 @@ class Body:
     def know(self, name, shape, batched, parents, whole=0):
         t = Tensor(name, shape, batched, parents, whole)
         self.forget(name)
+        self.stepped.discard(name)
+        made = self.lines[-1] if self.lines else ""
+        if self.step and (self.stepped & t.parents or self.step[0] in made or "random" in made or "dropout" in made):
+            self.stepped.add(name)
         (self.whole if whole else self.tensors).append(t)
         return t
 
@@ -80,7 +85,7 @@ class Body:
 
     def name_for(self, inputs):
         """Mostly a new name; now and then one that is thereby no longer what it was."""
-        if self.kind == "model" and self.p.r.random() < 0.05 and inputs and inputs[0].name.startswith("v"):
+        if self.kind == "model" and self.depth == 0 and self.p.r.random() < 0.05 and inputs and inputs[0].name.startswith("v"):
             return inputs[0].name
         return self.p.fresh()
 

@@ -106,12 +106,16 @@ def same(a, b):
 
 
 def printed(folder, made):
-    """The printed gradient compiles again, and trains to the same losses."""
+    """The printed gradient compiles again, and trains to the same losses; optimizers that look at signs would
+    make much of the last bit."""
     if made.scans or made.draws:
         return
     run(folder, "gradc", "--emit=grad", "p.nn", "-o", "g.nn")
     run(folder, "gradc", "-O0", "g.nn", "-o", "g")
-    for row, other in zip(made.trained[1], train(folder, "g")[1]):
+    again = train(folder, "g")[1]
+    if re.search(r"optimizer (?!sgd)", made.text):
+        return
+    for row, other in zip(made.trained[1], again):
         for name, number in row.items():
             if name != "seconds" and not same(number, other.get(name)):
                 raise Failure(f"the printed gradient trains to {name} = {other.get(name)}, not {number}")
@@ -154,6 +158,7 @@ def stages(folder, made):
 
 
 CHECKS = [gradients, threads, precision, formatted, stages, printed, levels]
+SELDOM = {printed: 2, levels: 6, stages: 2}  # what takes long, on every so manyth seed
 
 
 def check(folder, made, checks=CHECKS):
@@ -162,7 +167,8 @@ def check(folder, made, checks=CHECKS):
     write_data(folder, made, 2 * made.batch + max(1, made.batch // 2), "data.bin")  # two batches and a part of one
     run(folder, "gradc", "-O0", "p.nn", "-o", "p")
     for each in checks:
-        each(folder, made)
+        if made.seed % SELDOM.get(each, 1) == 0:
+            each(folder, made)
 
 
 if __name__ == "__main__":

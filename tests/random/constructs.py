@@ -300,7 +300,7 @@ def derived(body):
     known = {t.name: t for t in body.tensors}
     found = [(y, known[x]) for y in body.tensors if BATCH not in y.shape for x in sorted(y.parents)
              if x in known and not known[x].carried and BATCH not in known[x].shape
-             and (known[x].batched or not y.batched or p.batch_statistics)]
+             and (known[x].batched or not y.batched or p.batch_statistics) and (x in body.stepped or y.name not in body.stepped)]
     if not found:
         return
     y, x = r.choice(found[-12:])
@@ -468,6 +468,7 @@ def scan(body):
             shape = tuple(r.choice(p.extents) for _ in range(r.choice([0, 1, 1, 2])))
             carries.append((name, f"{name}{subscripts(map(str, shape))} = {r.choice(['0', '0.5'])}", shape))
         inner.know(name, carries[-1][2], True, ()).carried = True
+        inner.stepped.add(name)
     if x and x.shape[0] == steps:
         names = [p.index() for _ in x.shape[1:]]
         now = p.fresh()

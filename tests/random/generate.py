@@ -90,7 +90,7 @@ OWN = ["follow", "follow(lr = rise_and_fall(peak = 0.05))", "adam(lr = rise_and_
 
 
 def optimizer(p):
-    text = p.r.choice(library.OPTIMIZERS + OWN[:0])
+    text = p.r.choice(library.OPTIMIZERS + OWN + library.OPTIMIZERS[:4] * 2)
     p.definitions += [d for d in (OWN_OPTIMIZER, OWN_SCHEDULE) if d.split("(")[0].split()[1] in text and d not in p.definitions]
     return text
 
