@@ -49,6 +49,8 @@ static bool depends_on_needed(Reverse *r, const Node *n)
         return r->needed[n->viewed->id];
     if (n->kind == NODE_COMPUTE)
         expr_visit(r->p, n->body, look_for_needed, &c);
+    for (int i = 0; i < n->stated.count; i++)
+        look_for_needed(&c, n->stated.data[i].access);
     return c.found;
 }
 

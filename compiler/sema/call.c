@@ -212,6 +212,12 @@ static Value *name_hyper(Sema *s, const char *name, const Value *v)
     return hyper;
 }
 
+/* A derivative is stated by a tensor, which the body then has to read: an expression becomes one. */
+static bool store_argument(Sema *s, const Ast *param, Value *v)
+{
+    return v->kind != VALUE_TENSOR || !value_is_closed(s, v) || value_to_node(s, v, param->name);
+}
+
 static bool bind_parameter(Sema *s, const Ast *param, Value *v)
 {
     if (!v) {
@@ -280,9 +286,13 @@ static void bind_optimized(Sema *s, Span span)
 
 static Value *run_definition(Sema *s, const Declaration *d, Value **bound, Span span)
 {
-    for (int i = 0; i < d->ast->items.count; i++)
-        if (!bind_parameter(s, d->ast->items.data[i], bound[i]))
+    const bool states = d->ast->kind == AST_FN && d->ast->orelse.count;
+    for (int i = 0; i < d->ast->items.count; i++) {
+        const Ast *param = d->ast->items.data[i];
+        if ((states && bound[i] && !store_argument(s, param, bound[i])) ||
+            !bind_parameter(s, param, bound[i]))
             return NULL;
+    }
     if (s->frame->kind == FRAME_OPTIMIZER) {
         bind_optimized(s, span);
         run_body(s, &d->ast->body);
