@@ -79,8 +79,10 @@ static void print_place(Printer *p, const Buffer *b, const Affine *offset, const
     text_append(p->out, "]");
 }
 
-static const char *const scalar_names[] = {"batch_size", "step", "scale",
-                                           "first",      "sum",  "examples"};
+static const char *const scalar_names[] = {
+    [SCALAR_BATCH_SIZE] = "batch_size", [SCALAR_STEP] = "step",   [SCALAR_DUE] = "due",
+    [SCALAR_SCALE] = "scale",           [SCALAR_FIRST] = "first", [SCALAR_EXAMPLES] = "examples",
+};
 
 static void print_anew(Printer *p, const Expr *e)
 {
@@ -106,8 +108,8 @@ static void print_anew(Printer *p, const Expr *e)
         text_append(p->out, ")");
         break;
     case EXPR_SCALAR:
-        text_printf(p->out, "%s", scalar_names[e->scalar]);
-        if (e->scalar == SCALAR_SUM)
+        text_append(p->out, scalar_names[e->scalar]);
+        if (e->site)
             text_printf(p->out, "(%d)", e->site);
         break;
     case EXPR_LOAD:
