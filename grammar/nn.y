@@ -41,6 +41,7 @@ static void nn_error(const NN_LTYPE *at, Parser *p, const char *message);
 %token MODEL "`model`" LAYER "`layer`" FN "`fn`" OPTIMIZER "`optimizer`" SCHEDULE "`schedule`"
 %token INITIALIZER "`initializer`" TRAIN "`train`" IMPORT "`import`" EDITION "`gradc`"
 %token PARAM "`param`" STATE "`state`" INPUT "`input`" TARGET "`target`" LOSS "`loss`" METRIC "`metric`"
+%token METRIC_TABLE "`metric …[…]`"
 %token OUTPUT "`output`" GRADIENT "`gradient`" FREEZE "`freeze`" INIT "`init`" REPEAT "`repeat`"
 %token DERIVATIVE "`derivative`" REQUIRE "`require`" GENERATE "`generate`"
 %token RETURN "`return`" IF "`if`" THEN "`then`" ELSE "`else`" AND "`and`" OR "`or`" NOT "`not`"
@@ -193,9 +194,10 @@ statement
     | LOSS NAME '=' expr                { $$ = ast_named(p, AST_LOSS, @$, @2, $2, $4); }
     | METRIC expr                       { $$ = ast_named(p, AST_METRIC, @$, @1, NO_WORD, $2); }
     | METRIC NAME '=' expr              { $$ = ast_named(p, AST_METRIC, @$, @2, $2, $4); }
+    | METRIC_TABLE NAME '[' items ']' '=' expr { $$ = ast_by_index(p, AST_METRIC, @$, @2, $2, $4, $7); }
     | OUTPUT NAME                       { $$ = ast_named(p, AST_OUTPUT, @$, @2, $2, ast_name(p, @2, $2)); }
     | OUTPUT NAME '=' expr              { $$ = ast_named(p, AST_OUTPUT, @$, @2, $2, $4); }
-    | OUTPUT NAME '[' items ']' '=' expr { $$ = ast_output(p, @$, @2, $2, $4, $7); }
+    | OUTPUT NAME '[' items ']' '=' expr { $$ = ast_by_index(p, AST_OUTPUT, @$, @2, $2, $4, $7); }
     | RETURN expr                       { $$ = ast_return(p, @$, $2); }
     | REQUIRE expr ',' STRING           { $$ = ast_require(p, @$, $2, @4, $4); }
     | if_statement

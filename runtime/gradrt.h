@@ -68,6 +68,15 @@ typedef struct gradc_port {
     int for_predict; /* predict() reads it: any input, and a target that an output depends on */
 } gradc_port;
 
+/* What evaluation tells beside the losses: a number, or a table over the whole evaluated set. */
+typedef struct gradc_metric {
+    const char *name;
+    int rank; /* 0: a number */
+    const int64_t *shape;
+    uint64_t count; /* elements */
+    uint64_t slot;  /* of its first element, among the values of finish() */
+} gradc_metric;
+
 /* A value written in the train block: name = number, "string", or a bare word. */
 typedef struct gradc_option {
     const char *key;  /* "" for a positional value        */
@@ -141,7 +150,7 @@ typedef struct gradc_model {
     int output_count;
     const char *const *losses; /* names of the losses; the step returns their sum */
     int loss_count;
-    const char *const *metrics;
+    const gradc_metric *metrics;
     int metric_count;
     const gradc_layer *layers;
     int layer_count;
@@ -152,6 +161,7 @@ typedef struct gradc_model {
     uint64_t scratch_bytes;  /* per thread, on top                                   */
     uint64_t persistent_bytes, workspace_bytes; /* what instance_bytes is made of     */
     int accumulator_count; /* doubles that evaluate() adds to                       */
+    int value_count;       /* doubles that finish() writes                          */
     uint64_t fit_count;    /* doubles that fit() adds to                            */
     int fit_passes;        /* how often the training data are gone through to fit   */
     int generated;         /* the input that generate() lengthens; -1: none         */
@@ -177,8 +187,8 @@ typedef struct gradc_model {
     double (*loss)(void *instance, const void *const *inputs, size_t n, double *each);
     /* Inference mode: adds the n examples' sums to accumulator_count doubles. */
     void (*evaluate)(void *instance, const void *const *inputs, size_t n, double *sums);
-    /* From the sums over `examples` examples: values[0 … loss_count) each loss,
-     * then metric_count metrics. */
+    /* From the sums over `examples` examples, value_count values: each loss, then the elements of
+     * each metric, row by row. */
     void (*finish)(void *instance, const double *sums, uint64_t examples, double *values);
     /* States that are fitted to data: fit() adds the n examples' sums to fit_count doubles; from
      * those over all `examples`, which it uses up, fitted() makes the states.  Both, fit_passes times. */

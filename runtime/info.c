@@ -114,7 +114,7 @@ static void print_values(const gradc_model *m)
     for (int i = 0; i < m->loss_count; i++)
         printf("%-9s %s\n", "loss", m->losses[i]);
     for (int i = 0; i < m->metric_count; i++)
-        printf("%-9s %s\n", "metric", m->metrics[i]);
+        printf("%-9s %s\n", "metric", m->metrics[i].name);
     for (int i = 0; i < m->tensor_count; i++)
         if (m->tensors[i].role == GRADC_HYPER)
             printf("%-9s %-20s %g\n", "hyper", m->tensors[i].name, m->tensors[i].initial);

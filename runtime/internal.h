@@ -179,6 +179,8 @@ typedef struct Position {
     uint64_t stale; /* evaluations since the best one */
 } Position;
 
+/* The names of the `classes` classes of a target, else of an input; NULL where they have none. */
+const Names *encoding_classes(const gradc_model *model, const Encoding *c, int64_t classes);
 /* The two as metadata strings; *pairs to be freed with pairs_free. */
 void metadata_write(const gradc_model *model, const Position *p, const Encoding *c, Pair **pairs,
                     int *count);
@@ -297,7 +299,7 @@ typedef struct Options {
     TextList sets, data, inputs, inits;
     bool resume;
     const char *resume_path, *save, *checkpoint, *data_dir, *log, *output, *only, *map;
-    bool quiet, all;
+    bool quiet, all, json;
     double save_seconds;
     uint64_t save_steps;
     uint64_t evaluate_every;
@@ -332,6 +334,8 @@ typedef struct Value {
     const char *group; /* "holdout" or "" */
     const char *name;
     double number;
+    const gradc_metric *table; /* in place of the number, with `elements` row by row; or NULL */
+    const double *elements;
 } Value;
 
 double clock_seconds(void);
@@ -342,7 +346,7 @@ void progress_clear(Progress *p);
 /* 12.3 k */
 const char *rate_text(char *buffer, size_t size, double rate);
 
-/* ---- log.c: the same for programs ------------------------------------------------------------------------- */
+/* ---- log.c, tables.c: the same for programs; metrics that are tables ------------------------------------------------------------------------- */
 
 typedef struct Log {
     FILE *file;
@@ -350,8 +354,12 @@ typedef struct Log {
 } Log;
 
 bool log_open(Log *l, const char *path, bool append, Error *e);
+void json_value(FILE *f, const Value *v); /* "name": 0.5, or lists */
 void log_row(Log *l, const Position *at, double seconds, const Value *values, int count);
 bool log_close(Log *l, Error *e);
+
+/* Its name, and an element list or grid with the names of classes, on standard output. */
+void table_print(const gradc_model *m, const Encoding *c, const Value *v);
 
 /* ---- loop.c, save.c: training ------------------------------------------------------------------------------- */
 
@@ -405,7 +413,9 @@ typedef struct Loop {
 /* Trains until done; the exit status. */
 int loop_run(Loop *l);
 void loop_catch_signals(void);
-/* The mean losses and metrics of a view, in inference mode, from the feed of its batches. */
+Value metric_value(const gradc_model *m, int metric, const double *values);
+/* The mean losses and metrics of a view, in inference mode, from the feed of its batches: what
+ * finish() says. */
 bool view_measure(const Instance *in, Feed *f, const View *v, double *sums, double *values,
                   Error *e);
 

@@ -25,6 +25,8 @@ static void csv_header(Log *l, const Value *values, int count)
 {
     fputs("epoch,step,seconds", l->file);
     for (int i = 0; i < count; i++) {
+        if (values[i].table)
+            continue;
         fputc(',', l->file);
         print_key(l->file, &values[i]);
     }
@@ -38,11 +40,49 @@ static void csv_row(Log *l, const Position *at, double seconds, const Value *val
     fprintf(l->file, "%llu,%llu,%.3f", (unsigned long long)at->epoch, (unsigned long long)at->step,
             seconds);
     for (int i = 0; i < count; i++)
-        if (isfinite(values[i].number))
+        if (values[i].table)
+            continue; /* a row has no place for it */
+        else if (isfinite(values[i].number))
             fprintf(l->file, ",%.9g", values[i].number);
         else
             fputc(',', l->file);
     fputc('\n', l->file);
+}
+
+/* null, too: JSON has no NaN. */
+static void json_number(FILE *f, double v)
+{
+    if (isfinite(v))
+        fprintf(f, "%.9g", v);
+    else
+        fputs("null", f);
+}
+
+/* Lists in lists, `dimension` of the table's to come. */
+static const double *json_table(FILE *f, const gradc_metric *t, int dimension, const double *at)
+{
+    if (dimension == t->rank) {
+        json_number(f, *at);
+        return at + 1;
+    }
+    fputc('[', f);
+    for (int64_t i = 0; i < t->shape[dimension]; i++) {
+        fputs(i ? ", " : "", f);
+        at = json_table(f, t, dimension + 1, at);
+    }
+    fputc(']', f);
+    return at;
+}
+
+void json_value(FILE *f, const Value *v)
+{
+    fputc('"', f);
+    print_key(f, v);
+    fputs("\": ", f);
+    if (v->table)
+        json_table(f, v->table, 0, v->elements);
+    else
+        json_number(f, v->number);
 }
 
 static void json_row(Log *l, const Position *at, double seconds, const Value *values, int count)
@@ -50,12 +90,8 @@ static void json_row(Log *l, const Position *at, double seconds, const Value *va
     fprintf(l->file, "{\"epoch\": %llu, \"step\": %llu, \"seconds\": %.3f",
             (unsigned long long)at->epoch, (unsigned long long)at->step, seconds);
     for (int i = 0; i < count; i++) {
-        fputs(", \"", l->file);
-        print_key(l->file, &values[i]);
-        if (isfinite(values[i].number))
-            fprintf(l->file, "\": %.9g", values[i].number);
-        else
-            fputs("\": null", l->file); /* JSON has no NaN */
+        fputs(", ", l->file);
+        json_value(l->file, &values[i]);
     }
     fputs("}\n", l->file);
 }

@@ -106,6 +106,13 @@ bool view_measure(const Instance *in, Feed *f, const View *v, double *sums, doub
     return true;
 }
 
+Value metric_value(const gradc_model *m, int metric, const double *values)
+{
+    const gradc_metric *of = &m->metrics[metric];
+    const double *at = values + of->slot;
+    return (Value){"", of->name, *at, of->rank ? of : NULL, at};
+}
+
 static double total_loss(const Loop *l)
 {
     double sum = 0;
@@ -150,11 +157,11 @@ static int add_evaluation(Loop *l, int count)
     Value *r = l->report;
     if (l->holdout_is_train)
         count = 0; /* the same loss, but measured after the update */
-    r[count++] = (Value){group, "loss", total_loss(l)};
+    r[count++] = (Value){.group = group, .name = "loss", .number = total_loss(l)};
     for (int i = 0; m->loss_count > 1 && i < m->loss_count; i++)
-        r[count++] = (Value){group, loss_part_name(m, i), l->values[i]};
+        r[count++] = (Value){group, loss_part_name(m, i), l->values[i], NULL, NULL};
     for (int i = 0; i < m->metric_count; i++)
-        r[count++] = (Value){"", m->metrics[i], l->values[m->loss_count + i]};
+        r[count++] = metric_value(m, i, l->values);
     return count;
 }
 
@@ -164,7 +171,7 @@ static bool report(Loop *l, bool evaluate)
     bool best = false;
     int count = 0;
     double trained = at->loss_count ? at->loss_sum / (double)at->loss_count : NAN;
-    l->report[count++] = (Value){"", "loss", trained};
+    l->report[count++] = (Value){.group = "", .name = "loss", .number = trained};
     at->loss_sum = 0;
     at->loss_count = 0;
     if (evaluate) {

@@ -31,6 +31,16 @@ void encoding_destroy(Encoding *c)
     *c = (Encoding){0};
 }
 
+const Names *encoding_classes(const gradc_model *model, const Encoding *c, int64_t classes)
+{
+    for (int targets = 1; targets >= 0; targets--)
+        for (int i = 0; i < model->input_count && i < c->port_count; i++)
+            if (model->inputs[i].is_target == targets && model->inputs[i].domain == GRADC_CLASS &&
+                model->inputs[i].classes == classes && c->names[i].count == classes)
+                return &c->names[i];
+    return NULL;
+}
+
 void pairs_free(Pair *pairs, int count)
 {
     for (int i = 0; i < count; i++) {

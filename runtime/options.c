@@ -61,6 +61,7 @@ typedef enum OptionId {
     OPT_LOG,
     OPT_QUIET,
     OPT_ALL,
+    OPT_JSON,
     OPT_SAMPLES,
     OPT_TOLERANCE,
     OPT_HELP,
@@ -114,7 +115,9 @@ static const OptionRow rows[] = {
     {OPT_DATA_DIR, "data-dir", "FOLDER", IN_DATA, "where data files are looked for, after here"},
     {OPT_THREADS, "threads", "N", IN_TRAIN | IN_EVALUATE | IN_PREDICT | IN_INFO | IN_GENERATE,
      "threads (all cores); changes no bit"},
-    {OPT_LOG, "log", "FILE", IN_TRAIN, "a row per report, as .jsonl or .csv"},
+    {OPT_LOG, "log", "FILE", IN_TRAIN | IN_EVALUATE,
+     "a row per report, as .jsonl or .csv (without\nmetrics that are tables)"},
+    {OPT_JSON, "json", NULL, IN_EVALUATE, "print one JSON object"},
     {OPT_QUIET, "quiet", NULL, IN_TRAIN, "print errors only"},
     {OPT_ALL, "all", NULL, IN_GRADCHECK, "check every element of every parameter"},
     {OPT_SAMPLES, "samples", "N", IN_GRADCHECK, "elements checked of each parameter (100)"},
@@ -279,6 +282,9 @@ static bool take_value(Options *o, OptionId id, const char *text)
         return keep_text(&o->log, text);
     case OPT_QUIET:
         o->quiet = true;
+        return true;
+    case OPT_JSON:
+        o->json = true;
         return true;
     case OPT_ALL:
         o->all = true;

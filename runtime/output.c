@@ -14,17 +14,6 @@ struct Writer {
     const Names **names; /* for each output, or NULL */
 };
 
-/* The names of an output's classes: those of a target, else of an input, with as many classes. */
-static const Names *names_for(const gradc_model *m, const Encoding *c, const gradc_port *output)
-{
-    for (int targets = 1; targets >= 0 && output->domain == GRADC_CLASS; targets--)
-        for (int i = 0; i < m->input_count && i < c->port_count; i++)
-            if (m->inputs[i].is_target == targets && m->inputs[i].domain == GRADC_CLASS &&
-                m->inputs[i].classes == output->classes && c->names[i].count)
-                return &c->names[i];
-    return NULL;
-}
-
 static void put_text(FILE *f, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n") && *text != ' ') {
@@ -137,7 +126,8 @@ Writer *writer_open(const gradc_model *m, const Encoding *c, const char *path, c
     }
     w->names = memory_get((size_t)m->output_count, sizeof *w->names);
     for (int i = 0; i < m->output_count; i++)
-        w->names[i] = names_for(m, c, &m->outputs[i]);
+        if (m->outputs[i].domain == GRADC_CLASS)
+            w->names[i] = encoding_classes(m, c, m->outputs[i].classes);
     if (w->npy)
         put_npy_header(w, examples);
     else

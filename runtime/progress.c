@@ -128,8 +128,9 @@ void progress_line(Progress *p, const Position *at, const Value *values, int cou
     progress_clear(p);
     print_place(p, at, at->epoch);
     for (int i = 0; i < count; i++)
-        fprintf(p->out, "  %s%s%s %6s", values[i].group, *values[i].group ? " " : "",
-                values[i].name, number_text(number, sizeof number, values[i].number));
+        if (!values[i].table)
+            fprintf(p->out, "  %s%s%s %6s", values[i].group, *values[i].group ? " " : "",
+                    values[i].name, number_text(number, sizeof number, values[i].number));
     if (now > p->rate_time)
         fprintf(
             p->out, "  %8s/s",

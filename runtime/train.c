@@ -127,12 +127,14 @@ static bool plan_best(Training *t)
     t->loop.best_index = -1;
     if (!name || strcmp(name, "loss") == 0)
         return true;
-    for (int i = 0; i < m->loss_count + m->metric_count; i++)
-        if (strcmp(i < m->loss_count ? m->losses[i] : m->metrics[i - m->loss_count], name) == 0) {
+    for (int i = 0; i < m->loss_count; i++)
+        if (strcmp(m->losses[i], name) == 0)
             t->loop.best_index = i;
-            return true;
-        }
-    return error_set(&t->error, "checkpoint best by %s: the model has no such loss or metric",
+    for (int i = 0; i < m->metric_count; i++)
+        if (strcmp(m->metrics[i].name, name) == 0 && m->metrics[i].rank == 0)
+            t->loop.best_index = (int)m->metrics[i].slot;
+    return t->loop.best_index >= 0 ||
+           error_set(&t->error, "checkpoint best by %s: the model has no such loss or metric",
                      name);
 }
 
@@ -242,7 +244,7 @@ static bool prepare(Training *t, const Options *o)
     plan_progress(t, o);
     const gradc_model *m = t->instance.model;
     l->sums = memory_get((size_t)m->accumulator_count, sizeof *l->sums);
-    l->values = memory_get((size_t)(m->loss_count + m->metric_count), sizeof *l->values);
+    l->values = memory_get((size_t)m->value_count, sizeof *l->values);
     l->report = memory_get((size_t)(m->loss_count + m->metric_count) + 2, sizeof *l->report);
     saver_create(&l->saver, &t->instance, &t->data.encoding, o);
     if (!saver_check(&l->saver, &t->error))

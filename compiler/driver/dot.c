@@ -9,6 +9,7 @@ static const char *node_shape(const Node *n)
     case NODE_TENSOR:
         return "cylinder";
     case NODE_LITERAL:
+    case NODE_SUM:
         return "note";
     default:
         return "box";

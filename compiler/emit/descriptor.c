@@ -117,6 +117,17 @@ static LLVMValueRef port_row(EmitUnit *u, const Port *p)
     return close_struct(u, &f);
 }
 
+static LLVMValueRef metric_row(EmitUnit *u, const Metric *m)
+{
+    Fields f = {0};
+    add_text(u, &f, m->name);
+    add_int(u, &f, m->rank);
+    add(&f, shape(u, m->rank, m->shape));
+    add_u64(u, &f, elements(m->rank, m->shape));
+    add_u64(u, &f, (uint64_t)m->slot);
+    return close_struct(u, &f);
+}
+
 static LLVMValueRef layer_row(EmitUnit *u, const LayerRow *l)
 {
     Fields f = {0};
@@ -195,6 +206,14 @@ static LLVMValueRef name_table(EmitUnit *u, const char *name, const char *const 
     return table(u, name, rows, count);
 }
 
+static LLVMValueRef metric_table(EmitUnit *u, const Program *p)
+{
+    LLVMValueRef *rows = arena_new(u->arena, LLVMValueRef, p->metrics.count + 1);
+    for (int i = 0; i < p->metrics.count; i++)
+        rows[i] = metric_row(u, &p->metrics.data[i]);
+    return table(u, "metrics", rows, p->metrics.count);
+}
+
 static LLVMValueRef layer_table(EmitUnit *u, const Program *p)
 {
     LLVMValueRef *rows = arena_new(u->arena, LLVMValueRef, p->layers.count + 1);
@@ -243,7 +262,7 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add_int(u, &f, p->outputs.count);
     add(&f, name_table(u, "losses", p->losses.data, p->losses.count));
     add_int(u, &f, p->losses.count);
-    add(&f, name_table(u, "metrics", p->metrics.data, p->metrics.count));
+    add(&f, metric_table(u, p));
     add_int(u, &f, p->metrics.count);
     add(&f, layer_table(u, p));
     add_int(u, &f, p->layers.count);
@@ -255,6 +274,7 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add_u64(u, &f, c->persistent_bytes);
     add_u64(u, &f, c->workspace_bytes);
     add_int(u, &f, p->accumulator_count);
+    add_int(u, &f, p->value_count);
     add_u64(u, &f, (uint64_t)p->fit_count);
     add_int(u, &f, p->fit_passes);
     add_int(u, &f, p->generated ? p->generated->slot : -1);

@@ -41,7 +41,6 @@ typedef struct EmitArguments {
     double scale;             /* gradient()                                         */
     uint64_t first;           /* gradient()                                         */
     uint64_t summed_examples; /* finish()                                 */
-    const double *sums;       /* finish()                                 */
     uint64_t time;            /* the step of a recurrence                 */
     uint64_t site;            /* the first of the kernel's random numbers */
     void *operands[];
@@ -51,7 +50,7 @@ typedef struct EmitArguments {
 /* What vectors the target has; false and a message in *error when there is no such target. */
 bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error, Arena *a);
 
-/* ---- llvm.c, entry.c, descriptor.c ----------------------------------------------------------------------- */
+/* ---- points.c, unit.c, descriptor.c ----------------------------------------------------------------------- */
 /* Builds the module of one program: kernels (equal ones once), entry points, descriptor. */
 EmitUnit *emit_build(const Compiled *c, const EmitOptions *o, const LaneModel *lanes);
 /* A module of bare kernels by name, each a gradc_kernel that takes EmitArguments: for tests. */

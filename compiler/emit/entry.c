@@ -151,6 +151,8 @@ LLVMValueRef entry_address(Entry *e, const Node *n)
         return entry_pointer_at(e, e->outputs, p->slot);
     case PLACE_LITERAL:
         return literal_global(e->u, n);
+    case PLACE_SUMS:
+        return unit_offset(e->u, e->sums, sizeof(double) * (uint64_t)p->slot);
     case PLACE_NOWHERE:
     case PLACE_SCRATCH:
         break;
@@ -165,64 +167,54 @@ LLVMValueRef entry_buffer(Entry *e, const Buffer *b)
 
 /* ---- results -------------------------------------------------------------------------------------------------------- */
 
-static LLVMValueRef load_double(Entry *e, DType type, LLVMValueRef at)
+/* The number of type `t` that lies there, as a double. */
+static LLVMValueRef load_double(EmitUnit *u, DType t, LLVMValueRef at)
 {
-    EmitUnit *u = e->u;
-    LLVMValueRef v = LLVMBuildLoad2(u->builder, unit_memory_type(u, type), at, "");
-    if (type == TYPE_F64)
+    LLVMValueRef v = LLVMBuildLoad2(u->builder, unit_memory_type(u, t), at, "");
+    if (t == TYPE_F64)
         return v;
-    if (type == TYPE_F32)
+    if (t == TYPE_F32)
         return LLVMBuildFPExt(u->builder, v, u->f64, "");
-    return type == TYPE_I32 ? LLVMBuildSIToFP(u->builder, v, u->f64, "")
-                            : LLVMBuildUIToFP(u->builder, v, u->f64, "");
+    return t == TYPE_I32 ? LLVMBuildSIToFP(u->builder, v, u->f64, "")
+                         : LLVMBuildUIToFP(u->builder, v, u->f64, "");
 }
 
 LLVMValueRef entry_result(Entry *e, const Node *n)
 {
-    return load_double(e, n->type, entry_address(e, n));
+    return load_double(e->u, n->type, entry_address(e, n));
 }
 
-static LLVMValueRef double_at(Entry *e, LLVMValueRef array, int slot)
-{
-    LLVMValueRef at = unit_i64(e->u, slot);
-    return LLVMBuildGEP2(e->u->builder, e->u->f64, array, &at, 1, "");
-}
-
-/* at[0] += value */
-static void add_double(Entry *e, LLVMValueRef at, LLVMValueRef value)
-{
-    LLVMBuilderRef b = e->u->builder;
-    LLVMBuildStore(b, LLVMBuildFAdd(b, LLVMBuildLoad2(b, e->u->f64, at, ""), value, ""), at);
-}
-
-/* sums[slot …] += all elements of n */
-static void add_elements(Entry *e, const Node *n, LLVMValueRef sums)
+/* Element `i` of the result, added to or stored at `to`. */
+static void store_element(Entry *e, const Result *r, LLVMValueRef from, LLVMValueRef to,
+                          LLVMValueRef i)
 {
     EmitUnit *u = e->u;
-    KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
-    LLVMValueRef from = entry_address(e, n);
-    CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, node_elements(n)), 1, "element");
-    LLVMTypeRef type = unit_memory_type(u, n->type);
-    LLVMValueRef value =
-        load_double(e, n->type, LLVMBuildGEP2(u->builder, type, from, &c.counter, 1, ""));
-    add_double(e, LLVMBuildGEP2(u->builder, u->f64, sums, &c.counter, 1, ""), value);
-    loop_close(&shell, &c, true);
+    const DType type = r->value->type;
+    LLVMValueRef at = LLVMBuildGEP2(u->builder, u->f64, to, &i, 1, "");
+    LLVMValueRef v =
+        load_double(u, type, LLVMBuildGEP2(u->builder, unit_memory_type(u, type), from, &i, 1, ""));
+    if (r->role == RESULT_SUM)
+        v = LLVMBuildFAdd(u->builder, LLVMBuildLoad2(u->builder, u->f64, at, ""), v, "");
+    LLVMBuildStore(u->builder, v, at);
 }
 
-/* sums[slot …] += value, or values[slot] = value. */
 void entry_store_results(Entry *e, ResultRole role, LLVMValueRef array)
 {
     for (int i = 0; i < e->s->graph->results.count; i++) {
         const Result *r = &e->s->graph->results.data[i];
-        LLVMValueRef at = double_at(e, array, r->slot);
         if (r->role != role)
             continue;
-        if (role == RESULT_SUM && r->value->rank)
-            add_elements(e, r->value, at);
-        else if (role == RESULT_SUM)
-            add_double(e, at, entry_result(e, r->value));
-        else
-            LLVMBuildStore(e->u->builder, entry_result(e, r->value), at);
+        LLVMValueRef from = entry_address(e, r->value);
+        LLVMValueRef to = unit_offset(e->u, array, sizeof(double) * (uint64_t)r->slot);
+        if (r->value->rank == 0) {
+            store_element(e, r, from, to, unit_i64(e->u, 0));
+            continue;
+        }
+        KernelBuilder shell = {.u = e->u, .function = e->function}; /* for the loop alone */
+        CountedLoop c = loop_open(&shell, unit_i64(e->u, 0),
+                                  unit_i64(e->u, node_elements(r->value)), 1, "element");
+        store_element(e, r, from, to, c.counter);
+        loop_close(&shell, &c, true);
     }
 }
 

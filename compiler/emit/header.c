@@ -178,6 +178,18 @@ static void put_training(Header *h)
     }
 }
 
+/* accuracy, confusion[10, 10] */
+static void list_metrics(Text *out, const Program *p)
+{
+    for (int i = 0; i < p->metrics.count; i++) {
+        const Metric *m = &p->metrics.data[i];
+        text_printf(out, "%s%s", i ? ", " : "", m->name);
+        for (int k = 0; k < m->rank; k++)
+            text_printf(out, "%s%lld", k ? ", " : "[", (long long)m->shape[k]);
+        text_append(out, m->rank ? "]" : "");
+    }
+}
+
 static void put_evaluation(Header *h)
 {
     if (h->c->schedules[ENTRY_EVALUATE]) {
@@ -193,7 +205,7 @@ static void put_evaluation(Header *h)
     list_names(h->out, h->p->losses.data, h->p->losses.count);
     if (h->p->metrics.count)
         text_append(h->out, h->p->losses.count ? ", " : "");
-    list_names(h->out, h->p->metrics.data, h->p->metrics.count);
+    list_metrics(h->out, h->p);
     text_printf(
         h->out,
         ". */\nvoid %s_finish(%s *m, const double *sums, uint64_t examples, double *values);\n\n",

@@ -149,7 +149,6 @@ enum {
     ARGUMENT_SCALE,
     ARGUMENT_FIRST,
     ARGUMENT_SUMMED,
-    ARGUMENT_SUMS,
     ARGUMENT_TIME,
     ARGUMENT_SITE,
     ARGUMENT_FIELDS,
@@ -289,9 +288,8 @@ typedef struct Entry {
     Entries *es;
     EmitUnit *u;
     EntryKind kind;
-    const Schedule *s;                                   /* NULL: it runs no kernels */
-    LLVMValueRef function, instance, inputs, outputs, n; /* n: i64 */
-    LLVMValueRef sums;                                   /* of fitted() */
+    const Schedule *s;                                         /* NULL: it runs no kernels */
+    LLVMValueRef function, instance, inputs, outputs, sums, n; /* n: i64 */
     LLVMTypeRef block_type;
     LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
 } Entry;
@@ -319,7 +317,7 @@ LLVMValueRef entry_buffer(Entry *e, const Buffer *b);
 bool entry_reads_port(const Schedule *s, const Port *p);
 int64_t port_elements(const Port *p);
 LLVMValueRef entry_result(Entry *e, const Node *n); /* a number, as a double */
-/* sums[slot] += value, or values[slot] = value. */
+/* sums[slot …] += the result's elements, or values[slot …] = them. */
 void entry_store_results(Entry *e, ResultRole role, LLVMValueRef array);
 /* Leaves with `result` (NULL: nothing) unless `truth` holds. */
 void entry_leave_unless(Entry *e, LLVMValueRef truth, LLVMValueRef result);

@@ -115,7 +115,7 @@ static LLVMValueRef make_finish(Entries *es)
     Entry e = entry_open(es, ENTRY_FINISH, "finish", u->void_type, params, 4);
     e.n = unit_i64(u, 1);
     entry_block(&e);
-    entry_argument(&e, ARGUMENT_SUMS, LLVMGetParam(e.function, 1));
+    e.sums = LLVMGetParam(e.function, 1);
     entry_argument(&e, ARGUMENT_SUMMED, LLVMGetParam(e.function, 2));
     entry_run_kernels(&e, 0, e.s->kernels.count);
     entry_store_results(&e, RESULT_VALUE, LLVMGetParam(e.function, 3));

@@ -19,17 +19,9 @@ static void make_types(EmitUnit *u)
     u->pointer = LLVMPointerTypeInContext(c, 0);
     u->kernel_type = LLVMFunctionType(
         u->void_type, (LLVMTypeRef[]){u->pointer, u->size, u->size, u->pointer}, 4, false);
-    LLVMTypeRef fields[] = {u->i64,
-                            u->i64,
-                            u->i64,
-                            u->i64,
-                            u->f64,
-                            u->i64,
-                            u->i64,
-                            u->pointer,
-                            u->i64,
-                            u->i64,
-                            LLVMArrayType2(u->pointer, 0)}; /* EmitArguments */
+    LLVMTypeRef fields[] = {
+        u->i64, u->i64, u->i64, u->i64, u->f64,
+        u->i64, u->i64, u->i64, u->i64, LLVMArrayType2(u->pointer, 0)}; /* EmitArguments */
     u->arguments_type = LLVMStructTypeInContext(c, fields, sizeof fields / sizeof *fields, false);
 }
 

@@ -307,10 +307,6 @@ static LLVMValueRef scalar_value(KernelBuilder *kb, const Expr *e)
     case SCALAR_EXAMPLES:
         v = unsigned_to_double(kb, kb->fields[ARGUMENT_SUMMED]);
         break;
-    case SCALAR_SUM:
-        v = LLVMBuildLoad2(u->builder, u->f64,
-                           unit_offset(u, kb->fields[ARGUMENT_SUMS], 8 * (uint64_t)e->site), "");
-        break;
     }
     return value_convert(kb, v, e->type);
 }

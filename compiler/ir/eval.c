@@ -89,8 +89,6 @@ static double scalar_value(const Evaluation *ev, const Expr *e)
         return ev->scale;
     case SCALAR_FIRST:
         return ev->first;
-    case SCALAR_SUM:
-        return ev->sums[e->site];
     case SCALAR_EXAMPLES:
         return ev->examples_summed;
     }
@@ -233,6 +231,9 @@ static void run_node(Run *r, const Node *n)
         break;
     case NODE_LITERAL:
         memcpy(out, n->literal, bytes);
+        break;
+    case NODE_SUM:
+        memcpy(out, r->ev->sums + n->slot, bytes);
         break;
     case NODE_PORT:
     case NODE_TENSOR:

@@ -162,6 +162,14 @@ Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, 
     return n;
 }
 
+Node *graph_sum(Graph *g, const char *name, const int64_t *shape, int rank, int slot, Span span)
+{
+    Node *n = add_node(g, NODE_SUM, name, expr_pool_real(g->pool), span);
+    set_shape(g, n, shape, rank, false);
+    n->slot = slot;
+    return n;
+}
+
 Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank,
                  Span span)
 {

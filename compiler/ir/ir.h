@@ -126,7 +126,6 @@ typedef enum {
     SCALAR_DUE,        /* does what comes once in `site` steps come now? (bool)      */
     SCALAR_SCALE,      /* gradient(): the scale argument (real)                       */
     SCALAR_FIRST,      /* gradient(): 1 on the first micro-batch (bool)               */
-    SCALAR_SUM,        /* finish(), whose pool is f64: sums[slot] (real)              */
     SCALAR_EXAMPLES,   /* finish(): examples summed (real)                            */
 } ScalarKind;
 
@@ -281,6 +280,7 @@ typedef enum {
     NODE_PORT,    /* an input or target; domain (batch, shape…)             */
     NODE_TENSOR,  /* a persistent tensor, as it is before this call         */
     NODE_LITERAL, /* numbers written in the source                          */
+    NODE_SUM,     /* what evaluate() has added up over the set: sums[slot …]; a leaf of finish() */
     NODE_COMPUTE, /* domain, optional reduction, body                       */
     NODE_VIEW,    /* another node's elements in the same order, other shape */
 } NodeKind;
@@ -323,6 +323,7 @@ struct Node {
     Tensor *tensor;
     Port *port;
     const double *literal;
+    int slot;     /* SUM: of its first element */
     Node *viewed; /* the batch index of both, if any, is the same axis */
 };
 
@@ -330,8 +331,8 @@ typedef enum {
     RESULT_LOSS,     /* a number: returned                                          */
     RESULT_UPDATE,   /* stored to `tensor` at the end of the call                   */
     RESULT_OUTPUT,   /* stored to the caller's outputs[slot]                        */
-    RESULT_SUM,      /* sums[slot] += it, element by element                        */
-    RESULT_VALUE,    /* a number: values[slot] = it                                 */
+    RESULT_SUM,      /* sums[slot …] += its elements                                */
+    RESULT_VALUE,    /* values[slot …] = its elements                               */
     RESULT_NAME,     /* nothing is stored; a graph to be printed keeps it under this name */
     RESULT_GRADIENT, /* of `tensor`; only between differentiation and its use      */
 } ResultRole;
@@ -375,6 +376,8 @@ Node *graph_port(Graph *g, Port *port);       /* one node a port: later calls re
 Node *graph_tensor(Graph *g, Tensor *tensor); /* the same */
 Node *graph_literal(Graph *g, const char *name, const int64_t *shape, int rank, const double *data,
                     Span span);
+/* `rank` fresh indices over the shape; the pool's real type. */
+Node *graph_sum(Graph *g, const char *name, const int64_t *shape, int rank, int slot, Span span);
 Node *graph_view(Graph *g, const char *name, Node *viewed, Index *const *domain, int rank,
                  Span span);
 void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tensor *tensor,
@@ -444,7 +447,7 @@ typedef struct Evaluation {
     uint64_t seed, step;
     double scale;
     bool first;
-    const double *sums; /* what SCALAR_SUM reads */
+    const double *sums; /* what NODE_SUM reads */
     double examples_summed;
     double **values; /* per node id */
 } Evaluation;

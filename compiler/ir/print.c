@@ -213,6 +213,15 @@ void tensor_print(Text *out, const Tensor *t)
     text_printf(out, "%s %s", t->rank ? "]" : "", t->start ? t->start : "= 0");
 }
 
+/* No .nn: there the reduction over the batch stands in its place. */
+static void print_sum(Text *out, const Node *n)
+{
+    text_printf(out, "sum %s", n->name);
+    for (int i = 0; i < n->rank; i++)
+        text_printf(out, "%s%lld", i ? ", " : "[", (long long)n->domain[i]->extent);
+    text_append(out, n->rank ? "]" : "");
+}
+
 void node_print(Text *out, const Node *n)
 {
     switch (n->kind) {
@@ -224,6 +233,9 @@ void node_print(Text *out, const Node *n)
         break;
     case NODE_LITERAL:
         print_literal(out, n);
+        break;
+    case NODE_SUM:
+        print_sum(out, n);
         break;
     case NODE_COMPUTE:
         print_compute(out, n, n->name, " = ");

@@ -412,8 +412,9 @@ static Level expr_level(const Expr *e)
 static void print_scalar(Printer *pr, const Expr *e)
 {
     static const char *const names[] = {
-        [SCALAR_BATCH_SIZE] = "batch_size", [SCALAR_STEP] = "step", [SCALAR_SCALE] = "scale",
-        [SCALAR_FIRST] = "first",           [SCALAR_SUM] = "sum_",  [SCALAR_EXAMPLES] = "examples",
+        [SCALAR_BATCH_SIZE] = "batch_size", [SCALAR_STEP] = "step",
+        [SCALAR_SCALE] = "scale",           [SCALAR_FIRST] = "first",
+        [SCALAR_EXAMPLES] = "examples",
     };
     if (e->scalar == SCALAR_DUE)
         text_printf(pr->out, "(step %% %d == 0)", e->site);
@@ -421,8 +422,6 @@ static void print_scalar(Printer *pr, const Expr *e)
         text_printf(pr->out, "floor(step / %d)", e->site);
     else
         put(pr, names[e->scalar]);
-    if (e->scalar == SCALAR_SUM)
-        text_printf(pr->out, "%d", e->site);
 }
 
 /* Only below the schedule, where the text is no .nn any more. */

@@ -12,7 +12,7 @@ typedef enum {
     ENTRY_UPDATE,   /* UPDATE of parameters and moments from the gradient tensors         */
     ENTRY_LOSS,     /* LOSS, in training mode, nothing updated                            */
     ENTRY_EVALUATE, /* SUM, in inference mode                                             */
-    ENTRY_FINISH,   /* VALUE from SCALAR_SUM and SCALAR_EXAMPLES, all in f64              */
+    ENTRY_FINISH,   /* VALUE from NODE_SUM and SCALAR_EXAMPLES, all in f64                */
     ENTRY_PREDICT,  /* OUTPUT, in inference mode                                          */
     ENTRY_GENERATE, /* OUTPUT of one position of one example, in inference mode            */
     ENTRY_FIT,      /* SUM, in inference mode: what fitted states rest on                 */
@@ -60,6 +60,14 @@ typedef struct LayerRow {
     double flops;
 } LayerRow;
 
+/* What evaluation tells beside the losses; of rank 0, or a table. */
+typedef struct Metric {
+    const char *name;
+    int rank;
+    const int64_t *shape;
+    int slot; /* of its first element, among the values of finish() */
+} Metric;
+
 typedef struct Program {
     Arena *arena;
     ExprPool *pool; /* of the model's real type */
@@ -72,13 +80,13 @@ typedef struct Program {
     VEC(Port *) inputs;    /* inputs, then targets */
     VEC(Port *) outputs;
     VEC(const char *) losses;
-    VEC(const char *) metrics;
+    VEC(Metric) metrics;
     VEC(LayerRow) layers;
     VEC(InitFrom) inits;
-    int accumulator_count;
-    int64_t fit_count; /* numbers that fit() adds to                       */
-    int fit_passes;    /* over the training data until every fit is right  */
-    Port *generated;   /* the input that generate() lengthens, or NULL */
+    int accumulator_count, value_count; /* numbers of evaluate(), of finish() */
+    int64_t fit_count;                  /* numbers that fit() adds to                       */
+    int fit_passes;                     /* over the training data until every fit is right  */
+    Port *generated;                    /* the input that generate() lengthens, or NULL */
     Span generate_span;
     Train train;
     Graph *entries[ENTRY_COUNT]; /* NULL: this program has none */

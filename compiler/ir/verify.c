@@ -263,15 +263,16 @@ static void check_place(Verifier *v)
 static void check_result(Verifier *v, const Result *r)
 {
     v->node = r->value;
-    bool number = r->role == RESULT_LOSS || r->role == RESULT_VALUE;
+    bool fixed = r->role == RESULT_LOSS || r->role == RESULT_SUM || r->role == RESULT_VALUE;
     bool stored = r->role == RESULT_UPDATE || r->role == RESULT_GRADIENT;
     check_place(v);
     /* Until differentiation is done, a loss is one number for each example. */
     const int batched = r->role == RESULT_LOSS && node_is_batched(r->value);
-    if (number && r->value->rank > batched)
-        fail(v, "a loss or metric has rank %d", r->value->rank);
-    if (r->role == RESULT_SUM && node_is_batched(r->value))
-        fail(v, "it is summed for each example");
+    if (r->role == RESULT_LOSS && r->value->rank > batched)
+        fail(v, "a loss has rank %d", r->value->rank);
+    for (int i = batched; fixed && i < r->value->rank; i++)
+        if (r->value->domain[i]->per_example)
+            fail(v, "a loss or metric runs over the batch");
     if (stored && !r->tensor)
         fail(v, "it is stored to no tensor");
     if (stored && r->tensor)

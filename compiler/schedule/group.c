@@ -339,6 +339,9 @@ static void place_nodes(Planner *p)
             place->tensor = n->tensor;
         } else if (n->kind == NODE_LITERAL) {
             place->kind = PLACE_LITERAL;
+        } else if (n->kind == NODE_SUM) {
+            place->kind = PLACE_SUMS;
+            place->slot = n->slot;
         } else if (n->kind == NODE_VIEW) {
             place->same_as = node_storage(n);
         } else if (!p->plans[i].inlined) {

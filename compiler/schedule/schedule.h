@@ -15,6 +15,7 @@ typedef enum {
     PLACE_PORT,      /* the caller's input                                             */
     PLACE_OUTPUT,    /* the caller's output                                            */
     PLACE_LITERAL,   /* constant data in the object                                    */
+    PLACE_SUMS,      /* what the caller hands to finish()                              */
 } PlaceKind;
 
 typedef struct Place {
@@ -23,7 +24,7 @@ typedef struct Place {
     uint64_t
         offset; /* WORKSPACE: bytes into the workspace; SCRATCH: bytes into the kernel's scratch */
     uint64_t bytes;
-    int slot;        /* PORT, OUTPUT */
+    int slot;        /* PORT, OUTPUT, SUMS */
     Tensor *tensor;  /* TENSOR */
     int first, last; /* WORKSPACE: the kernels between which it lives */
     bool one_step;   /* there is room for one step of its recurrence  */

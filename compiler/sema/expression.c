@@ -450,26 +450,43 @@ static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
     return fixed == 1 ? count : expr_mul(p, count, expr_const(p, fixed));
 }
 
-/* In a metric, a sum over the batch runs over the whole evaluated set: an accumulator. */
+/* In a metric, a sum over the batch runs over the whole evaluated set: a sum for each element of
+ * the domain; for a sum, *whole gets its node. */
 static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b,
-                            const Expr *body)
+                            const Expr *body, Index **dims, int rank, Node **whole)
 {
     if (r != &reduce_sum && r != &reduce_mean) {
         diag_error(s->diag, a->span, "over the evaluated set, only sum and mean are available");
         return NULL;
     }
-    if (expr_has_scalar(s, body, SCALAR_SUM) || expr_has_scalar(s, body, SCALAR_EXAMPLES)) {
+    for (int i = 0; i < rank; i++)
+        if (dims[i]->per_example) {
+            diag_error(s->diag, a->span,
+                       "a table over the evaluated set has a fixed size, and `%s` runs over the "
+                       "batch",
+                       dims[i]->name);
+            return NULL;
+        }
+    if (s->scan) {
+        diag_error(s->diag, a->span, "a scan has no sums over the evaluated set");
+        diag_help(s->diag, "write the reduction over the batch outside of the scan");
+        return NULL;
+    }
+    if (find_rests(s, body).set) {
         diag_error(s->diag, a->span, "this reduction over the batch depends on another one");
         diag_help(s->diag, "the set is read once: write it with sums of squares and products");
         return NULL;
     }
-    Node *n =
-        make_node(s, s->statement->name, body, NULL, 0, &reduce_sum, b->indices, b->count, a->span);
-    const int slot = s->program->accumulator_count++;
-    graph_result(s->graph, RESULT_SUM, n->name, n, NULL, slot);
-    const Expr *sum = expr_scalar(s->program->pool, SCALAR_SUM, slot);
+    Node *n = make_node(s, s->statement->name, body, dims, rank, &reduce_sum, b->indices, b->count,
+                        a->span);
+    Node *total = set_sum(s, n);
+    if (!total)
+        return NULL;
+    const Expr *sum = access_node(s, total, dims, rank);
     if (r == &reduce_mean)
         sum = expr_div(s->program->pool, sum, mean_count(s, b, true));
+    else if (whole)
+        *whole = total;
     return value_expr(s, sum, NULL, 0, a->span);
 }
 
@@ -576,12 +593,8 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
             v = value_expr(s, body, NULL, 0, a->span);
         } else if (m->batch && s->fitting) {
             v = fit_reduction(s, a, r, &bound, body, dims, rank);
-        } else if (m->batch && s->in_metric && rank) {
-            diag_error(s->diag, a->span,
-                       "in a metric, a reduction over the batch gives one number");
-            diag_help(s->diag, "name an entry, sum[batch] x[0], or reduce over all indices");
         } else if (m->batch && s->in_metric) {
-            v = set_reduction(s, a, r, &bound, body);
+            v = set_reduction(s, a, r, &bound, body, dims, rank, whole);
         } else {
             const Reduction *kept = r->mean ? &reduce_sum : r;
             const char *node_name =

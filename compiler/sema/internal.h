@@ -235,8 +235,8 @@ struct Sema {
     VEC(Fit) fits;
     VEC(const char *) frozen;
     VEC(Span) frozen_spans;
-    VEC(const Expr *) loss_values, metric_values; /* over SCALAR_SUM                       */
-    VEC(Node *) current; /* per program tensor: its newest value in this graph */
+    VEC(Node *) losses, metrics; /* of evaluate: each over the whole set                       */
+    VEC(Node *) current;         /* per program tensor: its newest value in this graph */
     Graph *init;
     int init_site;
     bool layers_recorded;
@@ -307,7 +307,6 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
 const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank);
 /* False, and an error, where a tensor has too many elements. */
 bool within_limit(Sema *s, const char *name, const int64_t *shape, int rank, Span span);
-bool expr_has_scalar(Sema *s, const Expr *e, ScalarKind kind);
 void node_rename(Sema *s, Node *n, const char *name);
 
 /* How many of the node's first indices are understood: the example's, the step's of the scan around. */
@@ -424,6 +423,23 @@ void run_input(Sema *s, const Ast *a);
 void run_output(Sema *s, const Ast *a);
 void run_loss(Sema *s, const Ast *a);
 void run_metric(Sema *s, const Ast *a);
+
+/* ---- finish.c: over the whole evaluated set ---------------------------------------------------------------- */
+
+/* What it stands for when all examples are through: the sum of the node, of a batch at a time. */
+Node *set_sum(Sema *s, Node *n);
+
+/* What an expression is made of; the places are NULL where it is not. */
+typedef struct Rests {
+    bool set;            /* sums over the whole set                              */
+    const Node *example; /* a value of a single example                          */
+    const Node *tensor;  /* a parameter, a state, a hyper-parameter              */
+    const Node *call;    /* a reduction over the examples of one call            */
+} Rests;
+Rests find_rests(Sema *s, const Expr *e);
+Rests find_node_rests(Sema *s, const Node *n);
+/* Makes the finish graph out of the evaluate graph, and prunes that. */
+void build_finish(Sema *s);
 
 /* ---- generate.c ---------------------------------------------------------------------------------------------- */
 void run_generate(Sema *s, const Ast *a);

@@ -172,21 +172,3 @@ const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank)
         memcpy(all + leading, dims, sizeof(Index *) * (size_t)rank);
     return expr_access_identity(p, n, all);
 }
-
-typedef struct ScalarSearch {
-    ScalarKind kind;
-    bool found;
-} ScalarSearch;
-
-static void look_for_scalar(void *context, const Expr *e)
-{
-    ScalarSearch *search = context;
-    search->found = search->found || (e->kind == EXPR_SCALAR && e->scalar == search->kind);
-}
-
-bool expr_has_scalar(Sema *s, const Expr *e, ScalarKind kind)
-{
-    ScalarSearch search = {kind, false};
-    expr_visit(s->program->pool, e, look_for_scalar, &search);
-    return search.found;
-}

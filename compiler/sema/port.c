@@ -219,44 +219,46 @@ static const char *measure_name(const Ast *a, const char *otherwise)
     return otherwise ? otherwise : e->kind == AST_NAME ? e->name : "metric";
 }
 
-/* One number an example, summed over the examples; a number without a batch counts once each. */
-static const Expr *sum_over_set(Sema *s, const Expr *e, const char *name, Span span)
+/* One number an example, as the mean over the set; what is no example's counts once for each of those
+ * in the call. */
+static Node *mean_over_set(Sema *s, const Expr *e, const char *name, Span span)
 {
     ExprPool *p = s->program->pool;
     Node *each = make_node(s, name, e, NULL, 0, NULL, NULL, 0, span);
-    Node *sum;
-    if (node_is_batched(each)) {
-        Index *b = index_copy(p, s->batch);
-        Index *outer = s->batch;
-        s->batch = b;
-        sum = make_node(s, arena_format(s->arena, "%s_sum", name), access_node(s, each, NULL, 0),
-                        NULL, 0, &reduce_sum, &b, 1, span);
-        s->batch = outer;
-    } else {
-        const Expr *weighted =
-            expr_mul(p, access_node(s, each, NULL, 0), expr_scalar(p, SCALAR_BATCH_SIZE, 0));
-        sum = make_node(s, arena_format(s->arena, "%s_sum", name), weighted, NULL, 0, NULL, NULL, 0,
-                        span);
-    }
-    const int slot = s->program->accumulator_count++;
-    graph_result(s->graph, RESULT_SUM, name, sum, NULL, slot);
-    return expr_div(p, expr_scalar(p, SCALAR_SUM, slot), expr_scalar(p, SCALAR_EXAMPLES, 0));
+    const bool batched = node_is_batched(each);
+    Index *outer = s->batch, *b = index_copy(p, outer);
+    s->batch = b;
+    const Expr *value = access_node(s, each, NULL, 0);
+    if (!batched)
+        value = expr_mul(p, value, expr_scalar(p, SCALAR_BATCH_SIZE, 0));
+    Node *sum = make_node(s, arena_format(s->arena, "%s_sum", name), value, NULL, 0,
+                          batched ? &reduce_sum : NULL, &b, batched, span);
+    s->batch = outer;
+    Node *total = set_sum(s, sum);
+    return total ? make_node(s, name,
+                             expr_div(p, access_node(s, total, NULL, 0),
+                                      expr_scalar(p, SCALAR_EXAMPLES, 0)),
+                             NULL, 0, NULL, NULL, 0, span)
+                 : NULL;
 }
 
-static const Expr *measure(Sema *s, const Ast *a, const char *name, const char *what)
+/* metric m[i, j] = …: the table, as a value. */
+static Value *define_metric(Sema *s, const Ast *a, const char *name)
 {
-    Value *v = eval_statement(s, a->left, name);
-    if (!v)
-        return NULL;
-    if (v->kind == VALUE_TENSOR && v->rank > 0) {
-        diag_error(s->diag, a->span, "%s must be one number for each example, this is %s", what,
-                   value_describe(s, v));
-        diag_help(s->diag, "reduce it: mean[i] …[i], or sum[i] …[i]");
-        return NULL;
-    }
+    Node *n = define_tensor(s, a, name, NULL, 0);
+    return n ? value_node(s, n, a->span) : NULL;
+}
+
+/* What the statement measures, over *dims; NULL after an error. */
+static const Expr *measure(Sema *s, const Ast *a, const char *name, Value **v, Index ***dims,
+                           int *rank)
+{
+    const Expr *e;
     bool ok = true;
-    const Expr *e = value_to_scalar(s, v, what);
-    e = e ? coerce(s, e, s->program->real, a->span, &ok) : e;
+    *v = a->flag ? define_metric(s, a, name) : eval_statement(s, a->left, name);
+    if (!*v || !value_to_expr(s, *v, &e, dims, rank))
+        return NULL;
+    e = coerce(s, e, s->program->real, a->span, &ok);
     return ok ? e : NULL;
 }
 
@@ -280,61 +282,77 @@ static const char *loss_name(Sema *s, const Ast *a)
     return name;
 }
 
+static void not_one_number(Sema *s, const Ast *a, const Value *v, const char *what)
+{
+    diag_error(s->diag, a->span, "%s must be one number for each example, this is %s", what,
+               value_describe(s, v));
+    diag_help(s->diag, "reduce it: mean[i] …[i], or sum[i] …[i]");
+}
+
 void run_loss(Sema *s, const Ast *a)
 {
     if (s->entry == ENTRY_PREDICT || s->entry == ENTRY_GENERATE || s->entry == ENTRY_FIT)
         return;
     const char *name = loss_name(s, a);
-    const Expr *e = measure(s, a, name, "a loss");
-    if (!e)
+    Value *v;
+    Index **dims;
+    int rank;
+    const Expr *e = measure(s, a, name, &v, &dims, &rank);
+    if (e && rank)
+        not_one_number(s, a, v, "a loss");
+    if (!e || rank)
         return;
     if (s->entry == ENTRY_EVALUATE) {
+        Node *mean = mean_over_set(s, e, name, a->span);
         vec_push(s->arena, &s->program->losses, name);
-        vec_push(s->arena, &s->loss_values, sum_over_set(s, e, name, a->span));
+        vec_push(s->arena, &s->losses, mean);
         return;
     }
     Node *n = make_node(s, name, e, NULL, 0, NULL, NULL, 0, a->span);
     graph_result(s->graph, RESULT_LOSS, name, n, NULL, 0);
 }
 
-static void see_access(void *context, const Expr *e)
+/* A metric is exact over the evaluated set, so it may rest neither on what one batch adds up to nor,
+ * beside sums over the set, on single examples. */
+static bool is_exact(Sema *s, const Ast *a, const Rests *r)
 {
-    *(bool *)context = *(bool *)context || e->kind == EXPR_ACCESS;
+    if (r->call) {
+        diag_error(s->diag, a->span,
+                   "this metric depends on the examples that happen to be in one batch");
+        diag_note(s->diag, r->call->span, "`%s` reduces over the batch here", r->call->name);
+        diag_help(s->diag, "put the reduction into the metric: there it runs over the whole "
+                           "evaluated set");
+    } else if (r->set && r->example) {
+        diag_error(s->diag, a->span,
+                   "this metric mixes single examples with sums over the whole set");
+        diag_note(s->diag, r->example->span, "`%s` is of a single example", r->example->name);
+        diag_help(s->diag, "put everything under mean[batch] or sum[batch]");
+    } else if (r->set && r->tensor) {
+        diag_error(s->diag, a->span, "this metric mixes `%s` with sums over the whole set",
+                   r->tensor->name);
+        diag_help(s->diag, "put it under mean[batch], too: there it counts the same for each");
+    }
+    return !r->call && !(r->set && (r->example || r->tensor));
 }
 
-typedef struct BatchSearch {
-    Sema *sema;
-    bool *seen;        /* per node id */
-    const Node *found; /* it sums over the examples of one call */
-} BatchSearch;
-
-static void look_for_batch(void *context, const Expr *e)
+static bool has_metric(const Program *p, const char *name)
 {
-    BatchSearch *search = context;
-    if (e->kind != EXPR_ACCESS || search->seen[e->node->id] || search->found)
+    for (int i = 0; i < p->metrics.count; i++)
+        if (!strcmp(p->metrics.data[i].name, name))
+            return true;
+    return false;
+}
+
+static void add_metric(Sema *s, const char *name, Node *n)
+{
+    if (!n)
         return;
-    const Node *n = e->node;
-    search->seen[n->id] = true;
-    for (int i = 0; i < n->bound_count; i++)
-        if (n->bound[i]->per_example)
-            search->found = n;
-    if (n->kind == NODE_COMPUTE)
-        expr_visit(search->sema->program->pool, n->body, look_for_batch, search);
-}
-
-/* A metric is exact over the evaluated set, so it may not rest on what one batch adds up to. */
-static bool rests_on_batch(Sema *s, const Ast *a, const Expr *e)
-{
-    BatchSearch search = {s, arena_new(s->arena, bool, s->graph->nodes.count + 1), NULL};
-    expr_visit(s->program->pool, e, look_for_batch, &search);
-    if (!search.found)
-        return false;
-    diag_error(s->diag, a->span,
-               "this metric depends on the examples that happen to be in one batch");
-    diag_note(s->diag, search.found->span, "`%s` reduces over the batch here", search.found->name);
-    diag_help(s->diag,
-              "put the reduction into the metric: there it runs over the whole evaluated set");
-    return true;
+    int64_t *shape = arena_new(s->arena, int64_t, n->rank + 1);
+    for (int i = 0; i < n->rank; i++)
+        shape[i] = n->domain[i]->extent;
+    const Metric m = {.name = name, .rank = n->rank, .shape = shape};
+    vec_push(s->arena, &s->program->metrics, m);
+    vec_push(s->arena, &s->metrics, n);
 }
 
 void run_metric(Sema *s, const Ast *a)
@@ -344,27 +362,28 @@ void run_metric(Sema *s, const Ast *a)
         print_later(s, a, name);
     if (s->entry != ENTRY_EVALUATE)
         return;
-    if (has_name(s->program->metrics.data, s->program->metrics.count, name)) {
+    if (has_metric(s->program, name)) {
         diag_error(s->diag, a->span, "there is a metric named `%s` already", name);
         diag_help(s->diag, "give it a name: metric name = …");
         return;
     }
+    Value *v;
+    Index **dims;
+    int rank;
     s->in_metric = true;
-    const Expr *e = measure(s, a, name, "a metric");
+    const Expr *e = measure(s, a, name, &v, &dims, &rank);
     s->in_metric = false;
     if (!e)
         return;
-    const bool whole_set = expr_has_scalar(s, e, SCALAR_SUM);
-    bool per_example = false;
-    expr_visit(s->program->pool, e, see_access, &per_example);
-    if (whole_set && per_example) {
-        diag_error(s->diag, a->span,
-                   "this metric mixes single examples with sums over the whole set");
-        diag_help(s->diag, "put everything under mean[batch] or sum[batch]");
+    const Rests rests = find_rests(s, e);
+    if (!is_exact(s, a, &rests))
+        return;
+    if (rank && !rests.set) {
+        not_one_number(s, a, v, "a metric");
+        diag_help(s->diag, "or put it under mean[batch]: a table over the whole set");
         return;
     }
-    if (!whole_set && rests_on_batch(s, a, e))
-        return;
-    vec_push(s->arena, &s->program->metrics, name);
-    vec_push(s->arena, &s->metric_values, whole_set ? e : sum_over_set(s, e, name, a->span));
+    add_metric(s, name,
+               rests.set ? make_node(s, name, e, dims, rank, NULL, NULL, 0, a->span)
+                         : mean_over_set(s, e, name, a->span));
 }

@@ -70,15 +70,43 @@ static void keep_names(Sema *s, const Ast *a)
         keep_names(s, a->items.data[i]);
 }
 
-/* The same alias in both modes, free of what the graph may call its nodes. */
+/* The same alias in both modes, free of what the graph may call its nodes.  NULL where it is nothing
+ * that could be named: a metric over the whole set whose text stays behind. */
 static const char *keep_value(Sema *s, const Ast *a, const char *name)
 {
     const char *alias = intern(s->names, arena_format(s->arena, "%s_shown", name));
+    if (a->kind == AST_METRIC && a->flag)
+        return NULL;
     Value *v = eval_statement(s, a->left, alias);
     Node *n = v ? value_to_node(s, v, alias) : NULL;
+    if (n && a->kind == AST_METRIC && find_node_rests(s, n).call)
+        return NULL;
     if (n)
         graph_result(s->graph, RESULT_NAME, alias, n, NULL, 0);
     return alias;
+}
+
+/* An output, metric or generate statement, with what it says as it is written. */
+static void print_statement(Sema *s, Text *out, const Ast *a, const char *name)
+{
+    Ast copy = *a;
+    copy.name = name;
+    keep_names(s, a->left);
+    ast_format(out, &copy, NULL);
+}
+
+/* The same, of a value that only the graph has. */
+static void print_kept(Sema *s, Text *out, const Ast *a, const char *name)
+{
+    static const char *const words[AST_KIND_COUNT] = {
+        [AST_METRIC] = "metric", [AST_OUTPUT] = "output", [AST_GENERATE] = "generate"};
+    const char *alias = keep_value(s, a, name);
+    if (alias)
+        text_printf(out, "%s %s %s %s\n", words[a->kind], name,
+                    a->kind == AST_GENERATE ? "from" : "=", alias);
+    else
+        text_printf(out, "# metric %s sums over the whole set, and its text is not repeated here\n",
+                    name);
 }
 
 /* An output, metric or generate statement of a graph to be printed. */
@@ -86,24 +114,8 @@ void print_later(Sema *s, const Ast *a, const char *name)
 {
     Text t;
     text_init(&t, s->arena);
-    const bool same = reads_back(s, a->left);
-    const bool lone =
-        same && a->kind == AST_OUTPUT && a->left->kind == AST_NAME && a->left->name == name;
-    text_printf(&t, "  %s %s%s",
-                a->kind == AST_METRIC   ? "metric"
-                : a->kind == AST_OUTPUT ? "output"
-                                        : "generate",
-                name,
-                lone                      ? ""
-                : a->kind == AST_GENERATE ? " from "
-                                          : " = ");
-    if (same)
-        keep_names(s, a->left);
-    if (same && !lone)
-        ast_format_expr(&t, a->left);
-    if (!same)
-        text_append(&t, keep_value(s, a, name));
-    text_append(&t, "\n");
+    text_append(&t, "  ");
+    (reads_back(s, a->left) ? print_statement : print_kept)(s, &t, a, name);
     for (int i = 0; i < s->tail.count; i++)
         if (intern(s->names, t.data) == s->tail.data[i])
             return;

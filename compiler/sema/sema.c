@@ -381,48 +381,6 @@ static void check_inits(Sema *s)
     }
 }
 
-/* finish() runs in double precision: the same expressions in a pool of that type. */
-static const Expr *in_double(ExprPool *p, const Expr *e)
-{
-    const Expr *args[3] = {0};
-    switch (e->kind) {
-    case EXPR_CONST:
-        return dtype_is_real(e->type) ? expr_const(p, e->value) : e;
-    case EXPR_SCALAR:
-        return expr_scalar(p, e->scalar, e->site);
-    case EXPR_CALL:
-        for (int i = 0; i < e->function->arity; i++)
-            args[i] = in_double(p, e->args[i]);
-        if (e->function == &scalar_to_real)
-            return expr_cast(p, args[0], TYPE_F64);
-        return expr_call(p, e->function, args);
-    default:
-        bug("a metric's value may hold sums only");
-    }
-}
-
-static bool build_finish(Sema *s)
-{
-    ExprPool *p = expr_pool_create(s->arena, TYPE_F64);
-    Program *program = s->program;
-    Graph *g = graph_create(p, s->names, entry_name(ENTRY_FINISH), 1);
-    const int count = program->losses.count + program->metrics.count;
-    for (int i = 0; i < count; i++) {
-        const bool loss = i < program->losses.count;
-        const Expr *value =
-            loss ? s->loss_values.data[i] : s->metric_values.data[i - program->losses.count];
-        const Expr *e = in_double(p, value);
-        if (e->type != TYPE_F64)
-            e = expr_cast(p, e, TYPE_F64);
-        const char *name =
-            loss ? program->losses.data[i] : program->metrics.data[i - program->losses.count];
-        Node *n = graph_compute(g, name, TYPE_F64, NULL, 0, NULL, NULL, 0, e, s->model->span);
-        graph_result(g, RESULT_VALUE, name, n, NULL, i);
-    }
-    program->entries[ENTRY_FINISH] = g;
-    return check_best(s);
-}
-
 /* States change in training alone; what a body says of them elsewhere has no effect. */
 static void add_state_updates(Sema *s)
 {
@@ -453,6 +411,8 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
     if (diag_error_count(s->diag) == errors && (kind == ENTRY_STEP || kind == ENTRY_GRADIENT))
         assign_groups(s);
     add_state_updates(s);
+    if (kind == ENTRY_EVALUATE && diag_error_count(s->diag) == errors)
+        build_finish(s);
     return diag_error_count(s->diag) == errors;
 }
 
@@ -471,7 +431,7 @@ bool sema_forward(Sema *s, EntryKind kind)
     if (!sema_has_entry(s, kind))
         return false;
     if (kind == ENTRY_FINISH)
-        return build_finish(s);
+        return check_best(s); /* its graph is there: evaluate's elaboration made it */
     if (kind == ENTRY_UPDATE) {
         begin_graph(s, kind);
         return true;

@@ -267,8 +267,14 @@ bool check_best(Sema *s)
     const char **names = arena_new(s->arena, const char *, count);
     names[0] = "loss";
     for (int i = 1; i < count; i++)
-        names[i] =
-            i <= p->losses.count ? p->losses.data[i - 1] : p->metrics.data[i - 1 - p->losses.count];
+        names[i] = i <= p->losses.count ? p->losses.data[i - 1]
+                                        : p->metrics.data[i - 1 - p->losses.count].name;
+    for (int i = 0; i < p->metrics.count && best; i++)
+        if (p->metrics.data[i].rank && !strcmp(best, p->metrics.data[i].name)) {
+            diag_error(s->diag, s->best_span,
+                       "the best is chosen by one number, and `%s` is a table", best);
+            return false;
+        }
     for (int i = 0; i < count; i++)
         if (!best || !strcmp(best, names[i]))
             return true;

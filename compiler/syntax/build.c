@@ -323,9 +323,10 @@ Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, 
     return n;
 }
 
-Ast *ast_output(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *value)
+Ast *ast_by_index(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList items,
+                  Ast *value)
 {
-    Ast *n = statement(p, AST_OUTPUT, span, name_span, name, left_side(p, items), value);
+    Ast *n = statement(p, kind, span, name_span, name, left_side(p, items), value);
     n->flag = true;
     return n;
 }

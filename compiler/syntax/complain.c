@@ -47,8 +47,8 @@ static const Group groups[] = {
      " `model` `layer` `fn` `optimizer` `schedule` `initializer` `train` `import` `gradc` the end "
      "of the file an expression by itself "},
     {"`param`", "`loss`", "a statement",
-     " `param` `state` `input` `target` `loss` `metric` `output` `gradient` `freeze` `init` "
-     "`generate` `repeat` `for` `scan` `require`"
+     " `param` `state` `input` `target` `loss` `metric` `metric …[…]` `output` `gradient` `freeze` "
+     "`init` `generate` `repeat` `for` `scan` `require`"
      " `return` `if` a name "},
     {"`<-`", "`=`", "`=` or `<-`", " `<-` `=` `[` `.` "},
     {"a number", "`(`", "an expression",

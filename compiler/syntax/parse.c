@@ -115,9 +115,9 @@ static bool opens_declaration(int kind)
 static bool opens_statement(int kind)
 {
     return kind == PARAM || kind == STATE || kind == INPUT || kind == TARGET || kind == LOSS ||
-           kind == METRIC || kind == OUTPUT || kind == GRADIENT || kind == FREEZE || kind == INIT ||
-           kind == GENERATE || kind == REPEAT || kind == FOR || kind == SCAN || kind == REQUIRE ||
-           kind == RETURN || kind == IF;
+           kind == METRIC || kind == METRIC_TABLE || kind == OUTPUT || kind == GRADIENT ||
+           kind == FREEZE || kind == INIT || kind == GENERATE || kind == REPEAT || kind == FOR ||
+           kind == SCAN || kind == REQUIRE || kind == RETURN || kind == IF;
 }
 
 /* A name begins a statement when it is not indented further than the block's first statement:

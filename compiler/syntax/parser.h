@@ -105,7 +105,9 @@ Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, As
 Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *first, Ast *fit);
 Ast *ast_assign(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
                 Ast *value);
-Ast *ast_output(Parser *p, Span span, Span name_span, Word name, AstList items, Ast *value);
+/* An output or metric that is defined where it stands: y[i, j] = … */
+Ast *ast_by_index(Parser *p, AstKind kind, Span span, Span name_span, Word name, AstList items,
+                  Ast *value);
 Ast *ast_update(Parser *p, Span span, Span path_span, Word path, AstList items, bool brackets,
                 Ast *value);
 Ast *ast_gradient(Parser *p, Span span, Span path_span, Word path, AstList items, Ast *value);

@@ -32,6 +32,10 @@ class Port(c.Structure):
                 ("shape", shape_t), ("count", c.c_uint64), ("is_target", c.c_int), ("for_predict", c.c_int)]
 
 
+class Metric(c.Structure):
+    _fields_ = [("name", c.c_char_p), ("rank", c.c_int), ("shape", shape_t), ("count", c.c_uint64), ("slot", c.c_uint64)]
+
+
 class Train(c.Structure):
     _fields_ = [("data", pointer), ("holdout", pointer), ("holdout_fraction", c.c_double), ("batch", c.c_uint64),
                 ("accumulate", c.c_uint64), ("epochs", c.c_uint64), ("steps", c.c_uint64),
@@ -46,11 +50,12 @@ class Descriptor(c.Structure):
         ("inputs", c.POINTER(Port)), ("input_count", c.c_int),
         ("outputs", c.POINTER(Port)), ("output_count", c.c_int),
         ("losses", c.POINTER(c.c_char_p)), ("loss_count", c.c_int),
-        ("metrics", c.POINTER(c.c_char_p)), ("metric_count", c.c_int),
+        ("metrics", c.POINTER(Metric)), ("metric_count", c.c_int),
         ("layers", pointer), ("layer_count", c.c_int),
         ("train", c.POINTER(Train)), ("inits", pointer), ("init_count", c.c_int),
         ("instance_bytes", c.c_uint64), ("scratch_bytes", c.c_uint64),
         ("persistent_bytes", c.c_uint64), ("workspace_bytes", c.c_uint64), ("accumulator_count", c.c_int),
+        ("value_count", c.c_int),
         ("fit_count", c.c_uint64), ("fit_passes", c.c_int),
         ("generated", c.c_int), ("endless", c.c_int),
         ("bytes", c.CFUNCTYPE(c.c_size_t, c.c_size_t)),
@@ -166,10 +171,12 @@ class Instance:
         for start in range(0, total, batch):
             part = {k: v[start:start + batch] for k, v in values.items()}
             self.d.evaluate(self.me, *self.inputs(part), sums)
-        names = [self.d.losses[i] for i in range(self.d.loss_count)] + [self.d.metrics[i] for i in range(self.d.metric_count)]
-        out = (c.c_double * len(names))()
+        out = (c.c_double * self.d.value_count)()
         self.d.finish(self.me, sums, total, out)
-        return {name.decode(): out[i] for i, name in enumerate(names)}
+        result = {self.d.losses[i].decode(): out[i] for i in range(self.d.loss_count)}
+        for m in (self.d.metrics[i] for i in range(self.d.metric_count)):
+            result[m.name.decode()] = np.array(out[m.slot:m.slot + m.count]).reshape(shape_of(m))
+        return result
 
     def fit(self, batch, **values):
         """States fitted to all rows, `batch` at a time."""

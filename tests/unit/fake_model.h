@@ -220,6 +220,7 @@ static int fake_init_count;
                              sizeof(P##_instance),                                                 \
                              0,                                                                    \
                              2,                                                                    \
+                             2,                                                                    \
                              0,                                                                    \
                              0,                                                                    \
                              -1,                                                                   \
@@ -246,7 +247,7 @@ static const int64_t fake_weight_shape[] = {FAKE_CLASSES, FAKE_INPUTS};
 static const int64_t fake_bias_shape[] = {FAKE_CLASSES};
 static const int64_t fake_x_shape[] = {FAKE_INPUTS};
 static const char *const fake_losses[] = {"cross_entropy"};
-static const char *const fake_metrics[] = {"accuracy"};
+static const gradc_metric fake_metrics[] = {{"accuracy", 0, NULL, 1, 1}};
 static const gradc_layer fake_layers[] = {{"dense_1", "dense", 1, fake_bias_shape, 15, 24}};
 
 FAKE_DEFINE(fake32, float, GRADC_F32)

@@ -489,7 +489,7 @@ static void wrong_results_are_refused(void **state)
     Fixture *f = *state;
     Node *y = dense(f);
     graph_result(f->g, RESULT_LOSS, "l", y, NULL, 0);
-    refused(f, "a loss or metric has rank 2");
+    refused(f, "a loss has rank 2");
     f->g->results.count = 0;
     graph_result(f->g, RESULT_UPDATE, NULL, y, f->tensor, 0);
     refused(f, "its shape is not the one declared");

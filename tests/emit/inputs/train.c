@@ -61,7 +61,7 @@ int main(void)
     }
     points_finish(a, sums, 20 * POINTS_BATCH, values);
     printf("accuracy %.2f\n", values[1]);
-    assert(values[1] > 0.9 && points_model.metric_count == 1 && !strcmp(points_model.metrics[0], "accuracy"));
+    assert(values[1] > 0.9 && points_model.metric_count == 1 && !strcmp(points_model.metrics[0].name, "accuracy"));
 
     /* A prediction takes as many rows as there are, more than a batch too. */
     uint8_t kinds[40], labels[40];

@@ -1,0 +1,288 @@
+/* What finish() computes: losses and metrics out of the sums over the evaluated set, in double precision.
+ *   needs: the evaluate graph as elaborated; for each loss and metric a node over sums alone
+ *   gives: the finish graph, copies in a pool of that type; the evaluate graph keeps the sums alone */
+#include "sema/internal.h"
+
+Node *set_sum(Sema *s, Node *n)
+{
+    enum { MOST = 1 << 26 };
+    Program *p = s->program;
+    const int slot = p->accumulator_count;
+    int64_t *shape = arena_new(s->arena, int64_t, n->rank + 1);
+    for (int i = 0; i < n->rank; i++)
+        shape[i] = n->domain[i]->extent;
+    if (node_elements(n) > MOST - slot) {
+        diag_error(s->diag, n->span, "more than %d sums over the evaluated set", MOST);
+        return NULL;
+    }
+    p->accumulator_count += (int)node_elements(n);
+    graph_result(s->graph, RESULT_SUM, n->name, n, NULL, slot);
+    return graph_sum(s->graph, n->name, shape, n->rank, slot, n->span);
+}
+
+/* ---- what an expression rests on --------------------------------------------------------------------- */
+
+typedef struct Search {
+    ExprPool *pool;
+    bool *seen; /* per node id */
+    Rests found;
+} Search;
+
+static void search_expr(void *context, const Expr *e);
+
+static void search_node(Search *x, const Node *n)
+{
+    if (x->seen[n->id])
+        return;
+    x->seen[n->id] = true;
+    x->found.set = x->found.set || n->kind == NODE_SUM;
+    if (n->kind == NODE_TENSOR)
+        x->found.tensor = n;
+    for (int i = 0; i < n->bound_count; i++)
+        if (n->bound[i]->per_example && !x->found.call)
+            x->found.call = n;
+    if (n->kind == NODE_VIEW)
+        search_node(x, n->viewed);
+    else if (n->kind == NODE_COMPUTE)
+        expr_visit(x->pool, n->body, search_expr, x);
+    if (node_is_batched(n) && !x->found.example)
+        x->found.example = n;
+}
+
+static void search_expr(void *context, const Expr *e)
+{
+    Search *x = context;
+    if (e->kind == EXPR_ACCESS)
+        search_node(x, e->node);
+    else if (e->kind == EXPR_SCALAR && e->scalar == SCALAR_EXAMPLES)
+        x->found.set = true;
+}
+
+static Search search_new(Sema *s)
+{
+    return (Search){s->program->pool, arena_new(s->arena, bool, s->graph->nodes.count + 1), {0}};
+}
+
+Rests find_rests(Sema *s, const Expr *e)
+{
+    Search x = search_new(s);
+    expr_visit(x.pool, e, search_expr, &x);
+    return x.found;
+}
+
+Rests find_node_rests(Sema *s, const Node *n)
+{
+    Search x = search_new(s);
+    search_node(&x, n);
+    return x.found;
+}
+
+/* ---- copies in double precision ------------------------------------------------------------------------ */
+
+typedef struct Copier {
+    Arena *arena;
+    ExprPool *from, *pool;
+    const Graph *graph;
+    Graph *to;
+    bool *needed;            /* per node id of the evaluate graph */
+    Node **copies;           /* the same                          */
+    VEC(Index *) indices;    /* per index id                      */
+    VEC(const Expr *) exprs; /* per expression id                 */
+} Copier;
+
+static void need(Copier *c, const Node *n);
+
+static void need_access(void *context, const Expr *e)
+{
+    if (e->kind == EXPR_ACCESS)
+        need(context, e->node);
+}
+
+/* Of a recurrence, all of it. */
+static void need(Copier *c, const Node *n)
+{
+    if (c->needed[n->id])
+        return;
+    c->needed[n->id] = true;
+    if (n->kind == NODE_VIEW)
+        need(c, n->viewed);
+    else if (n->kind == NODE_COMPUTE)
+        expr_visit(c->from, n->body, need_access, c);
+    for (int i = 0; n->recurrence && i < c->graph->nodes.count; i++)
+        if (c->graph->nodes.data[i]->recurrence == n->recurrence)
+            need(c, c->graph->nodes.data[i]);
+}
+
+static Index *copy_index(Copier *c, const Index *ix)
+{
+    while (c->indices.count <= ix->id)
+        vec_push(c->arena, &c->indices, NULL);
+    Index **copy = &c->indices.data[ix->id];
+    if (!*copy)
+        *copy = index_new(c->pool, ix->name, ix->extent, 0, ix->span);
+    return *copy;
+}
+
+static Index **copy_indices(Copier *c, Index *const *from, int count)
+{
+    Index **to = arena_new(c->arena, Index *, count + 1);
+    for (int i = 0; i < count; i++)
+        to[i] = copy_index(c, from[i]);
+    return to;
+}
+
+static const Affine *copy_affine(Copier *c, const Affine *a)
+{
+    ExprPool *p = c->pool;
+    const Affine *sum = affine_constant(p, a->constant);
+    for (const Term *t = a->terms; t < a->terms + a->count; t++) {
+        const Affine *part = t->kind == TERM_INDEX ? affine_index(p, copy_index(c, t->index))
+                             : t->kind == TERM_QUOTIENT
+                                 ? affine_quotient(p, copy_affine(c, t->inner), t->divisor)
+                                 : affine_remainder(p, copy_affine(c, t->inner), t->divisor);
+        sum = affine_add(p, sum, affine_scale(p, part, t->factor));
+    }
+    return sum;
+}
+
+static const Expr **copied(Copier *c, const Expr *e)
+{
+    while (c->exprs.count <= e->id)
+        vec_push(c->arena, &c->exprs, NULL);
+    return &c->exprs.data[e->id];
+}
+
+static const Expr *copy_access(Copier *c, const Expr *e)
+{
+    Subscript *subscripts = arena_new(c->arena, Subscript, e->count + 1);
+    for (int i = 0; i < e->count; i++)
+        if (e->subscripts[i].affine)
+            subscripts[i].affine = copy_affine(c, e->subscripts[i].affine);
+        else
+            subscripts[i].data = *copied(c, e->subscripts[i].data);
+    return expr_access(c->pool, c->copies[e->node->id], subscripts);
+}
+
+static const Expr *copy_call(Copier *c, const Expr *e)
+{
+    const Expr *args[3] = {0};
+    for (int i = 0; i < e->function->arity; i++)
+        args[i] = *copied(c, e->args[i]);
+    if (e->function == &scalar_to_real)
+        return expr_cast(c->pool, args[0], TYPE_F64);
+    return expr_call(c->pool, e->function, args);
+}
+
+/* Operands come before what uses them. */
+static void copy_expr(void *context, const Expr *e)
+{
+    Copier *c = context;
+    const Expr **copy = copied(c, e);
+    if (*copy)
+        return;
+    const Expr *made = NULL;
+    switch (e->kind) {
+    case EXPR_CONST:
+        made = dtype_is_real(e->type) ? expr_const(c->pool, e->value)
+                                      : expr_const_typed(c->pool, e->value, e->type);
+        break;
+    case EXPR_AFFINE:
+        made = expr_affine(c->pool, copy_affine(c, e->affine));
+        break;
+    case EXPR_TEST:
+        made = expr_test(c->pool, e->test, copy_affine(c, e->affine));
+        break;
+    case EXPR_ACCESS:
+        made = copy_access(c, e);
+        break;
+    case EXPR_CALL:
+        made = copy_call(c, e);
+        break;
+    case EXPR_RANDOM:
+        made = expr_random(c->pool, e->random, e->site, copy_affine(c, e->affine));
+        break;
+    case EXPR_SCALAR:
+        made = expr_scalar(c->pool, e->scalar, e->site);
+        break;
+    case EXPR_LOAD:
+    case EXPR_LOCAL:
+        bug("a load stands above the schedule");
+    }
+    *copied(c, e) = made;
+}
+
+/* Bodies follow once all nodes are there: in a recurrence they read each other. */
+static Node *copy_node(Copier *c, const Node *n)
+{
+    const DType type = dtype_is_real(n->type) ? TYPE_F64 : n->type;
+    int64_t *shape = arena_new(c->arena, int64_t, n->rank + 1);
+    for (int i = 0; i < n->rank; i++)
+        shape[i] = n->domain[i]->extent;
+    switch (n->kind) {
+    case NODE_LITERAL:
+        return graph_literal(c->to, n->name, shape, n->rank, n->literal, n->span);
+    case NODE_SUM:
+        return graph_sum(c->to, n->name, shape, n->rank, n->slot, n->span);
+    case NODE_VIEW:
+        return graph_view(c->to, n->name, c->copies[n->viewed->id],
+                          copy_indices(c, n->domain, n->rank), n->rank, n->span);
+    case NODE_COMPUTE:
+        break;
+    case NODE_PORT:
+    case NODE_TENSOR:
+        bug("a measure over the evaluated set rests on %s", n->name);
+    }
+    Node *copy = graph_compute(c->to, n->name, type, copy_indices(c, n->domain, n->rank), n->rank,
+                               n->reduction, copy_indices(c, n->bound, n->bound_count),
+                               n->bound_count, NULL, n->span);
+    copy->step = n->step ? copy_index(c, n->step) : NULL;
+    copy->recurrence = n->recurrence;
+    return copy;
+}
+
+static void copy_needed(Copier *c)
+{
+    const Graph *g = c->graph;
+    for (int i = 0; i < g->nodes.count; i++)
+        if (c->needed[i])
+            c->copies[i] = copy_node(c, g->nodes.data[i]);
+    for (int i = 0; i < g->nodes.count; i++) {
+        const Node *n = g->nodes.data[i];
+        if (!c->needed[i] || n->kind != NODE_COMPUTE)
+            continue;
+        expr_visit(c->from, n->body, copy_expr, c);
+        c->copies[i]->body = *copied(c, n->body);
+    }
+}
+
+static void add_value(Copier *c, Program *p, const char *name, const Node *n)
+{
+    graph_result(c->to, RESULT_VALUE, name, c->copies[n->id], NULL, p->value_count);
+    p->value_count += (int)node_elements(n);
+}
+
+void build_finish(Sema *s)
+{
+    Program *p = s->program;
+    ExprPool *pool = expr_pool_create(s->arena, TYPE_F64);
+    Copier c = {.arena = s->arena,
+                .from = p->pool,
+                .pool = pool,
+                .graph = s->graph,
+                .to = graph_create(pool, s->names, entry_name(ENTRY_FINISH), 1),
+                .needed = arena_new(s->arena, bool, s->graph->nodes.count + 1),
+                .copies = arena_new(s->arena, Node *, s->graph->nodes.count + 1)};
+    for (int i = 0; i < s->losses.count; i++)
+        need(&c, s->losses.data[i]);
+    for (int i = 0; i < s->metrics.count; i++)
+        need(&c, s->metrics.data[i]);
+    copy_needed(&c);
+    for (int i = 0; i < s->losses.count; i++)
+        add_value(&c, p, p->losses.data[i], s->losses.data[i]);
+    for (int i = 0; i < s->metrics.count; i++) {
+        p->metrics.data[i].slot = p->value_count;
+        add_value(&c, p, p->metrics.data[i].name, s->metrics.data[i]);
+    }
+    p->entries[ENTRY_FINISH] = c.to;
+    graph_prune(s->graph);
+}
