@@ -133,6 +133,23 @@ typedef void gradc_kernel(void *arguments, size_t begin, size_t end, void *scrat
 typedef void gradc_parallel_for(void *pool, gradc_kernel *kernel, void *arguments, size_t count,
                                 void *scratch, size_t scratch_bytes);
 
+/* One kernel of an entry point, as compiled with `gradc --profile`. */
+typedef struct gradc_kernel_info {
+    const char *entry;   /* step, evaluate, …                                  */
+    const char *name;    /* of the last tensor that it makes                   */
+    const char *how;     /* its tile and packing, or its loops                 */
+    const char *lines;   /* of the .nn file: "digits.nn:14 digits.nn:20"       */
+    double flops, bytes; /* of one run, with a whole batch                   */
+} gradc_kernel_info;
+
+/* Runs each kernel in place of the instance: a whole partition of [0, count), as gradc_parallel_for
+ * does, or in one piece on the caller's thread where `serial`; and looks at the clock. */
+typedef struct gradc_profile gradc_profile;
+struct gradc_profile {
+    void (*run)(gradc_profile *self, int number, gradc_kernel *kernel, void *arguments,
+                size_t count, int serial, void *scratch, size_t scratch_bytes);
+};
+
 /* Every entry point takes `inputs`: one pointer for each input and target, in the order of
  * `ports`, each to n examples row by row; n is 1 … train->batch.  Models are instances made by
  * init() in caller's memory of bytes(threads) bytes, 64-byte aligned. */
@@ -208,6 +225,14 @@ typedef struct gradc_model {
     /* The update counter: number of updates done so far (it drives schedules and randomness). */
     uint64_t (*get_step)(const void *instance);
     void (*set_step)(void *instance, uint64_t step);
+
+    /* Of objects compiled with `gradc --profile`; otherwise 0 and NULL. */
+    const gradc_kernel_info *kernels;
+    int kernel_count;
+    void (*profile)(void *instance, gradc_profile *hook); /* NULL: no more */
+    /* What the machine allows in the object's own vectors: multiply-adds (returns flops), reading. */
+    double (*peak)(uint64_t rounds);
+    double (*read)(const void *memory, uint64_t bytes);
 } gradc_model;
 
 /* ---- what libgradrt adds for trainers ------------------------------------------------------------ */

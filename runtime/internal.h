@@ -299,7 +299,8 @@ typedef struct Options {
     TextList sets, data, inputs, inits;
     bool resume;
     const char *resume_path, *save, *checkpoint, *data_dir, *log, *output, *only, *map;
-    bool quiet, all, json;
+    bool quiet, all, json, profile;
+    const char *trace; /* --profile=FILE */
     double save_seconds;
     uint64_t save_steps;
     uint64_t evaluate_every;
@@ -360,6 +361,15 @@ bool log_close(Log *l, Error *e);
 
 /* Its name, and an element list or grid with the names of classes, on standard output. */
 void table_print(const gradc_model *m, const Encoding *c, const Value *v);
+
+/* ---- profile.c: where the time goes -------------------------------------------------------------------------- */
+
+typedef struct Profile Profile;
+
+/* Measures the machine, then times every kernel of the instance; NULL: an error. */
+Profile *profile_open(Instance *in, const Options *o, Error *e);
+/* Prints the table and writes the trace; of NULL, nothing. */
+bool profile_close(Profile *p, Error *e);
 
 /* ---- loop.c, save.c: training ------------------------------------------------------------------------------- */
 

@@ -60,6 +60,7 @@ typedef enum OptionId {
     OPT_THREADS,
     OPT_LOG,
     OPT_QUIET,
+    OPT_PROFILE,
     OPT_ALL,
     OPT_JSON,
     OPT_SAMPLES,
@@ -118,6 +119,9 @@ static const OptionRow rows[] = {
     {OPT_LOG, "log", "FILE", IN_TRAIN | IN_EVALUATE,
      "a row per report, as .jsonl or .csv (without\nmetrics that are tables)"},
     {OPT_JSON, "json", NULL, IN_EVALUATE, "print one JSON object"},
+    {OPT_PROFILE, "profile", "[=FILE]", IN_TRAIN,
+     "time each kernel, beside its floor; FILE: also a\n"
+     "trace for Perfetto (compile with gradc --profile)"},
     {OPT_QUIET, "quiet", NULL, IN_TRAIN, "print errors only"},
     {OPT_ALL, "all", NULL, IN_GRADCHECK, "check every element of every parameter"},
     {OPT_SAMPLES, "samples", "N", IN_GRADCHECK, "elements checked of each parameter (100)"},
@@ -280,6 +284,10 @@ static bool take_value(Options *o, OptionId id, const char *text)
         return whole_count(text, 1, &o->threads) && o->threads <= 1024;
     case OPT_LOG:
         return keep_text(&o->log, text);
+    case OPT_PROFILE:
+        o->profile = true;
+        o->trace = text;
+        return !text || *text;
     case OPT_QUIET:
         o->quiet = true;
         return true;

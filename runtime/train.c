@@ -263,9 +263,14 @@ static int run(Training *t, const Options *o)
         return 0;
     }
     announce(t, o);
+    Profile *profile = o->profile ? profile_open(&t->instance, o, &t->error) : NULL;
+    if (o->profile && !profile)
+        return cli_fail(&t->error);
     loop_catch_signals();
     open_feeds(l);
     int status = loop_run(l);
+    if (!profile_close(profile, &t->error))
+        return cli_fail(&t->error);
     if (!log_close(&l->log, &t->error))
         return cli_fail(&t->error);
     return status;

@@ -19,6 +19,7 @@ enum {
     OPT_VERSION,
     OPT_HELP,
     OPT_ATTR,
+    OPT_PROFILE,
 };
 
 static const struct option long_options[] = {
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     {"mattr", required_argument, NULL, OPT_ATTR},
     {"diagnostics", required_argument, NULL, OPT_DIAGNOSTICS},
     {"color", required_argument, NULL, OPT_COLOUR},
+    {"profile", no_argument, NULL, OPT_PROFILE},
     {"explain", no_argument, NULL, OPT_EXPLAIN},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -59,6 +61,7 @@ static void print_help(void)
            "  --prefix=NAME        of every symbol, in place of the model's name\n"
            "  --model=NAME         which of the file's models\n"
            "  --max-memory=SIZE    an error when an instance needs more (suffixes K, M, G)\n"
+           "  --profile            a trainer whose `train --profile` times each kernel\n"
            "  --explain            with --emit=grad or ir: which rewrites fired\n"
            "  --diagnostics=json   messages as JSON, one a line\n"
            "  --color=WHEN         always, never or auto\n"
@@ -156,6 +159,9 @@ static void read_option(Options *o, int option, const char *value)
         break;
     case OPT_COLOUR:
         o->colour = !strcmp(value, "always") ? 1 : !strcmp(value, "never") ? 0 : -1;
+        break;
+    case OPT_PROFILE:
+        o->code.profile = true;
         break;
     case OPT_EXPLAIN:
         o->explain = true;

@@ -135,23 +135,6 @@ static int show_dot(Compilation *c)
                : 0;
 }
 
-static int show_schedules(Compilation *c, void (*print)(Text *, const Schedule *))
-{
-    const Compiled *compiled = compile_program(c);
-    if (!compiled)
-        return 1;
-    Text t = new_text(c);
-    for (int i = 0; i < ENTRY_COUNT; i++)
-        if (compiled->schedules[i])
-            print(&t, compiled->schedules[i]);
-    return write_text(c, &t);
-}
-
-static int show_schedule(Compilation *c)
-{
-    return show_schedules(c, schedule_print);
-}
-
 static int show_memory(Compilation *c)
 {
     const Compiled *compiled = compile_trainer(c);
@@ -181,6 +164,24 @@ static bool find_lanes(Compilation *c)
         return true;
     fail(c->options->code.target ? c->options->code.target : "target", error);
     return false;
+}
+
+static void note_loops(Text *out, const Schedule *s, const Kernel *k, void *context)
+{
+    const Compilation *c = context;
+    loop_summary(out, lower_kernel(s, k, &c->lanes));
+}
+
+static int show_schedule(Compilation *c)
+{
+    const Compiled *compiled = find_lanes(c) ? compile_program(c) : NULL;
+    if (!compiled)
+        return 1;
+    Text t = new_text(c);
+    for (int i = 0; i < ENTRY_COUNT; i++)
+        if (compiled->schedules[i])
+            schedule_print(&t, compiled->schedules[i], note_loops, c);
+    return write_text(c, &t);
 }
 
 static int show_loops(Compilation *c)
@@ -274,6 +275,7 @@ static EmitUnit *build_checked(Compilation *c)
     EmitOptions o = c->options->code;
     o.prefix = arena_format(c->arena, "%s_f64", o.prefix ? o.prefix : checked->program->name);
     o.library_math = true;
+    o.profile = false;
     o.optimize = o.optimize > 1 ? 1 : o.optimize; /* run once in a while: quick to compile */
     return build(c, checked, &o);
 }

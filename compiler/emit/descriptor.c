@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct Fields {
-    LLVMValueRef values[48];
+    LLVMValueRef values[64];
     int count;
 } Fields;
 
@@ -243,6 +243,11 @@ static void add_functions(EmitUnit *u, Fields *f, const EntryPoints *e)
                                       e->generate, e->diagnose, e->get_step, e->set_step};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         add(f, functions[i] ? functions[i] : LLVMConstNull(u->pointer));
+    add(f, e->kernels ? e->kernels : LLVMConstNull(u->pointer));
+    add_int(u, f, e->kernel_count);
+    add(f, e->profile ? e->profile : LLVMConstNull(u->pointer));
+    add(f, e->peak ? e->peak : LLVMConstNull(u->pointer));
+    add(f, e->read ? e->read : LLVMConstNull(u->pointer));
 }
 
 void descriptor_emit(EmitUnit *u, const EntryPoints *e)

@@ -105,7 +105,12 @@ void entry_run_kernel(Entry *e, int number)
     if (k->draws)
         entry_argument(e, ARGUMENT_SITE, unit_i64(u, k->first_site));
     LLVMValueRef count = iterations(e, k);
-    if (k->parallel && !k->serial) {
+    const bool serial = !k->parallel || k->serial;
+    if (e->es->profiled) {
+        profile_call(e, number, count, serial);
+        return;
+    }
+    if (!serial) {
         LLVMValueRef args[] = {e->instance, code->function, e->block, count};
         unit_call(u, e->es->run, args, 4);
         return;

@@ -14,6 +14,7 @@ typedef struct EmitOptions {
     int optimize;       /* 0 … 3 */
     bool debug;         /* -g */
     const char *prefix; /* of every symbol; NULL: the model's name          */
+    bool profile;       /* kernels run through the instance's profile hook */
     bool freestanding;  /* everything but the descriptor's address is local */
     bool library_math;  /* an f32 model may call the C library in f64, as an f64 model always may */
 } EmitOptions;

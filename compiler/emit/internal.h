@@ -267,6 +267,7 @@ typedef enum {
     HEADER_PARALLEL = 32, /* gradc_parallel_for *, or NULL                             */
     HEADER_POOL = 40,
     HEADER_THREADS = 48,
+    HEADER_PROFILE = 56, /* gradc_profile *, or NULL; looked at by `gradc --profile` alone */
 } HeaderField;
 
 typedef struct Code {
@@ -281,6 +282,7 @@ typedef struct Entries {
     int most_operands;
     uint64_t scratch_bytes;
     LLVMValueRef run, finite32, finite64;
+    LLVMValueRef profiled; /* what runs every kernel, or NULL */
 } Entries;
 
 /* An entry point under construction. */
@@ -362,10 +364,21 @@ LLVMValueRef generate_emit(Entries *es);
 typedef struct EntryPoints {
     LLVMValueRef bytes, init, threads, step, gradient, update, loss, evaluate, finish, predict,
         generate, fit, fitted, diagnose, get_step, set_step;
+    LLVMValueRef profile, peak, read, kernels; /* of `gradc --profile` alone */
+    int kernel_count;
     uint64_t scratch_bytes; /* per thread */
 } EntryPoints;
 
 EntryPoints entry_points(EmitUnit *u);
+
+/* ---- profile.c: with `gradc --profile` alone ------------------------------------------------------------ */
+
+void profile_run(Entries *es); /* makes the function that all kernels go through */
+void profile_call(Entry *e, int kernel, LLVMValueRef count, bool serial);
+void profile_points(Entries *es, EntryPoints *p);
+
+/* ---- descriptor.c, wrapper.c ---------------------------------------------------------------------------- */
+
 void descriptor_emit(EmitUnit *u, const EntryPoints *e);
 void wrappers_emit(EmitUnit *u, const EntryPoints *e);
 /* A port's name as a parameter of a C function. */

@@ -221,6 +221,7 @@ EntryPoints entry_points(EmitUnit *u)
     *es = (Entries){.u = u, .program = u->compiled->program};
     dispatch_lower(es);
     dispatch_run(es);
+    profile_run(es);
     EntryPoints p = {.bytes = instance_bytes(es),
                      .init = instance_init(es),
                      .threads = instance_threads(es),
@@ -239,6 +240,7 @@ EntryPoints entry_points(EmitUnit *u)
     p.generate = s[ENTRY_GENERATE] ? generate_emit(es) : NULL;
     if (s[ENTRY_GRADIENT] || s[ENTRY_STEP])
         p.diagnose = diagnose_emit(es, s[ENTRY_GRADIENT] ? ENTRY_GRADIENT : ENTRY_STEP);
+    profile_points(es, &p);
     return p;
 }
 

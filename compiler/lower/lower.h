@@ -112,6 +112,11 @@ typedef struct LoopKernel {
 
 LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *lanes);
 
+/* ---- summary.c ---------------------------------------------------------------------------------------- */
+
+/* "tile 8x32, depth 256, left packed by row, right packed by depth", "loops, vectors over o" */
+void loop_summary(Text *out, const LoopKernel *k);
+
 /* ---- print.c ------------------------------------------------------------------------------------------ */
 
 /* With operands numbered: two kernels that print alike are one function. */

@@ -117,7 +117,7 @@ static void print_loops(Text *out, const Kernel *k)
 }
 
 static const char *const place_names[] = {
-    "inlined", "scratch", "workspace", "tensor", "input", "output", "literal",
+    "inlined", "scratch", "workspace", "tensor", "input", "output", "literal", "sums",
 };
 
 static void print_node(Text *out, const Schedule *s, const Kernel *k, const Node *n)
@@ -144,7 +144,7 @@ static void print_node(Text *out, const Schedule *s, const Kernel *k, const Node
     text_append(out, "\n");
 }
 
-void schedule_print(Text *out, const Schedule *s)
+void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context)
 {
     double flops = 0, bytes = 0;
     text_printf(out, "schedule %s: %d kernels\n", s->graph->name, s->kernels.count);
@@ -156,9 +156,14 @@ void schedule_print(Text *out, const Schedule *s)
         text_printf(out, k->recurrence ? "  %3d  %-11s  " : "%3d  %-11s  ", k->id,
                     kind_names[k->kind]);
         print_loops(out, k);
-        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s\n", k->flops, k->bytes_moved,
+        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,
                     i == s->loss_kernel ? "; then the loss is known" : "");
+        if (note) {
+            text_append(out, "; ");
+            note(out, s, k, context);
+        }
+        text_append(out, "\n");
         if (k->every > 1)
             text_printf(out, "     once in %lld steps\n", (long long)k->every);
         for (int j = 0; j < k->nodes.count; j++)

@@ -98,7 +98,9 @@ int node_loop_count(const Node *n);
 Index *node_loop(const Node *n, int i);
 /* Elements of the node inside the shared loops of its kernel: all of them unless PLACE_SCRATCH. */
 int64_t kernel_row_elements(const Kernel *k, const Node *n);
-void schedule_print(Text *out, const Schedule *s); /* --emit=schedule */
+/* --emit=schedule; `note` adds to a kernel's line what later floors know of it, or is NULL. */
+typedef void KernelNote(Text *out, const Schedule *s, const Kernel *k, void *context);
+void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context);
 void memory_print(Text *out, const Schedule *s);   /* --emit=memory: one entry's workspace */
 /* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */
 uint64_t memory_place_tensors(Program *program, uint64_t base);

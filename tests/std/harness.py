@@ -74,6 +74,7 @@ class Descriptor(c.Structure):
         ("diagnose", c.CFUNCTYPE(c.c_char_p, pointer, pointer, c.c_size_t)),
         ("get_step", c.CFUNCTYPE(c.c_uint64, pointer)),
         ("set_step", c.CFUNCTYPE(None, pointer, c.c_uint64)),
+        ("kernels", pointer), ("kernel_count", c.c_int), ("profile", pointer), ("peak", pointer), ("read", pointer),
     ]
 
 

@@ -240,7 +240,12 @@ static int fake_init_count;
                              NULL,                                                                 \
                              P##_diagnose,                                                         \
                              P##_get_step,                                                         \
-                             P##_set_step};                                                        \
+                             P##_set_step,                                                         \
+                             NULL,                                                                 \
+                             0,                                                                    \
+                             NULL,                                                                 \
+                             NULL,                                                                 \
+                             NULL};                                                                \
     }
 
 static const int64_t fake_weight_shape[] = {FAKE_CLASSES, FAKE_INPUTS};

@@ -157,7 +157,7 @@ static Schedule *check(Bench *b)
     if (verbose) {
         Text t;
         text_init(&t, b->arena);
-        schedule_print(&t, s);
+        schedule_print(&t, s, NULL, NULL);
         memory_print(&t, s);
         LaneModel lanes = {64, 32, 32768, 1 << 20};
         for (int i = 0; i < s->kernels.count; i++)
