@@ -284,6 +284,8 @@ void feed_destroy(Feed *f);
 
 typedef enum EvaluateUnit { UNIT_GIVEN, UNIT_EPOCHS, UNIT_STEPS } EvaluateUnit;
 
+typedef enum Format { FORMAT_BY_NAME, FORMAT_CSV, FORMAT_NPY, FORMAT_JSONL } Format;
+
 typedef struct TextList {
     const char **items;
     int count;
@@ -300,6 +302,7 @@ typedef struct Options {
     bool resume;
     const char *resume_path, *save, *checkpoint, *data_dir, *log, *output, *only, *map;
     bool quiet, all, json, profile;
+    Format format;     /* of predictions */
     const char *trace; /* --profile=FILE */
     double save_seconds;
     uint64_t save_steps;
@@ -468,11 +471,12 @@ void sampler_destroy(Sampler *s);
 bool sampler_next(Sampler *s, gradc_dtype real, const void *logits, uint32_t *token, Error *e);
 int generate_command(const gradc_model *model, const Options *o);
 
-/* ---- output.c: predictions as CSV or NPY ---------------------------------------------------------------------- */
+/* ---- output.c: predictions as CSV, NPY or JSON ---------------------------------------------------------------------- */
 
 typedef struct Writer Writer;
 
-Writer *writer_open(const gradc_model *model, const Encoding *c, const char *path, const char *only,
+/* By --output, --format and --only. */
+Writer *writer_open(const gradc_model *model, const Encoding *c, const Options *o,
                     uint64_t examples, Error *e);
 bool writer_put(Writer *w, void *const *outputs, size_t n, Error *e);
 bool writer_close(Writer *w, Error *e);

@@ -49,6 +49,7 @@ typedef enum OptionId {
     OPT_DATA,
     OPT_INPUT,
     OPT_OUTPUT,
+    OPT_FORMAT,
     OPT_ONLY,
     OPT_MODEL,
     OPT_DATA_DIR,
@@ -109,7 +110,8 @@ static const OptionRow rows[] = {
      "the checkpoint (the best, else the last)"},
     {OPT_INPUT, "input", "[NAME=]FILE", IN_PREDICT,
      "inputs: .csv, .npy, .npz, .idx, each also .gz"},
-    {OPT_OUTPUT, "output", "FILE", IN_PREDICT, ".csv or .npy; without it CSV on standard output"},
+    {OPT_OUTPUT, "output", "FILE", IN_PREDICT, ".csv, .npy or .jsonl; without it standard output"},
+    {OPT_FORMAT, "format", "csv|npy|jsonl", IN_PREDICT, "whatever the output's name (csv)"},
     {OPT_ONLY, "only", "NAME", IN_PREDICT, "write this output only"},
     {OPT_DATA, "data", "[NAME=]FILE", IN_TRAIN | IN_EVALUATE | IN_GRADCHECK,
      "other data in the same format; may be repeated"},
@@ -274,6 +276,12 @@ static bool take_value(Options *o, OptionId id, const char *text)
         return *text && add_item(&o->inputs, text);
     case OPT_OUTPUT:
         return keep_text(&o->output, text);
+    case OPT_FORMAT:
+        o->format = strcmp(text, "csv") == 0     ? FORMAT_CSV
+                    : strcmp(text, "npy") == 0   ? FORMAT_NPY
+                    : strcmp(text, "jsonl") == 0 ? FORMAT_JSONL
+                                                 : FORMAT_BY_NAME;
+        return o->format != FORMAT_BY_NAME;
     case OPT_ONLY:
         return keep_text(&o->only, text);
     case OPT_MODEL:

@@ -68,7 +68,7 @@ static bool predict_into(Prediction *p, const Options *o)
     free(path);
     if (!path || !open_inputs(p, o))
         return false;
-    Writer *w = writer_open(m, &p->encoding, o->output, o->only, p->view.count, &p->error);
+    Writer *w = writer_open(m, &p->encoding, o, p->view.count, &p->error);
     if (!w)
         return false;
     create_outputs(p);

@@ -133,6 +133,18 @@ void run_input(Sema *s, const Ast *a)
 
 /* ---- outputs ------------------------------------------------------------------------------------------ */
 
+/* The number of classes of which the node says one, where a target has as many; 0: none. */
+static int64_t class_count(const Sema *s, const Node *n)
+{
+    const bool chosen = n->reduction && n->reduction->position && n->bound_count == 1;
+    for (int i = 0; chosen && i < s->program->inputs.count; i++) {
+        const Port *p = s->program->inputs.data[i];
+        if (p->is_target && p->domain == DOMAIN_CLASS && p->classes == n->bound[0]->extent)
+            return p->classes;
+    }
+    return 0;
+}
+
 static Port *output_port(Sema *s, const Ast *a, const Node *n)
 {
     for (int i = 0; i < s->program->outputs.count; i++)
@@ -148,6 +160,8 @@ static Port *output_port(Sema *s, const Ast *a, const Node *n)
                    .shape = shape,
                    .slot = s->program->outputs.count,
                    .span = a->span};
+    port->classes = class_count(s, n);
+    port->domain = port->classes ? DOMAIN_CLASS : DOMAIN_NUMBER;
     vec_push(s->arena, &s->program->outputs, port);
     return port;
 }
