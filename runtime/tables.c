@@ -62,7 +62,8 @@ static const char *label_of(const Names *names, int64_t i, char number[CELL])
 
 static const char *number_text(const Table *t, double v, char buffer[CELL])
 {
-    snprintf(buffer, CELL, t->whole ? "%.0f" : "%.4f", v);
+    const bool far = v != 0 && (fabs(v) < 1e-3 || fabs(v) >= 1e6);
+    snprintf(buffer, CELL, t->whole ? "%.0f" : far ? "%.3e" : "%.4f", v);
     return buffer;
 }
 
