@@ -34,7 +34,8 @@ bool cli_data(Dataset *d, const gradc_model *model, const gradc_source *source, 
                          model->source);
     if (!ok)
         return false;
-    const Request r = {&used, model->inputs, model->input_count, o->data_dir, known, false};
+    const Request r = {&used, model->inputs, model->input_count, o->data_dir,
+                       known, false,         !o->quiet};
     ok = dataset_open(d, &r, e);
     source_free(&used);
     return ok;

@@ -20,7 +20,8 @@ static bool open_inputs(Prediction *p, const Options *o)
     gradc_source source;
     if (!source_guess(&source, m->train->data, &o->inputs, m->inputs, m->input_count, &p->error))
         return false;
-    const Request r = {&source, m->inputs, m->input_count, o->data_dir, &p->encoding, true};
+    const Request r = {&source,      m->inputs, m->input_count, o->data_dir,
+                       &p->encoding, true,      !o->quiet};
     bool ok = dataset_open(&p->data, &r, &p->error);
     if (ok)
         view_whole(&p->data, &p->view);

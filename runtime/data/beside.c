@@ -173,7 +173,8 @@ static bool open_side(Sides *s, const Side *side)
                        side->count,
                        s->request->folder,
                        s->request->known ? &known : NULL,
-                       s->request->targets_optional};
+                       s->request->targets_optional,
+                       s->request->shows};
     Dataset part;
     bool ok = dataset_open(&part, &r, s->error);
     free(known.names);

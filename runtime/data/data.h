@@ -48,6 +48,7 @@ typedef struct Request {
     const char *folder;    /* where relative paths are also looked for, or NULL */
     const Encoding *known; /* names and fills of the training data, or NULL      */
     bool targets_optional; /* those that predict() does not read */
+    bool shows;            /* long work is shown on a terminal   */
 } Request;
 
 bool dataset_open(Dataset *d, const Request *r, Error *e);

@@ -6,9 +6,11 @@
 #include "picture.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define KEPT_BYTES ((size_t)1 << 30)
 
@@ -186,29 +188,55 @@ static bool read_field(const Field *f, const gradc_port *p, size_t row, uint8_t 
 
 typedef struct Decoding {
     const Gallery *gallery;
-    size_t size;
+    size_t count, size;
     uint8_t *out;
     Error *errors; /* of each picture */
+    atomic_size_t done;
+    bool shows;
+    double shown; /* when, in seconds */
 } Decoding;
+
+/* A line on a terminal, once it takes longer than a second; by the thread that has the first picture. */
+static void show_progress(Decoding *d)
+{
+    const double now = clock_coarse();
+    if (!d->shows || now - d->shown < 1)
+        return;
+    d->shown = now;
+    fprintf(stderr, "\r\033[Kdecoding pictures: %zu of %zu", atomic_load(&d->done), d->count);
+    fflush(stderr);
+}
 
 static void decode_some(void *arguments, size_t begin, size_t end, void *scratch)
 {
-    const Decoding *d = arguments;
+    Decoding *d = arguments;
     (void)scratch;
-    for (size_t i = begin; i < end; i++)
+    for (size_t i = begin; i < end; i++) {
         if (!read_picture(d->gallery, i, d->out + i * d->size, &d->errors[i]))
             return;
+        atomic_fetch_add(&d->done, 1);
+        if (begin == 0)
+            show_progress(d);
+    }
 }
 
 static bool decode_all(Images *m, const Gallery *g)
 {
     const gradc_port *p = &m->request->ports[m->input];
-    Decoding d = {g, port_size(p), field_own(&m->set->fields[m->input], m->files.count, p),
-                  memory_get(m->files.count, sizeof *d.errors)};
+    const double now = clock_coarse();
+    Decoding d = {.gallery = g,
+                  .count = m->files.count,
+                  .size = port_size(p),
+                  .out = field_own(&m->set->fields[m->input], m->files.count, p),
+                  .errors = memory_get(m->files.count, sizeof *d.errors),
+                  .shows = m->request->shows && isatty(STDERR_FILENO),
+                  .shown = now};
     Pool *pool = pool_create(pool_cores());
     bool ok = true;
     pool_run(pool, decode_some, &d, m->files.count, NULL, 0);
     pool_destroy(pool);
+    if (d.shown != now)
+        fputs("\r\033[K", stderr);
     for (size_t i = 0; i < m->files.count; i++) {
         if (ok && d.errors[i].text)
             ok = error_set(m->error, "%s", d.errors[i].text);

@@ -30,7 +30,7 @@ typedef struct Case {
 static inline bool open_case(Dataset *d, const Case *c)
 {
     const gradc_source s = {c->kind, c->options, c->option_count, NULL};
-    const Request r = {&s, c->ports, c->port_count, NULL, c->known, c->predicting};
+    const Request r = {&s, c->ports, c->port_count, NULL, c->known, c->predicting, false};
     error_clear(&error);
     return dataset_open(d, &r, &error);
 }

@@ -28,7 +28,7 @@ static void put_text(const char *name, const char *text)
 
 static bool open_both(Dataset *d, const gradc_source *first, const Encoding *known, bool predicting)
 {
-    const Request r = {first, ports, 3, NULL, known, predicting};
+    const Request r = {first, ports, 3, NULL, known, predicting, false};
     error_clear(&error);
     return dataset_open(d, &r, &error);
 }

@@ -30,7 +30,7 @@ static bool open_set(Dataset *d, const char *kind, const gradc_option *options, 
                      bool predicting)
 {
     const gradc_source s = {kind, options, count, NULL};
-    const Request r = {&s, fake32_inputs, 2, NULL, NULL, predicting};
+    const Request r = {&s, fake32_inputs, 2, NULL, NULL, predicting, false};
     error_clear(&error);
     return dataset_open(d, &r, &error);
 }

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 static void bind(const Array *a, Error *e)
 {
     static const gradc_source source = {"npy", NULL, 0, NULL};
-    const Request r = {&source, fake32_inputs, 2, NULL, NULL, false};
+    const Request r = {&source, fake32_inputs, 2, NULL, NULL, false, false};
     Dataset d = {.ports = r.ports, .port_count = 2};
     d.fields = memory_get(2, sizeof *d.fields);
     encoding_create(&d.encoding, 2);
@@ -41,7 +41,7 @@ static void touch(const Dataset *d)
 static void read_bound(SourceBind *bind_source, const gradc_source *source, const gradc_port *ports,
                        int port_count, const uint8_t *bytes, size_t size, Error *e)
 {
-    const Request r = {source, ports, port_count, NULL, NULL, false};
+    const Request r = {source, ports, port_count, NULL, NULL, false, false};
     Dataset d = {.ports = ports, .port_count = port_count};
     const Bytes b = {bytes, size, BYTES_NONE};
     d.fields = memory_get((size_t)port_count, sizeof *d.fields);
