@@ -66,6 +66,27 @@ static void each_fills_its_own(void **state)
     dataset_close(&d);
 }
 
+/* Options with the names of ports say enough, as a layout does. */
+static void options_say_who_fills_what(void **state)
+{
+    static const gradc_option laid[] = {{"", "r.bin", 0}, {"layout", "2 kind:u16", 0}};
+    static const gradc_option arrays[] = {{"age", "x.npy", 0}};
+    static const char npy[128 + 16] =
+        "\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }";
+    const gradc_source array = {"npy", arrays, 1, NULL}, lines = {"lines", unsaid, 1, &array},
+                       records = {"records", laid, 2, &lines};
+    Dataset d;
+    put_file("r.bin", "\0\0\1\0\0\0\0\0", 8);
+    put_file("x.npy", npy, sizeof npy);
+    put_text("l.txt", "abc\nca\n");
+    assert_true(open_both(&d, &records, NULL, false));
+    assert_int_equal(d.count, 2);
+    expect_row(&d, 0, 1, "00");
+    expect_row(&d, 1, 1, "3100");
+    expect_row(&d, 2, 0, "1");
+    dataset_close(&d);
+}
+
 static void rows_agree(void **state)
 {
     const gradc_source lines = {"lines", filling, 2, NULL};
@@ -121,6 +142,31 @@ static void paths_go_to_the_next_of_their_kind(void **state)
     source_free(&s);
 }
 
+static void an_ending_tells_the_kind(void **state)
+{
+    static const struct {
+        const char *trained_on, *file, *kind;
+    } cases[] = {{"series", "new.csv.gz", "series"}, {"csv", "new.csv", "csv"},
+                 {"text", "new.csv", "csv"},         {"lines", "new.txt", "lines"},
+                 {"text", "new.txt", "text"},        {"tokens", "new.bin", "tokens"},
+                 {"images", "new", "images"},        {"csv", "new.png", "images"},
+                 {"images", "new.npz", "npz"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const gradc_source like = {cases[i].trained_on, unsaid, 1, NULL};
+        const TextList files = {(const char *[]){cases[i].file}, 1};
+        gradc_source s;
+        assert_true(source_guess(&s, &like, &files, ports, 3, &error));
+        assert_string_equal(s.kind, cases[i].kind);
+        assert_string_equal(path_of(&s), cases[i].file);
+        source_free(&s);
+    }
+    const TextList nothing = {(const char *[]){"new"}, 1};
+    gradc_source s;
+    error_clear(&error);
+    assert_false(source_guess(&s, NULL, &nothing, ports, 3, &error));
+    assert_non_null(strstr(error.text, "new: its name does not tell its format"));
+}
+
 static int enter(void **state)
 {
     return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
@@ -131,6 +177,8 @@ static int leave(void **state)
     error_clear(&error);
     unlink("t.csv");
     unlink("l.txt");
+    unlink("r.bin");
+    unlink("x.npy");
     return chdir("/") || rmdir(folder);
 }
 
@@ -138,9 +186,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fills_its_own),
+        cmocka_unit_test(options_say_who_fills_what),
         cmocka_unit_test(rows_agree),
         cmocka_unit_test(what_is_unclear_is_said),
         cmocka_unit_test(paths_go_to_the_next_of_their_kind),
+        cmocka_unit_test(an_ending_tells_the_kind),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }
