@@ -162,6 +162,7 @@ static bool fill_classes(Images *m)
 /* What a field is read from; its paths lie behind it. */
 typedef struct Gallery {
     size_t width, height, channels;
+    bool crops;
     const char *const *paths;
 } Gallery;
 
@@ -173,6 +174,8 @@ static bool read_picture(const Gallery *g, size_t row, uint8_t *out, Error *e)
         return false;
     const bool ok = picture_decode(&p, &b, g->width, g->height, g->paths[row], e);
     if (ok) {
+        if (g->crops)
+            picture_crop(&p, g->width, g->height);
         picture_fit(&p, g->width, g->height, g->channels, out);
         free(p.pixels);
     }
@@ -270,8 +273,12 @@ static bool fill_pictures(Images *m)
     Field *f = &m->set->fields[m->input];
     const char *keep = option_text(m->request->source, "keep", "auto");
     const bool kept = strcmp(keep, "yes") == 0, fresh = strcmp(keep, "no") == 0;
+    const char *fit = option_text(m->request->source, "fit", "stretch");
     const Gallery g = {(size_t)x->shape[1], (size_t)x->shape[0],
-                       x->rank == 3 ? (size_t)x->shape[2] : 1, (const char *const *)m->files.items};
+                       x->rank == 3 ? (size_t)x->shape[2] : 1, strcmp(fit, "crop") == 0,
+                       (const char *const *)m->files.items};
+    if (!g.crops && strcmp(fit, "stretch") != 0)
+        return error_set(m->error, "images: fit is stretch or crop, not %s", fit);
     if (!kept && !fresh && strcmp(keep, "auto") != 0)
         return error_set(m->error, "images: keep is yes, no or auto, not %s", keep);
     if (kept || (!fresh && m->files.count <= KEPT_BYTES / port_size(x)))

@@ -141,6 +141,21 @@ static void stretch_columns(const uint8_t *in, size_t from, size_t to, size_t ro
     filter_destroy(&f);
 }
 
+void picture_crop(Picture *p, size_t width, size_t height)
+{
+    const uint64_t across = (uint64_t)p->width * height, down = (uint64_t)p->height * width;
+    size_t w = across > down ? (size_t)(down / height) : p->width;
+    size_t h = across < down ? (size_t)(across / width) : p->height;
+    w = w ? w : 1;
+    h = h ? h : 1;
+    const size_t left = (p->width - w) / 2, top = (p->height - h) / 2;
+    for (size_t i = 0; i < h; i++)
+        memmove(p->pixels + i * w * p->channels,
+                p->pixels + ((top + i) * p->width + left) * p->channels, w * p->channels);
+    p->width = w;
+    p->height = h;
+}
+
 void picture_fit(const Picture *p, size_t width, size_t height, size_t channels, uint8_t *out)
 {
     const uint8_t *at = p->pixels;

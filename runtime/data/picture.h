@@ -21,6 +21,8 @@ PictureDecode picture_decode_png, picture_decode_jpeg; /* picture_png.c, picture
 
 /* By the file's first bytes. */
 PictureDecode picture_decode;
+/* Leaves the largest part around the middle whose sides are as width to height. */
+void picture_crop(Picture *p, size_t width, size_t height);
 /* Stretches to the size; grey and colour as wanted. */
 void picture_fit(const Picture *p, size_t width, size_t height, size_t channels, uint8_t *out);
 

@@ -171,6 +171,16 @@ static void pictures_take_the_size_and_the_channels_wanted(void **state)
     assert_true(open_case(&d, &shrunk)); /* 3, 3, 1 of 7 parts of the pixels nearest */
     expect_pixels(&d, 0, (const uint8_t[]){70, 36, 9, 91});
     dataset_close(&d);
+    const gradc_option cut[] = {{"", "p/4.png", 0}, {"fit", "crop", 0}};
+    const Case middle = {"images", grey, 2, cut, 2, NULL, true};
+    put_png("p/4.png", 5, 2, 1, (const uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 0);
+    assert_true(open_case(&d, &middle));
+    expect_pixels(&d, 0, (const uint8_t[]){2, 3, 7, 8});
+    dataset_close(&d);
+    put_png("p/4.png", 2, 4, 1, (const uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8}, 0);
+    assert_true(open_case(&d, &middle));
+    expect_pixels(&d, 0, (const uint8_t[]){3, 4, 5, 6});
+    dataset_close(&d);
     put_png("p/4.png", 1, 1, 4, (const uint8_t[]){0, 0, 0, 0}, 0); /* transparent lies on white */
     assert_true(open_case(&d, &shrunk));
     expect_pixels(&d, 0, (const uint8_t[]){255, 255, 255, 255});
@@ -191,6 +201,8 @@ static void images_name_every_mistake(void **state)
     static const gradc_option anew[] = {{"", "p", 0}, {"keep", "no", 0}};
     const Case c = {"images", grey, 2, pictures, 2, NULL, false};
     const Case later = {"images", grey, 2, anew, 2, NULL, false};
+    static const gradc_option squeeze[] = {{"", "p", 0}, {"fit", "squeeze", 0}};
+    const Case fit = {"images", grey, 2, squeeze, 2, NULL, false};
     const Case keep = {"images", grey, 2, wish, 2, NULL, false};
     const Case shape = {"images", flat, 2, pictures, 2, NULL, false};
     Dataset d;
@@ -203,6 +215,7 @@ static void images_name_every_mistake(void **state)
     put_pair();
     expect_error(&c, "p/4.png: lies beside the folders of classes, and belongs to none");
     unlink("p/4.png");
+    expect_error(&fit, "images: fit is stretch or crop, not squeeze");
     expect_error(&keep, "images: keep is yes, no or auto, not maybe");
     expect_error(&shape,
                  "images: the input x is no picture\nhelp: declare it as x[32, 32, 3] : u8");

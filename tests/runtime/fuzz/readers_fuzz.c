@@ -131,6 +131,8 @@ static void read_picture(const uint8_t *bytes, size_t size, Error *e)
     Picture p;
     if (!picture_decode(&p, &b, 5, 7, "fuzz", e))
         return;
+    if (size & 1)
+        picture_crop(&p, 5, 7);
     picture_fit(&p, 5, 7, p.channels == 1 ? 3 : 1, out);
     free(p.pixels);
 }
