@@ -49,6 +49,7 @@ class Body:
         self.tensors = list(outer.tensors) if outer else []
         self.whole = list(outer.whole) if outer else []
         self.step = outer.step if outer else None  # (name, steps) of the scan around
+        self.in_scan = outer is not None and outer.in_scan  # or in what is applied in one
         self.stepped = set(outer.stepped) if outer else set()  # names that differ from step to step
         self.depth = outer.depth + 1 if outer else 0
         self.parameters = kind != "fn" and (outer is None or outer.parameters)  # may hold layers
@@ -106,6 +107,6 @@ class Body:
         if len(shape) == 2 and r.random() < 0.2:
             start = "~ orthogonal"
         self.put(f"param {name}{dims} {start}")
-        if self.kind == "model":
+        if self.kind == "model" and self.depth == 0:
             self.p.parameters.append(name)
         return self.know(name, shape, False, ())

@@ -13,7 +13,7 @@ import sys
 
 from generate import generate
 
-FEW = 20
+FEW = 12
 TOLERANCE = 1e-4  # of losses that another order of the same sums gives
 
 

@@ -280,7 +280,7 @@ def from_library(body):
     recurrent = any(f"|> {n}(" in text for n in ("rnn", "lstm", "gru"))
     statistics = "batch_norm" in text or "_block" in text and "transformer" not in text
     draws = any(n in text for n in ("dropout", "drop_path", "rrelu", "gumbel"))
-    if recurrent and body.step or statistics and not p.batch_statistics or draws and not p.random:
+    if recurrent and body.in_scan or statistics and not p.batch_statistics or draws and not p.random:
         return
     if not body.parameters and any(n in text for n in NEED_PARAMETERS):
         return
@@ -376,8 +376,7 @@ def define(body):
     name = f"{kind[0]}{p.fresh()}"
     inner = Body(p, kind)
     inner.depth = body.depth + 1
-    inner.step = None
-    inner.in_scan = bool(body.step)
+    inner.in_scan = body.in_scan
     heads, parents = [], set()
     for t in arguments:
         own = p.fresh()
@@ -426,7 +425,8 @@ def repeat(body):
     counter = p.index()
     first = r.choice(["", f" * (if {counter} == 0 then 0.5 else 1)"])
     inner.put(f"{h} = tanh({h} + {text}{first})")
-    body.enclose(f"repeat {r.choice([1, 2, 2, 3])} as {counter}", inner)
+    times = r.choice([1, 2, 2, 3])
+    body.enclose(r.choice([f"repeat {times} as {counter}", f"for {counter} in {list(range(times))}"]), inner)
     body.know(h, x.shape, x.batched or t.batched, x.parents | {x.name} | t.parents)
 
 
@@ -449,14 +449,14 @@ def choice(body):
 
 def scan(body):
     r, p = body.p.r, body.p
-    if body.step or body.depth > 1 or getattr(body, "in_scan", False):
+    if body.in_scan or body.depth > 1:
         return
     p.scans = True
     x = body.pick(least=1)
     t = p.index()
     steps = x.shape[0] if x and x.shape[0] <= 17 else r.choice([1, 2, 3, 5])
     inner = Body(p, "scan", body)
-    inner.step = (t, steps)
+    inner.step, inner.in_scan = (t, steps), True
     carries = []
     for _ in range(r.choice([1, 1, 2, 3])):
         name = p.fresh()
@@ -513,7 +513,7 @@ def inner_parameters(inner):
 def state(body):
     """A state that follows the batch, read after its update."""
     r, p = body.p.r, body.p
-    if body.kind not in ("model", "layer") or body.step or body.depth > 1 or getattr(body, "in_scan", False) or not p.batch_statistics:
+    if body.kind not in ("model", "layer") or body.in_scan or body.depth > 1 or not p.batch_statistics:
         return
     x = body.pick()
     if not x or not x.batched or len(x.shape) > 2:

@@ -10,7 +10,7 @@ import sys
 
 from generate import generate
 
-FEW = 60
+FEW = 20
 TOKEN = re.compile(r"\w+|\.\.\.|<-|\|>|[<>=!]=|\S")
 WORDS = ["0", "1", "2", "-1", "0.5", "1e9", "i", "x", "batch", "training", "...", "t", "[i]", "[0]", "[1, 2]", "@m", "else 0", "over t",
          "reversed", "none", "true", "sum[i]", "mean[batch]", "argmax[i]", "grad(x, x)", "jvp(x, x, x)", "split(x, 2)", "flatten",
