@@ -34,13 +34,58 @@ static Interval access_interval(const Expr *e)
     return unknown_interval;
 }
 
-static Interval call_interval(const Expr *e)
+/* What a comparison with a number says of the values of e. */
+static void refine_by_comparison(Interval *r, const Expr *e, const Expr *test, bool holds)
+{
+    const bool mirrored = test->args[1] == e;
+    double number;
+    if ((test->args[0] != e && !mirrored) || !expr_is_const(test->args[!mirrored], &number))
+        return;
+    const ScalarFunction *f = test->function;
+    bool below = f == &scalar_lt || f == &scalar_le, strict = f == &scalar_lt || f == &scalar_gt;
+    const bool equal = f == &scalar_eq ? holds : f == &scalar_ne && !holds;
+    if (!below && f != &scalar_gt && f != &scalar_ge && !equal)
+        return;
+    below = below != mirrored;
+    if (!holds && !equal) {
+        below = !below;
+        strict = !strict;
+    }
+    const int64_t high = strict ? (int64_t)ceil(number) - 1 : (int64_t)floor(number);
+    const int64_t low = strict ? (int64_t)floor(number) + 1 : (int64_t)ceil(number);
+    if ((below || equal) && high < r->high)
+        r->high = high;
+    if ((!below || equal) && low > r->low)
+        r->low = low;
+}
+
+static void refine(Interval *r, const Expr *e, const Expr *test, bool holds)
+{
+    if (!test || test->kind != EXPR_CALL)
+        return;
+    if (test->function == &scalar_not)
+        refine(r, e, test->args[0], !holds);
+    else if (test->function == (holds ? &scalar_and : &scalar_or))
+        for (int i = 0; i < 2; i++)
+            refine(r, e, test->args[i], holds);
+    else if (test->function->signature == SIGNATURE_COMPARE)
+        refine_by_comparison(r, e, test, holds);
+}
+
+static Interval interval_under(const Facts *facts, const Expr *e);
+
+static Interval call_interval(const Facts *facts, const Expr *e)
 {
     const ScalarFunction *f = e->function;
     if (e->type == TYPE_BOOL || (f == &scalar_to_integer && e->args[0]->type == TYPE_BOOL))
         return interval(0, 1);
-    const Interval a = data_interval(e->args[f == &scalar_select ? 1 : 0]);
-    const Interval b = f->arity > 1 ? data_interval(e->args[f == &scalar_select ? 2 : 1]) : a;
+    const bool choice = f == &scalar_select;
+    Interval a = interval_under(facts, e->args[choice ? 1 : 0]);
+    Interval b = f->arity > 1 ? interval_under(facts, e->args[choice ? 2 : 1]) : a;
+    if (choice) {
+        refine(&a, e->args[1], e->args[0], true);
+        refine(&b, e->args[2], e->args[0], false);
+    }
     if (f == &scalar_add)
         return interval(a.low + b.low, a.high + b.high);
     if (f == &scalar_sub)
@@ -61,8 +106,7 @@ static Interval call_interval(const Expr *e)
     return unknown_interval;
 }
 
-/* What values a whole-number expression can have, from what is checked when data is loaded. */
-Interval data_interval(const Expr *e)
+static Interval plain_interval(const Facts *facts, const Expr *e)
 {
     switch (e->kind) {
     case EXPR_CONST:
@@ -72,10 +116,24 @@ Interval data_interval(const Expr *e)
     case EXPR_ACCESS:
         return access_interval(e);
     case EXPR_CALL:
-        return call_interval(e);
+        return call_interval(facts, e);
     default:
         return unknown_interval;
     }
+}
+
+static Interval interval_under(const Facts *facts, const Expr *e)
+{
+    Interval r = plain_interval(facts, e);
+    for (const Facts *f = facts; f; f = f->outer)
+        refine(&r, e, f->test, f->holds);
+    return r;
+}
+
+/* What values a whole-number expression can have, from what is checked when data is loaded. */
+Interval data_interval(const Expr *e)
+{
+    return interval_under(NULL, e);
 }
 
 /* A class or token that the tensor has no entry for: a last layer or a table that is too small. */
@@ -95,11 +153,49 @@ static bool too_many_classes(Sema *s, const Ast *item, const Port *port, int64_t
     return false;
 }
 
-static bool prove_data(Sema *s, const Ast *item, const Expr *data, int64_t extent, int dimension)
+static const Expr *whole(ExprPool *p, const Expr *e, int64_t number)
 {
+    return expr_const_typed(p, (double)number, e->type);
+}
+
+/* Held inside by conditions alone: they choose between branches that are both computed. */
+static const Expr *clamped(ExprPool *p, const Expr *data, Interval range, int64_t extent)
+{
+    const Expr *e = data->type == TYPE_I32 ? data : expr_cast(p, data, TYPE_I32);
+    if (range.low < 0)
+        e = expr_call(p, &scalar_max, (const Expr *[]){e, whole(p, e, 0)});
+    if (range.high >= extent)
+        e = expr_call(p, &scalar_min, (const Expr *[]){e, whole(p, e, extent - 1)});
+    return e;
+}
+
+/* Keeps the tests for `(… else v)`. */
+static void collect_data_tests(Sema *s, const Expr *data, Interval range, int64_t extent)
+{
+    ExprPool *p = s->program->pool;
+    const Expr *e = data->type == TYPE_I32 ? data : expr_cast(p, data, TYPE_I32);
+    if (range.low < 0)
+        vec_push(s->arena, s->unproven,
+                 expr_call(p, &scalar_ge, (const Expr *[]){e, whole(p, e, 0)}));
+    if (range.high >= extent)
+        vec_push(s->arena, s->unproven,
+                 expr_call(p, &scalar_lt, (const Expr *[]){e, whole(p, e, extent)}));
+}
+
+static bool prove_data(Sema *s, const Ast *item, Subscript *sub, int64_t extent, int dimension)
+{
+    const Expr *data = sub->data;
     const Interval range = data_interval(data);
     if (range.low >= 0 && range.high < extent)
         return true;
+    const Interval known = interval_under(s->facts, data);
+    const bool guarded = known.low >= 0 && known.high < extent;
+    if (guarded || s->unproven) {
+        if (!guarded)
+            collect_data_tests(s, data, known, extent);
+        sub->data = clamped(s->program->pool, data, range, extent);
+        return true;
+    }
     if (data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT &&
         data->node->port->domain != DOMAIN_NUMBER)
         return too_many_classes(s, item, data->node->port, extent);
@@ -144,7 +240,7 @@ static bool uses_batch(const Affine *a)
     return false;
 }
 
-bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension,
+bool prove_inside(Sema *s, const Ast *item, Subscript *sub, const Index *of, int dimension,
                   const Ast *base)
 {
     const int64_t extent = of->extent;
@@ -159,7 +255,7 @@ bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *o
         return false;
     }
     if (sub->data)
-        return prove_data(s, item, sub->data, extent, dimension);
+        return prove_data(s, item, sub, extent, dimension);
     if (facts_prove_inside(s->program->pool, s->facts, sub->affine, extent))
         return true;
     if (s->unproven) {

@@ -377,8 +377,7 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
 
 /* ---- layers --------------------------------------------------------------------------------------------- */
 
-/* How often this text was met in the frame before. */
-static int count_again(Sema *s, Frame *f, const char *name)
+int frame_count(Sema *s, Frame *f, const char *name)
 {
     for (int i = 0; i < f->counters.count; i++)
         if (f->counters.data[i].name == name)
@@ -398,7 +397,7 @@ static const char *automatic_path(Sema *s, const char *name, Span span)
         at = arena_format(s->arena, "%s<%d:%d", at, f->call.file, f->call.begin);
     at = intern(s->names, at);
     at = intern(s->names,
-                arena_format(s->arena, "%s of %s, %d", at, f->path, count_again(s, f, at)));
+                arena_format(s->arena, "%s of %s, %d", at, f->path, frame_count(s, f, at)));
     const char *base =
         intern(s->names, arena_format(s->arena, "%s%s%s", f->path, *f->path ? "." : "", name));
     int count = 1;
@@ -640,5 +639,9 @@ Value *eval_call(Sema *s, const Ast *call, Value *piped)
         return NULL;
     if (target && target->kind == VALUE_INSTANCE)
         return apply_instance(s, target->instance, &args, call->span);
-    return call_named(s, callee, &args, call->span);
+    /* A parameter that was given the name of a function stands for it. */
+    Ast named = *callee;
+    if (target && target->kind == VALUE_SYMBOL && !sema_callable(s, callee->name))
+        named.name = target->text;
+    return call_named(s, &named, &args, call->span);
 }

@@ -342,7 +342,8 @@ IndexScope *index_push(Sema *s, const char *name, Index *ix, Span span);
 bool subscripts_fit(Sema *s, const Ast *a, const Value *base);
 Value *eval_subscript(Sema *s, const Ast *a);
 Value *eval_at(Sema *s, const Ast *a);
-bool prove_inside(Sema *s, const Ast *item, const Subscript *sub, const Index *of, int dimension,
+/* Data that conditions keep inside, and no type does, is clamped besides: all branches are computed. */
+bool prove_inside(Sema *s, const Ast *item, Subscript *sub, const Index *of, int dimension,
                   const Ast *base);
 Interval data_interval(const Expr *e);
 
@@ -368,6 +369,8 @@ Value *apply_declaration(Sema *s, const Declaration *d, const char *path, Value 
                          const char *const *names, int count, Span span);
 Frame *frame_enter(Sema *s, FrameKind kind, const Ast *decl, bool library, const char *path);
 void frame_leave(Sema *s);
+/* How often this text was met in the frame, this time included. */
+int frame_count(Sema *s, Frame *f, const char *name);
 const char *pattern_text(Sema *s, const Ast *param); /* x[..., i] */
 
 /* ---- builtin.c -------------------------------------------------------------------------------------------- */

@@ -295,6 +295,18 @@ static bool same_shape(Sema *s, const Tensor *t, const int64_t *shape, int rank,
     return same;
 }
 
+/* In a loop a parameter is another one each time round: w, w_2, w_3. */
+static const char *name_of_round(Sema *s, const Ast *a)
+{
+    const Span before = frame_span(s->frame, a->name);
+    const bool again = before.file == a->name_span.file && before.begin == a->name_span.begin;
+    if (!again)
+        return a->name;
+    const char *key = intern(s->names, arena_format(s->arena, "param %s", a->name));
+    return intern(s->names,
+                  arena_format(s->arena, "%s_%d", a->name, frame_count(s, s->frame, key) + 1));
+}
+
 static void declare(Sema *s, const Ast *a, Role role)
 {
     int64_t *shape;
@@ -302,9 +314,10 @@ static void declare(Sema *s, const Ast *a, Role role)
         frame_bind(s, s->frame, a->name, NULL, a->name_span); /* its uses stay silent */
         return;
     }
-    const char *name = full_path(s, a->name);
+    const char *own = role == ROLE_PARAM ? name_of_round(s, a) : a->name;
+    const char *name = full_path(s, own);
     Tensor *t = tensor_find(s, name);
-    if (t && frame_lookup(s->frame, a->name)) {
+    if (t && frame_lookup(s->frame, own)) {
         diag_error(s->diag, a->span, "`%s` is declared twice", a->name);
         diag_note(s->diag, t->span, "first here");
         return;
@@ -322,8 +335,9 @@ static void declare(Sema *s, const Ast *a, Role role)
                        user_span(s, a->span));
         add_start(s, t, a);
     }
-    frame_bind(s, s->frame, a->name, value_node(s, tensor_current(s, t), a->name_span),
-               a->name_span);
+    Value *v = value_node(s, tensor_current(s, t), a->name_span);
+    frame_bind(s, s->frame, own, v, a->name_span);
+    frame_bind(s, s->frame, a->name, v, a->name_span);
     if (a->kind == AST_STATE && a->right)
         run_fit(s, t, a);
 }
