@@ -159,7 +159,8 @@ static Value *index_node(Sema *s, Node *n, Subscript example, const Subscript *s
         all[i].affine = affine_index(s->program->pool, leading[i]);
     if (node_is_batched(n))
         all[0] = example;
-    memcpy(all + count, subs, sizeof *subs * (size_t)rank);
+    if (rank)
+        memcpy(all + count, subs, sizeof *subs * (size_t)rank);
     return value_expr(s, expr_access(s->program->pool, n, all), NULL, 0, span);
 }
 
