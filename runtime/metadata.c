@@ -2,6 +2,7 @@
  * called.  Nothing here depends on the clock, so that equal training gives equal files. */
 #include "internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -81,13 +82,16 @@ static char *field_text(const Position *p, int i)
 static bool field_read(Position *p, int i, const char *text)
 {
     char *at = (char *)p + fields[i].offset, *end;
+    if (fields[i].kind != 'f' && (*text < '0' || *text > '9')) /* strtoull takes a minus */
+        return false;
+    errno = 0;
     if (fields[i].kind == 'u')
         *(uint64_t *)(void *)at = strtoull(text, &end, 10);
     else if (fields[i].kind == 'b')
         *(bool *)(void *)at = strtoull(text, &end, 10) != 0;
     else
         *(double *)(void *)at = strtod(text, &end);
-    return *text && !*end;
+    return *text && !*end && (!errno || fields[i].kind == 'f');
 }
 
 bool text_is_utf8(const char *text)

@@ -88,6 +88,10 @@ static bool complete_views(Training *t)
                          "the checkpoint was trained on %" PRIu64 " examples, but there are %u"
                          "\nhelp: a resume needs the same data and holdout; else train anew",
                          l->at.examples, l->base.count);
+    if (l->at.cursor && l->at.cursor >= l->base.count)
+        return error_set(&t->error,
+                         "the checkpoint is damaged: it stands at example %" PRIu64 " of %u",
+                         l->at.cursor, l->base.count);
     l->at.examples = l->base.count;
     return true;
 }

@@ -42,8 +42,9 @@ static bool build(Sema *s, EntryKind kind, SyntaxContext *cx, OptLog *log)
 
 static void compile(SyntaxContext *cx, Ast *file)
 {
-    static const EntryKind order[] = {ENTRY_EVALUATE, ENTRY_FINISH, ENTRY_PREDICT, ENTRY_LOSS,
-                                      ENTRY_GRADIENT, ENTRY_STEP,   ENTRY_UPDATE,  ENTRY_INIT};
+    static const EntryKind order[] = {ENTRY_EVALUATE, ENTRY_FINISH, ENTRY_PREDICT,  ENTRY_FIT,
+                                      ENTRY_FITTED,   ENTRY_LOSS,   ENTRY_GRADIENT, ENTRY_STEP,
+                                      ENTRY_UPDATE,   ENTRY_INIT};
     const SemaOptions options = {.real = TYPE_F32};
     OptLog log = {.arena = cx->arena};
     Sema *s = sema_create(cx, file, &options);
@@ -159,6 +160,10 @@ static const char *const words[] = {
     "\n  state s = 0\n",
     "\n  s <- s + 1\n",
     "\n  freeze w\n",
+    "\n  freeze \"*\"\n",
+    "\n  init \"*\" from \"f\"\n",
+    "\n  state fitted[q: 2] = 0 fit mean[batch, ...] x[...]\n",
+    "\n  state fitted = 0 fit fitted + mean[batch] w\n",
     "\n  loss x[0]\n",
     "\n  metric mean[batch] x[0]\n",
     "\n  output x\n",

@@ -279,6 +279,141 @@ static void every_difference_is_named(void **state)
     expect_output("other: in the file, not in the model");
 }
 
+/* One tensor in a file: its header with the data behind it. */
+static void write_file(const char *path, const char *header, const char *data, size_t data_size)
+{
+    FILE *f = fopen(path, "w");
+    uint8_t length[8] = {(uint8_t)strlen(header), (uint8_t)(strlen(header) >> 8)};
+    assert_non_null(f);
+    fwrite(length, 1, 8, f);
+    fwrite(header, 1, strlen(header), f);
+    fwrite(data, 1, data_size, f);
+    fclose(f);
+}
+
+static void numbers_of_any_width_convert(void **state)
+{
+    static const char header[] =
+        "{\"h\":{\"dtype\":\"F16\",\"shape\":[6],\"data_offsets\":[0,12]},"
+        "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[12,16]},"
+        "\"d\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[16,24]}}";
+    /* 1, -2, the least subnormal, the largest, infinity, a NaN; -3 and 0.5; 1/3 */
+    static const uint16_t halves[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x7e00},
+                          brains[] = {0xc040, 0x3f00};
+    static const float expected[] = {1, -2, 0x1p-24f, 65504, INFINITY};
+    const double third = 1.0 / 3;
+    uint8_t data[24];
+    float out[6];
+    Safetensors s;
+    Error e = {0};
+    memcpy(data, halves, 12);
+    memcpy(data + 12, brains, 4);
+    memcpy(data + 16, &third, 8);
+    write_file("n.safetensors", header, (const char *)data, sizeof data);
+    assert_true(safetensors_open(&s, "n.safetensors", &e));
+    safetensors_copy(&s, safetensors_find(&s, "h"), GRADC_F32, out);
+    assert_memory_equal(out, expected, sizeof expected);
+    assert_true(isnan(out[5]));
+    safetensors_copy(&s, safetensors_find(&s, "b"), GRADC_F32, out);
+    assert_true(out[0] == -3 && out[1] == 0.5f);
+    safetensors_copy(&s, safetensors_find(&s, "d"), GRADC_F32, out);
+    assert_true(out[0] == (float)third);
+    assert_false(safetensors_converts("I64", GRADC_F32));
+    assert_false(safetensors_converts("F16", GRADC_I32));
+    assert_null(safetensors_find(&s, "x"));
+    safetensors_close(&s);
+}
+
+/* Every shorter file is refused, and the instance stays as it was. */
+static void a_part_of_a_file_changes_nothing(void **state)
+{
+    const gradc_train train = plain_train();
+    const gradc_model model = fake32_model(&train);
+    size_t size;
+    char *whole = read_whole("fake.safetensors", &size);
+    Instance in;
+    Checkpoint c;
+    instance_create(&in, &model, 1, 1);
+    checkpoint_create(&c, &model);
+    uint8_t *before = malloc(c.data_size), *after = malloc(c.data_size);
+    checkpoint_pack(&c, &in, before);
+    for (size_t n = 0; n < size; n += n < 64 || n + 64 > size ? 1 : 7) {
+        Position p;
+        Encoding encoding = {0};
+        Error e = {0};
+        FILE *f = fopen("part.safetensors", "w");
+        fwrite(whole, 1, n, f);
+        fclose(f);
+        assert_false(
+            checkpoint_load(&c, &in, CHECKPOINT_ALL, "part.safetensors", &p, &encoding, &e));
+        assert_non_null(e.text);
+        error_clear(&e);
+    }
+    checkpoint_pack(&c, &in, after);
+    assert_memory_equal(before, after, c.data_size);
+    free(before);
+    free(after);
+    free(whole);
+    checkpoint_destroy(&c);
+    instance_destroy(&in);
+}
+
+/* The file with one text in place of another of the same length. */
+static void write_changed(const char *path, const char *from, const char *to)
+{
+    size_t size;
+    char *whole = read_whole(path, &size);
+    char *at = strstr(whole + 8, from); /* the header is text */
+    assert_non_null(at);
+    assert_int_equal(strlen(from), strlen(to));
+    memcpy(at, to, strlen(to));
+    FILE *f = fopen("changed.safetensors", "w");
+    fwrite(whole, 1, size, f);
+    fclose(f);
+    free(whole);
+}
+
+static void a_damaged_position_is_refused(void **state)
+{
+    const char *line = "train --resume=changed.safetensors --epochs 99 --save x.safetensors";
+    assert_int_equal(run("train --steps 7 --quiet --save mid.safetensors"), 0);
+    write_changed("mid.safetensors", "cursor\":\"32\"", "cursor\":\"-2\"");
+    assert_int_equal(run(line), 1);
+    expect_output("the checkpoint's gradc.cursor is damaged: \"-2\"");
+    write_changed("mid.safetensors", "cursor\":\"32\"", "cursor\":\"99\"");
+    assert_int_equal(run(line), 1);
+    expect_output("the checkpoint is damaged: it stands at example 99 of 75");
+    write_changed("mid.safetensors", "examples\":\"75\"", "examples\":\"76\"");
+    assert_int_equal(run(line), 1);
+    expect_output("was trained on 76 examples, but there are 75");
+    assert_int_not_equal(access("x.safetensors", F_OK), 0);
+}
+
+static void parameters_start_from_files(void **state)
+{
+    static const char header[] =
+        "{\"bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}";
+    static const float bias[] = {1, 2, 3};
+    write_file("b.safetensors", header, (const char *)bias, sizeof bias);
+    FILE *f = fopen("names", "w");
+    fputs("# theirs = ours\n  bias =dense_1.bias  ", f);
+    fclose(f);
+    assert_int_equal(run("train --epochs 1 --lr 0 --init dense_1.bias=b.safetensors --map names "
+                         "--save s.safetensors"),
+                     0);
+    expect_output("b.safetensors starts 1 tensor\n");
+    assert_int_equal(run("train --init b.safetensors --map names"), 1);
+    expect_output("dense_1.weight: not in the file; F32 (3, 4) in the model");
+    Safetensors s;
+    Error e = {0};
+    float got[3];
+    assert_true(safetensors_open(&s, "s.safetensors", &e));
+    safetensors_copy(&s, safetensors_find(&s, "dense_1.bias"), GRADC_F32, got);
+    assert_memory_equal(got, bias, sizeof bias);
+    safetensors_close(&s);
+    assert_int_equal(run("train --resume --init b.safetensors"), 2);
+}
+
 static void write_table(void)
 {
     static const char *const names[] = {"red", "green", "blue"};
@@ -317,6 +452,10 @@ int main(void)
         cmocka_unit_test(a_full_disk_leaves_the_old_file),
         cmocka_unit_test(unsafe_headers_are_refused),
         cmocka_unit_test(every_difference_is_named),
+        cmocka_unit_test(numbers_of_any_width_convert),
+        cmocka_unit_test(a_part_of_a_file_changes_nothing),
+        cmocka_unit_test(a_damaged_position_is_refused),
+        cmocka_unit_test(parameters_start_from_files),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -137,11 +137,32 @@ static void read_picture(const uint8_t *bytes, size_t size, Error *e)
     free(p.pixels);
 }
 
+/* A checkpoint's tensors become numbers of the model's, its notes a position. */
+static void read_checkpoint(const uint8_t *bytes, size_t size, Error *e)
+{
+    static const gradc_train train = {.batch = 1};
+    const gradc_model model = fake32_model(&train);
+    Safetensors s;
+    Position p;
+    Encoding encoding;
+    if (!safetensors_parse(&s, bytes, size, "fuzz", e))
+        return;
+    if (metadata_read(&s, &model, &p, &encoding, e))
+        encoding_destroy(&encoding);
+    for (int i = 0; i < s.entry_count; i++) {
+        const TensorEntry *t = &s.entries[i];
+        void *out = memory_get((size_t)(t->end - t->begin) + 1, 4);
+        if (safetensors_converts(t->type, GRADC_F32))
+            safetensors_copy(&s, t, GRADC_F32, out);
+        free(out);
+    }
+    safetensors_close(&s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     Error e = {0};
     Array a;
-    Safetensors s;
     ZipEntry z;
     if (size == 0)
         return 0;
@@ -158,8 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             bind(&a, &e);
         break;
     case 3:
-        if (safetensors_parse(&s, bytes, size - 1, "fuzz", &e))
-            safetensors_close(&s);
+        read_checkpoint(bytes, size - 1, &e);
         break;
     case 4:
         if (zip_find(&z, bytes, size - 1, "x", "fuzz", &e) && z.packed < 100000)
