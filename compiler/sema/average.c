@@ -5,8 +5,9 @@
 
 bool read_average(Sema *s, const Ast *e)
 {
-    if (e->items.count == 1) {
-        s->average = e->items.data[0];
+    const Ast *a = e->items.count == 1 ? e->items.data[0] : NULL;
+    if (a && (a->kind == AST_CALL || a->kind == AST_NAME)) {
+        s->average = a;
         return true;
     }
     diag_error(s->diag, e->span, "write it so: average ema(decay = 0.999)");

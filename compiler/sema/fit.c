@@ -167,9 +167,21 @@ static const Expr *fit_value(Sema *s, const Tensor *t, const Ast *a)
     return e && ok && rests_on_sums(s, a, e) ? e : NULL;
 }
 
+/* Was there no fit of it when the fits were read?  The gradient check's twin, and what is printed, have
+ * no such entry. */
+static bool is_missed(const Sema *s, const Tensor *t)
+{
+    return !t->passes && !s->printing && s->options.real == TYPE_F32;
+}
+
 void run_fit(Sema *s, Tensor *t, const Ast *a)
 {
     s->has_fits = true;
+    if (s->training && is_missed(s, t)) {
+        diag_error(s->diag, a->span,
+                   "this state would not be fitted: it is declared in training alone");
+        diag_help(s->diag, "declare it outside of what depends on `training`");
+    }
     if (s->entry != ENTRY_FIT || is_fitted(s, t)) /* shared: by its first use */
         return;
     statement_enter(s, t->name);

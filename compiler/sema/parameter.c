@@ -104,6 +104,39 @@ static Index **shape_indices(Sema *s, const int64_t *shape, int rank)
     return dims;
 }
 
+typedef struct Starting {
+    Sema *sema;
+    const Node *foreign; /* read, but not there at the start */
+} Starting;
+
+/* What another tensor starts as, in place of what it is when the start's text reads it. */
+static const Expr *as_started(void *context, const Expr *e)
+{
+    Starting *st = context;
+    const Graph *init = st->sema->graph;
+    if (e->kind != EXPR_ACCESS || node_is_batched(e->node))
+        return e;
+    if (e->node->id < init->nodes.count && init->nodes.data[e->node->id] == e->node)
+        return e;
+    for (int i = 0; e->node->kind == NODE_TENSOR && i < init->results.count; i++)
+        if (init->results.data[i].tensor == e->node->tensor)
+            return expr_access(init->pool, init->results.data[i].value, e->subscripts);
+    st->foreign = e->node;
+    return e;
+}
+
+static const Expr *read_starts(Sema *s, const Tensor *t, const Expr *e, Span span)
+{
+    Starting st = {s, NULL};
+    e = expr_map(s->program->pool, e, as_started, &st);
+    if (!st.foreign)
+        return e;
+    diag_error(s->diag, span, "the start of `%s` is made of numbers and of other tensors' starts",
+               t->name);
+    diag_note(s->diag, st.foreign->span, "`%s` is computed in each step", st.foreign->name);
+    return NULL;
+}
+
 /* A start is a literal of the tensor's shape, a number for every element, or a tensor. */
 static Node *start_node(Sema *s, Tensor *t, Value *v)
 {
@@ -123,6 +156,8 @@ static Node *start_node(Sema *s, Tensor *t, Value *v)
     if (!value_to_expr(s, v, &e, &dims, &rank))
         return NULL;
     e = coerce(s, e, t->type, v->span, &ok);
+    if (ok && s->graph == s->init && !(e = read_starts(s, t, e, v->span)))
+        return NULL;
     bool same = rank == t->rank;
     for (int i = 0; same && i < rank; i++)
         same = dims[i]->extent == t->shape[i];
