@@ -251,6 +251,7 @@ typedef struct Tensor {
     const char *loss;     /* PARAM: the one loss that trains it; NULL: their sum */
     double initial;       /* HYPER                                       */
     struct Tensor *of;    /* MOMENT, GRADIENT, AVERAGE: the parameter it belongs to */
+    bool fitted;          /* STATE: to the training data, by the text   */
     int passes;           /* STATE: over the training data until its fit is right; 0: it has none;
                              SUM: until what it sums is */
     const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */

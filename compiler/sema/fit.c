@@ -176,7 +176,7 @@ static bool is_missed(const Sema *s, const Tensor *t)
 
 void run_fit(Sema *s, Tensor *t, const Ast *a)
 {
-    s->has_fits = true;
+    s->has_fits = t->fitted = true;
     if (s->training && is_missed(s, t)) {
         diag_error(s->diag, a->span,
                    "this state would not be fitted: it is declared in training alone");

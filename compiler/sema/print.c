@@ -23,7 +23,7 @@ void sema_print_head(Text *out, Sema *s)
             continue;
         text_append(out, "  ");
         tensor_print(out, t);
-        text_append(out, "\n");
+        text_append(out, t->fitted ? "  # in the model's text fitted to the data\n" : "\n");
     }
     text_append(out, "\n");
 }
