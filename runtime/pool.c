@@ -1,6 +1,7 @@
-/* Threads that share the iterations of one loop.  Ranges are contiguous and fixed by (count,
- * threads); an iteration's result does not depend on who does it, so neither do the bits.
- * Between loops a worker spins for a moment, since the next kernel usually follows at once. */
+/* Threads that share the iterations of one loop, in shares that are fixed by (count, threads) and taken
+ * by whoever is free: the caller from the front, workers from the back.  A worker that is not there
+ * (asleep, or its core is somebody else's) finds nothing left to do.  An iteration's result does not
+ * depend on who does it, so neither do the bits. */
 #include "internal.h"
 
 #include <pthread.h>
@@ -8,25 +9,43 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum {
+    SHARES_EACH = 4, /* a thread that comes late is waited for no longer than a share   */
+    MOST_SHARES = 1 << 15,
+    SPIN_NS = 50000,          /* between two loops of a step, and for the last share of one      */
+    STALL_NS = 300000,        /* waiting for a share so long, its thread has lost its core …     */
+    LEAST_ALONE_NS = 4000000, /* … and the caller works alone for a while; twice as long if it   */
+    MOST_ALONE_NS = 256000000 /* happens again                                                   */
+};
 
 typedef struct Job {
     gradc_kernel *kernel;
     void *arguments;
-    size_t count;
+    size_t count, shares;
     char *scratch;
     size_t scratch_bytes;
 } Job;
 
+/* What is left of the current job: its number, the first share that nobody has taken, and the one
+ * behind the last.  One word, so that who takes a share takes it of the job that he has seen. */
+typedef struct Left {
+    uint32_t number;
+    uint16_t first, end;
+} Left;
+
 struct Pool {
     size_t threads; /* the caller is thread 0 */
-    int spins;
+    long spins;
     pthread_t *workers;
-    Job job;
-    atomic_uint generation; /* one more for each job: the workers' starting signal */
-    atomic_size_t pending;  /* workers that have not finished this job */
+    Job job;              /* read by who has taken a share of it */
+    atomic_ullong left;   /* a Left */
+    atomic_size_t undone; /* shares of the job that are not done */
     atomic_uint sleepers;
     atomic_bool waiting; /* the caller sleeps */
     atomic_bool quit;
+    int64_t alone_until, alone_ns; /* the caller's: monotonic time, and the last such while */
     pthread_mutex_t lock;
     pthread_cond_t start, done;
 };
@@ -45,33 +64,86 @@ static void pause_briefly(void)
 #endif
 }
 
-static void do_share(const Job *job, size_t index, size_t threads)
+static int64_t nanoseconds(void)
 {
-    size_t begin = (size_t)((unsigned __int128)job->count * index / threads);
-    size_t end = (size_t)((unsigned __int128)job->count * (index + 1) / threads);
-    if (begin < end)
-        job->kernel(job->arguments, begin, end, job->scratch + index * job->scratch_bytes);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Returns when a job newer than `seen` is there. */
-static void await_job(Pool *p, unsigned seen)
+/* ---- shares ------------------------------------------------------------------------------------------- */
+
+static unsigned long long pack(Left l)
 {
-    for (int i = 0; i < p->spins; i++) {
-        if (atomic_load_explicit(&p->generation, memory_order_acquire) != seen)
+    return (unsigned long long)l.number << 32 | (unsigned long long)l.first << 16 | l.end;
+}
+
+static Left unpack(unsigned long long word)
+{
+    return (Left){(uint32_t)(word >> 32), (uint16_t)(word >> 16), (uint16_t)word};
+}
+
+/* Takes a share of the current job; false: none is left. */
+static bool take_share(Pool *p, bool from_front, size_t *share)
+{
+    unsigned long long word = atomic_load_explicit(&p->left, memory_order_acquire);
+    for (;;) {
+        Left l = unpack(word);
+        if (l.first == l.end)
+            return false;
+        *share = from_front ? l.first++ : --l.end;
+        if (atomic_compare_exchange_weak_explicit(&p->left, &word, pack(l), memory_order_acq_rel,
+                                                  memory_order_acquire))
+            return true;
+    }
+}
+
+/* Where share number i begins. */
+static size_t share_begin(const Job *job, size_t i)
+{
+    return (size_t)((unsigned __int128)job->count * i / job->shares);
+}
+
+/* Takes shares until none is left; true where it finished the job's last. */
+static bool do_shares(Pool *p, size_t thread)
+{
+    size_t share;
+    bool last = false;
+    while (take_share(p, thread == 0, &share)) {
+        const Job *job = &p->job;
+        job->kernel(job->arguments, share_begin(job, share), share_begin(job, share + 1),
+                    job->scratch + thread * job->scratch_bytes);
+        last = atomic_fetch_sub(&p->undone, 1) == 1;
+    }
+    return last;
+}
+
+/* ---- workers ------------------------------------------------------------------------------------------ */
+
+static uint32_t job_number(Pool *p)
+{
+    return unpack(atomic_load(&p->left)).number;
+}
+
+/* Returns when a job other than `seen` is there. */
+static void await_job(Pool *p, uint32_t seen)
+{
+    for (long i = 0; i < p->spins; i++) {
+        if (job_number(p) != seen)
             return;
         pause_briefly();
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1); /* before the check: the caller looks in the other order */
-    while (atomic_load(&p->generation) == seen)
+    while (job_number(p) == seen)
         pthread_cond_wait(&p->start, &p->lock);
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->lock);
 }
 
-static void report_done(Pool *p)
+static void wake_caller(Pool *p)
 {
-    if (atomic_fetch_sub(&p->pending, 1) != 1 || !atomic_load(&p->waiting))
+    if (!atomic_load(&p->waiting))
         return;
     pthread_mutex_lock(&p->lock);
     pthread_cond_signal(&p->done);
@@ -83,33 +155,56 @@ static void *work(void *argument)
     Worker self = *(Worker *)argument;
     free(argument);
     Pool *p = self.pool;
-    for (unsigned seen = 0;; seen++) {
+    for (uint32_t seen = 0;;) {
         await_job(p, seen);
         if (atomic_load(&p->quit))
             return NULL;
-        do_share(&p->job, self.index, p->threads);
-        report_done(p);
+        seen = job_number(p);
+        if (do_shares(p, self.index))
+            wake_caller(p);
     }
 }
 
-static void await_workers(Pool *p)
+/* ---- the caller --------------------------------------------------------------------------------------- */
+
+static void sleep_until_done(Pool *p)
 {
-    for (int i = 0; i < p->spins; i++) {
-        if (atomic_load_explicit(&p->pending, memory_order_acquire) == 0)
-            return;
-        pause_briefly();
-    }
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->waiting, true);
-    while (atomic_load(&p->pending) != 0)
+    while (atomic_load(&p->undone) != 0)
         pthread_cond_wait(&p->done, &p->lock);
     atomic_store(&p->waiting, false);
     pthread_mutex_unlock(&p->lock);
 }
 
-static void signal_start(Pool *p)
+static bool spin_until_done(Pool *p)
 {
-    atomic_fetch_add(&p->generation, 1);
+    for (long i = 0; i < p->spins; i++) {
+        if (atomic_load_explicit(&p->undone, memory_order_acquire) == 0)
+            return true;
+        pause_briefly();
+    }
+    return atomic_load(&p->undone) == 0;
+}
+
+/* A wait that is long, and longer than all of the work before it, is for a core and not for work. */
+static void note_wait(Pool *p, int64_t began, int64_t ended_work)
+{
+    const int64_t now = nanoseconds(), waited = now - ended_work;
+    if (waited < STALL_NS || waited < ended_work - began)
+        return;
+    p->alone_ns = p->alone_ns ? p->alone_ns * 2 : LEAST_ALONE_NS;
+    if (p->alone_ns > MOST_ALONE_NS)
+        p->alone_ns = MOST_ALONE_NS;
+    p->alone_until = now + p->alone_ns;
+}
+
+static void start_job(Pool *p, Job job)
+{
+    const uint32_t number = job_number(p) + 1;
+    p->job = job;
+    atomic_store(&p->undone, job.shares);
+    atomic_store(&p->left, pack((Left){number, 0, (uint16_t)job.shares}));
     if (atomic_load(&p->sleepers) == 0)
         return;
     pthread_mutex_lock(&p->lock);
@@ -121,23 +216,48 @@ void pool_run(void *pool, gradc_kernel *kernel, void *arguments, size_t count, v
               size_t scratch_bytes)
 {
     Pool *p = pool;
-    p->job = (Job){kernel, arguments, count, scratch, scratch_bytes};
-    if (p->threads == 1 || count <= 1) {
+    const int64_t began = p->threads > 1 ? nanoseconds() : 0;
+    if (p->threads == 1 || count <= 1 || began < p->alone_until) {
         if (count)
             kernel(arguments, 0, count, scratch);
         return;
     }
-    atomic_store(&p->pending, p->threads - 1);
-    signal_start(p);
-    do_share(&p->job, 0, p->threads);
-    await_workers(p);
+    size_t shares = p->threads * SHARES_EACH;
+    shares = shares > count ? count : shares;
+    shares = shares > MOST_SHARES ? MOST_SHARES : shares;
+    start_job(p, (Job){kernel, arguments, count, shares, scratch, scratch_bytes});
+    do_shares(p, 0);
+    if (atomic_load_explicit(&p->undone, memory_order_acquire) == 0)
+        return;
+    const int64_t ended_work = nanoseconds();
+    if (spin_until_done(p))
+        return;
+    sleep_until_done(p);
+    note_wait(p, began, ended_work);
+}
+
+/* ---- making and ending it ----------------------------------------------------------------------------- */
+
+/* How many pauses last SPIN_NS: a pause takes 5 to 150 cycles, by processor. */
+static long count_spins(void)
+{
+    enum { TRIED = 200 };
+    int64_t least = INT64_MAX;
+    for (int round = 0; round < 3; round++) {
+        const int64_t began = nanoseconds();
+        for (int i = 0; i < TRIED; i++)
+            pause_briefly();
+        const int64_t took = nanoseconds() - began;
+        least = took < least ? took : least;
+    }
+    return (long)((int64_t)SPIN_NS * TRIED / (least > 0 ? least : 1));
 }
 
 Pool *pool_create(size_t threads)
 {
     Pool *p = memory_get(1, sizeof *p);
     p->threads = threads;
-    p->spins = threads <= pool_cores() ? 4000 : 0; /* spinning on a shared core only delays */
+    p->spins = threads <= pool_cores() ? count_spins() : 0; /* on a shared core it only delays */
     p->workers = memory_get(threads, sizeof *p->workers);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->start, NULL);
@@ -159,7 +279,7 @@ void pool_destroy(Pool *p)
     if (!p)
         return;
     atomic_store(&p->quit, true);
-    signal_start(p);
+    start_job(p, (Job){0});
     for (size_t i = 1; i < p->threads; i++)
         pthread_join(p->workers[i], NULL);
     pthread_mutex_destroy(&p->lock);
