@@ -168,6 +168,9 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
 {
     const Node *root = storage_of((Node *)n);
     const Place *place = &l->schedule->places[root->id];
+    const bool last = schedule_is_examples_last(l->schedule, root);
+    if (last && d == 0)
+        return 1;
     const bool row = place->kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST;
     const int step = root->recurrence && (row || place->one_step) ? node_step_place(n) : -1;
     if (d == step)
@@ -182,7 +185,7 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
         if (leading <= shared && loop < l->kernel->shared.count)
             return 0;
     }
-    int64_t stride = 1;
+    int64_t stride = last ? root->domain[0]->extent : 1;
     for (int i = d + 1; i < n->rank; i++)
         stride *= i == step ? 1 : n->domain[i]->extent;
     return stride;
@@ -423,6 +426,7 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
     l.out->step = k->step;
     l.out->pool = l.pool;
     l.out->span = k->nodes.data[0]->span;
+    l.out->serial = (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;
     l.buffers = arena_new(a, Buffer *, s->graph->nodes.count);
     l.past = arena_new(a, Buffer *, s->graph->nodes.count);
     l.values = arena_new(a, const Expr *, s->graph->nodes.count);
@@ -435,6 +439,5 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
     else
         lower_nest(&l);
     split_loops(&l, &l.out->body);
-    l.out->serial = (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;
     return l.out;
 }

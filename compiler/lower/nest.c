@@ -482,7 +482,7 @@ static bool uses_scratch(Nest *x)
 /* Is it cheaper to give each lane its own iteration of the last shared loop? */
 static bool wants_shared_lanes(Nest *x, int lanes)
 {
-    if (x->shared.count == 0 || lanes == 1 || uses_scratch(x))
+    if (x->shared.count == 0 || lanes == 1 || (uses_scratch(x) && !x->l->schedule->examples_last))
         return false;
     const Index *v = x->shared.data[x->shared.count - 1];
     double across = 0, within = 0;
@@ -764,12 +764,25 @@ static void put_before(Nest *x)
     *body = all;
 }
 
+/* The loop over examples goes innermost, where they lie. */
+static void examples_to_end(IndexList *shared)
+{
+    for (int i = 0; i + 1 < shared->count; i++)
+        if (shared->data[i]->per_example) {
+            Index *next = shared->data[i + 1];
+            shared->data[i + 1] = shared->data[i];
+            shared->data[i] = next;
+        }
+}
+
 void lower_nest(Lowering *l)
 {
     Nest x = {.l = l};
     for (int i = 0; i < l->kernel->shared.count; i++)
         vec_push(l->arena, &x.shared, l->kernel->shared.data[i]);
     build_stages(&x);
+    if (l->schedule->examples_last)
+        examples_to_end(&x.shared);
     decide_stores(&x);
     merge_loops(&x, NULL, &x.shared);
     for (int s = 0; s < x.stages.count; s++) {

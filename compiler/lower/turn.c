@@ -4,7 +4,8 @@
 
 enum {
     MOST_ELEMENTS = 8192, /* of a copy: it is to stay in the nearest cache  */
-    LEAST_REUSE = 64      /* times that each of its elements is then read   */
+    LEAST_REUSE = 64,     /* times that each of its elements is then read …   */
+    LEAST_ALONE = 4       /* … or where there is one call, not one for each thread's share */
 };
 
 static bool is_written(const Nest *x, const Buffer *b)
@@ -21,8 +22,7 @@ static int64_t count_places(const Affine *a)
 {
     int64_t places = 1;
     for (int i = 0; i < a->count; i++) {
-        if (a->terms[i].kind != TERM_INDEX || a->terms[i].index->per_example ||
-            places > MOST_ELEMENTS)
+        if (a->terms[i].kind != TERM_INDEX || places > MOST_ELEMENTS)
             return -1;
         places *= a->terms[i].index->extent;
     }
@@ -37,7 +37,7 @@ bool turn_is_possible(const Nest *x, const Expr *e, const Index *v, double uses)
     bool nested;
     const int64_t factor = affine_factor(e->affine, v, &nested), places = count_places(e->affine);
     if (nested || factor == 0 || factor == 1 || places < 0 || places > MOST_ELEMENTS ||
-        (double)places * LEAST_REUSE > uses)
+        (double)places * (x->l->out->serial ? LEAST_ALONE : LEAST_REUSE) > uses)
         return false;
     const Interval range = affine_interval(e->affine);
     const int64_t elements = (int64_t)e->buffer->bytes / dtype_size(e->buffer->type);

@@ -391,6 +391,8 @@ Schedule *schedule_run(Graph *g, const Program *program)
     group_run(&p);
     support_run(&p);
     cost_run(s);
+    if (!g->positions && !g->window)
+        layout_run(s);
     memory_run(s);
     return s;
 }

@@ -102,9 +102,10 @@ void support_run(Planner *p);
 /* How often each node is needed. */
 void period_run(Planner *p);
 
-/* ---- cost.c, memory.c ------------------------------------------------------------------------------- */
+/* ---- cost.c, layout.c, memory.c ------------------------------------------------------------------------------- */
 
 void cost_run(Schedule *s);
+void layout_run(Schedule *s);
 void memory_run(Schedule *s);
 
 #endif

@@ -168,8 +168,11 @@ static void place_scratch(Schedule *s)
                 p->bytes = 0;
                 continue;
             }
-            p->bytes = align_up((uint64_t)kernel_row_elements(k, k->nodes.data[j]) *
-                                (uint64_t)dtype_size(k->nodes.data[j]->type));
+            const Node *n = k->nodes.data[j];
+            int64_t elements = kernel_row_elements(k, n);
+            if (k->shared.count && schedule_is_examples_last(s, n))
+                elements *= n->domain[0]->extent;
+            p->bytes = align_up((uint64_t)elements * (uint64_t)dtype_size(n->type));
             p->offset = k->scratch_bytes;
             k->scratch_bytes += p->bytes;
         }

@@ -85,6 +85,7 @@ typedef struct Schedule {
     Place *places;       /* per node id */
     const Expr **bodies; /* per node id: its body with inlined producers put in */
     int loss_kernel;     /* the kernel after which the loss is known, or -1: updates run later */
+    bool examples_last; /* they lie innermost in the workspace and in scratch       */
     uint64_t workspace_bytes;
     uint64_t lower_bound; /* the most bytes live at once */
     int peak_kernel;
@@ -101,6 +102,8 @@ int64_t kernel_row_elements(const Kernel *k, const Node *n);
 /* --emit=schedule; `note` adds to a kernel's line what later floors know of it, or is NULL. */
 typedef void KernelNote(Text *out, const Schedule *s, const Kernel *k, void *context);
 void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context);
+/* Do n's examples lie innermost, its row's numbers as far apart as there are examples? */
+bool schedule_is_examples_last(const Schedule *s, const Node *n);
 void memory_print(Text *out, const Schedule *s);   /* --emit=memory: one entry's workspace */
 /* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */
 uint64_t memory_place_tensors(Program *program, uint64_t base);
