@@ -47,8 +47,33 @@ static void prepare_result(Graph *g, int i)
         r->value = make_copy(g, v, r->name ? r->name : v->name, batch, type);
 }
 
+static bool is_result(const Graph *g, const Node *n)
+{
+    for (int i = 0; i < g->results.count; i++)
+        if (g->results.data[i].value == n)
+            return true;
+    return false;
+}
+
+/* The position of the largest of a few is stored in a byte: a pooling's winners pass through memory twice. */
+static void narrow_positions(Graph *g)
+{
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        if (n->kind != NODE_COMPUTE || !n->reduction || !n->reduction->position || n->recurrence ||
+            is_result(g, n))
+            continue;
+        int64_t positions = 1;
+        for (int k = 0; k < n->bound_count; k++)
+            positions *= n->bound[k]->extent;
+        if (positions <= 256)
+            n->type = TYPE_U8;
+    }
+}
+
 void store_prepare(Graph *g)
 {
+    narrow_positions(g);
     /* numbers last, so that they give way: they may live anywhere in the workspace */
     for (int i = 0; i < g->results.count; i++)
         if (!is_number(g->results.data[i].role))
