@@ -220,6 +220,7 @@ static bool open_carries(Sema *s, Scan *scan, const Ast *a)
     for (int i = 0; i < a->items.count; i++)
         if (!read_start(s, a->items.data[i], &starts[i]))
             return false;
+    s->scan = scan; /* the starts are from outside, and the names of the carries from within */
     for (int i = 0; i < a->items.count; i++) {
         const Ast *c = a->items.data[i];
         Node *n = carry_node(s, scan, c, &starts[i]);
@@ -485,7 +486,6 @@ void run_scan(Sema *s, const Ast *a)
         abandon_scan(s, scan);
         return;
     }
-    s->scan = scan;
     const int errors = diag_error_count(s->diag);
     run_body(s, &a->body);
     if (diag_error_count(s->diag) == errors && close_carries(s, scan))

@@ -57,8 +57,38 @@ Span frame_span(const Frame *f, const char *name)
     return SPAN_NONE;
 }
 
+/* Does the text differentiate by this name: grad(y, name), jvp(y, name, v)? */
+static bool differentiates_by(const Ast *a, const char *name)
+{
+    if (!a)
+        return false;
+    if (a->kind == AST_CALL && a->left->kind == AST_NAME && a->items.count >= 2 &&
+        (strcmp(a->left->name, "grad") == 0 || strcmp(a->left->name, "jvp") == 0) &&
+        a->items.data[1]->kind == AST_NAME && a->items.data[1]->name == name)
+        return true;
+    const Ast *parts[] = {a->cond, a->left, a->right};
+    for (int i = 0; i < 3; i++)
+        if (differentiates_by(parts[i], name))
+            return true;
+    const AstList *lists[] = {&a->items, &a->body, &a->orelse};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < lists[i]->count; k++)
+            if (differentiates_by(lists[i]->data[k], name))
+                return true;
+    return false;
+}
+
+/* What a body differentiates by is a tensor from where it gets its name, so that all later uses read it. */
+static void store_variable(Sema *s, const Frame *f, const char *name, Value *v)
+{
+    if (v && v->kind == VALUE_TENSOR && !v->node && !v->steps && value_is_closed(s, v) &&
+        differentiates_by(f->decl, name))
+        value_to_node(s, v, name);
+}
+
 void frame_bind(Sema *s, Frame *f, const char *name, Value *v, Span span)
 {
+    store_variable(s, f, name, v);
     for (int i = 0; i < f->bindings.count; i++)
         if (f->bindings.data[i].name == name) {
             f->bindings.data[i].value = v;

@@ -10,7 +10,6 @@ class Tensor:
     def __init__(self, name, shape, batched=True, parents=(), whole=0):
         self.name, self.shape, self.batched, self.whole = name, tuple(shape), batched, whole
         self.parents = frozenset(parents)
-        self.carried = False  # a scan's carry before its update, which is no variable to differentiate by
 
     def size(self):
         total = 1

@@ -286,7 +286,8 @@ def from_library(body):
         return
     p.scans |= recurrent
     p.draws |= draws
-    body.let(text, shape, x)
+    y = body.let(text, shape, x)
+    y.batched = y.batched or draws  # each example has draws of its own
 
 
 NEED_PARAMETERS = ("dense", "conv", "norm", "prelu", "rnn", "lstm", "gru", "attention", "block", "experts", "swiglu", "excite")
@@ -299,7 +300,7 @@ def derived(body):
     r, p = body.p.r, body.p
     known = {t.name: t for t in body.tensors}
     found = [(y, known[x]) for y in body.tensors if BATCH not in y.shape for x in sorted(y.parents)
-             if x in known and not known[x].carried and BATCH not in known[x].shape
+             if x in known and BATCH not in known[x].shape
              and (known[x].batched or not y.batched or p.batch_statistics) and (x in body.stepped or y.name not in body.stepped)]
     if not found:
         return
@@ -467,7 +468,7 @@ def scan(body):
         else:
             shape = tuple(r.choice(p.extents) for _ in range(r.choice([0, 1, 1, 2])))
             carries.append((name, f"{name}{subscripts(map(str, shape))} = {r.choice(['0', '0.5'])}", shape))
-        inner.know(name, carries[-1][2], True, ()).carried = True
+        inner.know(name, carries[-1][2], True, ())
         inner.stepped.add(name)
     if x and x.shape[0] == steps:
         names = [p.index() for _ in x.shape[1:]]
