@@ -191,6 +191,18 @@ static void pack_transposed(Engine *e, LoopList *into)
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
 }
 
+/* Do the block's columns lie one after the other?  Then a row of them is read as it lies, though it
+ * is written to one panel after the other: memory is asked for in order. */
+static bool is_row_contiguous(Engine *e)
+{
+    Binding b = {0};
+    bind_flat(e, &b, &e->columns, affine_index(e->l->pool, e->column));
+    const Expr *load = bind_expr(e, e->right, &b);
+    bool nested = false;
+    return load->kind == EXPR_LOAD && affine_factor(load->affine, e->column, &nested) == 1 &&
+           !nested;
+}
+
 void pack_right(Engine *e, LoopList *into)
 {
     if (e->right_by_depth) {
@@ -207,8 +219,12 @@ void pack_right(Engine *e, LoopList *into)
     Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
     const Affine *begin = affine_index(p, panel), *at;
     Loop *last;
+    const bool depth_first = is_row_contiguous(e);
+    if (depth_first)
+        into = open_depth(e, into, &b, &at, &last, 0);
     into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr)->body;
-    into = open_depth(e, into, &b, &at, &last, 0);
+    if (!depth_first)
+        into = open_depth(e, into, &b, &at, &last, 0);
     into = &loop_range(e->l, into, FOR_VECTOR, column, begin, e->nr, 1)->body;
     bind_flat(e, &b, &e->columns, affine_index(p, column));
     /* panels lie one after the other: panel number * depth * nr, and begin - column_begin is number * nr */

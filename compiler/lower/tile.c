@@ -54,6 +54,8 @@ static int64_t divide_up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+#define CUT_SHORT 1.015 /* what a last panel of fewer rows costs */
+
 /* Columns in one or two registers, rows in as many as then are left. */
 static void choose_tile(Engine *e)
 {
@@ -70,7 +72,7 @@ static void choose_tile(Engine *e)
         most = 12;
     double best = INFINITY;
     for (int mr = most; mr >= 4; mr--) {
-        double cost = (double)divide_up(rows, mr) * (mr + 0.7);
+        double cost = (double)divide_up(rows, mr) * (mr + 0.7) * (rows % mr ? CUT_SHORT : 1);
         if (cost < best) {
             best = cost;
             e->mr = mr;
@@ -79,7 +81,15 @@ static void choose_tile(Engine *e)
     e->nr = vectors * e->lanes;
 }
 
-enum { MOST_DEPTH = 384, MOST_COLUMNS = 256, MOST_ROWS = 512, LEAST_CACHE = 32768 };
+enum {
+    MOST_DEPTH = 256,
+    MOST_COLUMNS = 512,
+    FEWER_COLUMNS = 256,
+    MOST_ROWS = 1024,
+    LEAST_ROWS = 256,
+    ENOUGH_BLOCKS = 8,
+    LEAST_CACHE = 32768
+};
 
 static int64_t at_most(int64_t value, int64_t most)
 {
@@ -114,23 +124,39 @@ static void choose_depth(Engine *e)
 }
 
 /* The panels of columns fill half of the second cache, and so does the block where it is kept. */
-static void choose_block(Engine *e)
+static void block_within(Engine *e, int64_t most_columns, int64_t groups)
 {
     int64_t rows = e->row->extent, columns = e->column->extent,
             half = cache_bytes(e->l->lanes->l2_bytes) / 2;
     int64_t size = dtype_size(e->l->real), fits = half / (e->chunk * e->suffix * size);
-    int64_t widest = at_most(MOST_COLUMNS, fits / e->nr * e->nr);
+    int64_t widest = at_most(most_columns, fits / e->nr * e->nr);
     if (widest < e->nr)
         widest = e->nr;
     int64_t nc = round_up(at_most(columns, widest), e->nr);
     if (columns > nc)
         nc = round_up(divide_up(columns, divide_up(columns, nc)), e->nr);
-    int64_t most = e->single ? MOST_ROWS : at_most(MOST_ROWS, half / (nc * size));
+    int64_t wanted = divide_up(ENOUGH_BLOCKS, groups * divide_up(columns, nc));
+    int64_t most = at_most(MOST_ROWS, divide_up(rows, wanted));
+    if (most < LEAST_ROWS)
+        most = LEAST_ROWS;
+    if (!e->single)
+        most = at_most(most, half / (nc * size));
     if (most < e->mr)
         most = e->mr;
-    int64_t mc = round_up(divide_up(rows, divide_up(rows, most)), e->mr);
     e->nc = nc;
-    e->mc = mc;
+    e->mc = round_up(divide_up(rows, divide_up(rows, most)), e->mr);
+}
+
+/* Large blocks, of which each packs the operands anew, but enough of them for several threads. */
+static void choose_block(Engine *e)
+{
+    int64_t groups = 1;
+    for (int i = 0; i < e->groups.count; i++)
+        groups *= e->groups.data[i]->extent;
+    block_within(e, MOST_COLUMNS, groups);
+    int64_t blocks = divide_up(e->row->extent, e->mc) * divide_up(e->column->extent, e->nc);
+    if (groups * blocks < ENOUGH_BLOCKS)
+        block_within(e, FEWER_COLUMNS, groups);
 }
 
 /* ---- the plan: which operand is the rows ---------------------------------------------------------------------- */
@@ -178,13 +204,15 @@ static Engine plan_engine(Lowering *l, bool swapped)
     pack_plan(&e);
     choose_depth(&e);
     choose_block(&e);
+    e.left_ready = place_is_left_ready(&e);
     double rows = (double)e.row->extent, columns = (double)e.column->extent, depth = 1;
     for (int i = 0; i < e.depth.count; i++)
         depth *= (double)e.depth.data[i]->extent;
     double vectors = (double)e.nr / e.lanes, panels = (double)divide_up(e.column->extent, e.nr);
     double tiles = (double)divide_up(e.row->extent, e.mr) * panels;
     e.cost = tiles * depth * (e.mr * vectors + 1) / 2;
-    e.cost += rows * depth * (double)divide_up(e.column->extent, e.nc) * pack_cost_left(&e);
+    if (!e.left_ready)
+        e.cost += rows * depth * (double)divide_up(e.column->extent, e.nc) * pack_cost_left(&e);
     e.cost += columns * depth * (double)divide_up(e.row->extent, e.mc) * pack_cost_right(&e);
     e.cost += rows * columns * epilogue_cost(&e);
     return e;
@@ -242,17 +270,31 @@ static void limit_tile(Engine *e, Loop *t, const Affine *test, const Affine *row
         t->depth_to = affine_scale(p, affine_offset(p, rest, 1), d->extent * e->suffix);
 }
 
+static void set_left(Engine *e, Loop *t, const Affine *row)
+{
+    if (e->left_ready) {
+        const Expr *load = place_left(e, row);
+        t->a = load->buffer;
+        t->a_offset = load->affine;
+        t->a_row_stride = e->row_stride;
+        t->a_depth_stride = e->depth_stride;
+        return;
+    }
+    t->a = e->a;
+    t->a_offset = affine_constant(e->l->pool, 0);
+    t->a_row_stride = e->left_by_row ? e->chunk * e->suffix : 1;
+    t->a_depth_stride = e->left_by_row ? 1 : e->mr;
+}
+
 static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
     Index *split = e->depth.data[e->split];
     int64_t depth = e->chunk * e->suffix;
     Loop *t = loop_append(e->l, into, LOOP_TILE);
-    t->a = e->a, t->b = e->b, t->c = e->c;
+    t->b = e->b, t->c = e->c;
     const Affine *local = affine_sub(p, column, e->column_begin);
-    t->a_offset = affine_constant(p, 0);
-    t->a_row_stride = e->left_by_row ? depth : 1;
-    t->a_depth_stride = e->left_by_row ? 1 : e->mr;
+    set_left(e, t, row);
     t->b_offset = affine_scale(p, local, depth);
     t->c_offset =
         e->single ? local
@@ -299,7 +341,8 @@ static void emit_block(Engine *e, LoopList *into)
     pack_right(e, into);
     Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
     into = &loop_range(e->l, into, FOR_SERIAL, row, e->row_begin, e->mc, e->mr)->body;
-    pack_left(e, into, affine_index(p, row));
+    if (!e->left_ready)
+        pack_left(e, into, affine_index(p, row));
     Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
     emit_tile(e, &panels->body, affine_index(p, row), affine_index(p, column));
     e->outer = groups;
@@ -313,7 +356,8 @@ static void emit_block(Engine *e, LoopList *into)
 static void make_buffers(Engine *e)
 {
     int64_t depth = e->chunk * e->suffix, rows = round_up(e->single ? e->mr : e->mc, e->lanes);
-    e->a = scratch_new(e->l, e->l->real, depth * e->mr);
+    if (!e->left_ready)
+        e->a = scratch_new(e->l, e->l->real, depth * e->mr);
     e->b = scratch_new(e->l, e->l->real, depth * e->nc);
     e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }

@@ -1,4 +1,4 @@
-/* The engine for contractions, of tile.c, pack.c and epilogue.c.  Private to this floor. */
+/* The engine for contractions, of tile.c, place.c, pack.c and epilogue.c.  Private to this floor. */
 #ifndef GRADC_LOWER_TILE_H
 #define GRADC_LOWER_TILE_H
 
@@ -22,7 +22,9 @@ typedef struct Engine {
     int64_t chunk, suffix; /* values of it at once; values of those behind it             */
     bool single;           /* all the depth at once                                       */
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
-    bool right_by_depth;   /* the right operand lies along the depth: packing transposes  */
+    bool left_ready;       /* the left operand is read where it lies, by these strides    */
+    int64_t row_stride, depth_stride;
+    bool right_by_depth; /* the right operand lies along the depth: packing transposes  */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
@@ -46,6 +48,13 @@ double pack_cost_right(Engine *e);
 void pack_left(Engine *e, LoopList *into, const Affine *begin);
 /* All columns of the block. */
 void pack_right(Engine *e, LoopList *into);
+
+/* ---- place.c ------------------------------------------------------------------------------------------ */
+
+/* Can the tile read the left operand where it lies, and is that better?  Sets the strides. */
+bool place_is_left_ready(Engine *e);
+/* The load of its element at the row and the chunk's beginning. */
+const Expr *place_left(Engine *e, const Affine *row);
 
 /* ---- epilogue.c --------------------------------------------------------------------------------------- */
 

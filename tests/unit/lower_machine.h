@@ -298,13 +298,13 @@ static void machine_store(Machine *m, const Loop *l)
     }
 }
 
-static char *scratch_at(Machine *m, const Buffer *b, int64_t at)
+/* An element of a tile, of scratch or of an operand that is read where it lies. */
+static char *tile_at(Machine *m, const Buffer *b, int64_t at)
 {
-    assert_int_equal(b->space, SPACE_SCRATCH);
     int64_t byte = at * dtype_size(b->type);
-    if (at < 0 || (uint64_t)byte + (uint64_t)dtype_size(b->type) > b->bytes)
+    if (at < 0 || (uint64_t)byte + (uint64_t)dtype_size(b->type) > buffer_limit(m, b))
         fail_msg("tile: element %lld of %s", (long long)at, b->name);
-    return m->scratch + b->offset + byte;
+    return (b->space == SPACE_SCRATCH ? m->scratch + b->offset : m->operands[b->slot]) + byte;
 }
 
 static void machine_tile(Machine *m, const Loop *l)
@@ -318,13 +318,12 @@ static void machine_tile(Machine *m, const Loop *l)
             c = machine_affine(m, l->c_offset, 0);
     for (int i = 0; i < l->rows; i++)
         for (int j = 0; j < l->columns; j++) {
-            char *p = scratch_at(m, l->c, c + i * l->c_stride + j);
+            char *p = tile_at(m, l->c, c + i * l->c_stride + j);
             double sum = l->accumulate ? load_typed(p, l->c->type) : 0;
             for (int64_t k = 0; k < depth; k++) {
-                double x =
-                    load_typed(scratch_at(m, l->a, a + i * l->a_row_stride + k * l->a_depth_stride),
-                               l->a->type);
-                double y = load_typed(scratch_at(m, l->b, b + k * l->columns + j), l->b->type);
+                double x = load_typed(
+                    tile_at(m, l->a, a + i * l->a_row_stride + k * l->a_depth_stride), l->a->type);
+                double y = load_typed(tile_at(m, l->b, b + k * l->columns + j), l->b->type);
                 sum = round_to(sum + x * y, l->c->type);
             }
             store_typed(p, l->c->type, sum);
