@@ -264,17 +264,35 @@ static Value *compare_words(Sema *s, const Ast *a, Value *left, Value *right)
     return value_truth(s, equal == (a->name[0] == '='), a->span);
 }
 
+static bool is_whole_data(const Value *v)
+{
+    return v && v->kind == VALUE_TENSOR &&
+           dtype_is_integer(v->node ? v->node->type : v->expr->type);
+}
+
+/* Indices are divided as whole numbers where they are compared with indices or with whole-number data:
+ * then it is the data that are evaluated first. */
+static void eval_sides(Sema *s, const Ast *a, bool comparison, Value **args)
+{
+    const bool left = is_index_arithmetic(s, a->left), right = is_index_arithmetic(s, a->right);
+    const int first = comparison && left && !right;
+    const Ast *sides[2] = {a->left, a->right};
+    if (comparison)
+        s->integer_division = left && right;
+    args[first] = eval(s, sides[first]);
+    if (comparison && left != right)
+        s->integer_division = is_whole_data(args[first]);
+    args[1 - first] = eval(s, sides[1 - first]);
+}
+
 static Value *eval_binary(Sema *s, const Ast *a)
 {
     const bool comparison = is_comparison(a->name);
     const bool equality = comparison && a->name[1] == '=' && a->name[0] != '<' && a->name[0] != '>';
     const bool outer_division = s->integer_division, outer_symbols = s->symbols;
-    if (comparison)
-        s->integer_division = is_index_arithmetic(s, a->left) && is_index_arithmetic(s, a->right);
     s->symbols = equality;
     Value *args[2];
-    args[0] = eval(s, a->left);
-    args[1] = eval(s, a->right);
+    eval_sides(s, a, comparison, args);
     s->symbols = outer_symbols;
     Value *v = NULL;
     if (args[0] && args[1]) {
