@@ -184,6 +184,10 @@ statement
     | PARAM path dimensions '=' expr    { $$ = ast_param(p, @$, @2, $2, $3, $5, false); }
     | STATE path dimensions '=' expr    { $$ = ast_state(p, @$, @2, $2, $3, $5, NULL); }
     | STATE path dimensions '=' expr FIT expr { $$ = ast_state(p, @$, @2, $2, $3, $5, $7); }
+    | PARAM NAME AS STRING dimensions '~' expr
+                                        { $$ = ast_param_as(p, @$, @2, $2, @4, $4, $5, $7, true); }
+    | PARAM NAME AS STRING dimensions '=' expr
+                                        { $$ = ast_param_as(p, @$, @2, $2, @4, $4, $5, $7, false); }
     | path '=' expr                     { $$ = ast_assign(p, @$, @1, $1, NO_LIST, false, $3); }
     | path '[' items ']' '=' expr       { $$ = ast_assign(p, @$, @1, $1, $3, true, $6); }
     | path ARROW expr                   { $$ = ast_update(p, @$, @1, $1, NO_LIST, false, $3); }

@@ -397,6 +397,8 @@ void run_body(Sema *s, const AstList *body);
 Node *define_tensor(Sema *s, const Ast *a, const char *name, const int64_t *shape, int shape_rank);
 
 /* ---- require.c ---------------------------------------------------------------------------------------------- */
+/* A text with its braces filled in; NULL after an error. */
+const char *filled_text(Sema *s, const Ast *a);
 void run_require(Sema *s, const Ast *a);
 
 /* ---- parameter.c ------------------------------------------------------------------------------------------- */

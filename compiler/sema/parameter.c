@@ -1,6 +1,7 @@
 /* Parameters, states and their starts; updates; stated gradients; hyper-parameters. */
 #include "sema/internal.h"
 
+#include <ctype.h>
 #include <string.h>
 
 Tensor *tensor_find(Sema *s, const char *name)
@@ -342,17 +343,44 @@ static const char *name_of_round(Sema *s, const Ast *a)
                   arena_format(s->arena, "%s_%d", a->name, frame_count(s, s->frame, key) + 1));
 }
 
+static bool is_plain_name(const char *name)
+{
+    bool plain = *name && !(*name >= '0' && *name <= '9');
+    for (const char *c = name; *c; c++)
+        plain = plain && (isalnum((unsigned char)*c) || *c == '_');
+    return plain;
+}
+
+/* What it is called in checkpoints: `as` may put numbers into that; NULL after an error. */
+static const char *stored_name(Sema *s, const Ast *a, Role role)
+{
+    if (!a->cond)
+        return role == ROLE_PARAM ? name_of_round(s, a) : a->name;
+    const char *name = filled_text(s, a->cond);
+    if (!name || is_plain_name(name))
+        return name ? intern(s->names, name) : NULL;
+    diag_error(s->diag, a->cond->span, "`%s` is no name: letters, digits and _ make one", name);
+    return NULL;
+}
+
+/* Does the name stand for this tensor already?  What is stored under a name of its own may be another one. */
+static bool is_declared_here(Sema *s, const Ast *a, const char *stored, Tensor *t)
+{
+    const Value *v = frame_lookup(s->frame, a->cond ? a->name : stored);
+    return v && (!a->cond || (v->kind == VALUE_TENSOR && v->node == tensor_current(s, t)));
+}
+
 static void declare(Sema *s, const Ast *a, Role role)
 {
     int64_t *shape;
-    if (!declared_shape(s, a, &shape)) {
+    const char *stored = declared_shape(s, a, &shape) ? stored_name(s, a, role) : NULL;
+    if (!stored) {
         frame_bind(s, s->frame, a->name, NULL, a->name_span); /* its uses stay silent */
         return;
     }
-    const char *own = role == ROLE_PARAM ? name_of_round(s, a) : a->name;
-    const char *name = full_path(s, own);
+    const char *name = full_path(s, stored);
     Tensor *t = tensor_find(s, name);
-    if (t && frame_lookup(s->frame, own)) {
+    if (t && is_declared_here(s, a, stored, t)) {
         diag_error(s->diag, a->span, "`%s` is declared twice", a->name);
         diag_note(s->diag, t->span, "first here");
         return;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The text with its braces filled in. */
-static const char *filled_text(Sema *s, const Ast *a)
+const char *filled_text(Sema *s, const Ast *a)
 {
     Text t;
     text_init(&t, s->arena);

@@ -301,6 +301,16 @@ Ast *ast_param(Parser *p, Span span, Span path_span, Word path, AstList dims, As
     return n;
 }
 
+Ast *ast_param_as(Parser *p, Span span, Span name_span, Word name, Span text_span, Word text,
+                  AstList dims, Ast *value, bool random)
+{
+    Ast *n = ast_param(p, span, name_span, name, dims, value, random);
+    n->cond = start(p, AST_STRING, text_span, text_span, text.text);
+    n->cond->items = parser_embedded(p, text_span);
+    finish(p, n->cond);
+    return n;
+}
+
 Ast *ast_state(Parser *p, Span span, Span path_span, Word path, AstList dims, Ast *first, Ast *fit)
 {
     Ast *n = start(p, AST_STATE, span, path_span, path.text);

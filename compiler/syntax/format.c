@@ -194,6 +194,10 @@ static void write_dimensions(Formatter *f, const AstList *items)
 static void write_definition(Formatter *f, const char *keyword, const Ast *n, const char *operator)
 {
     text_printf(f->w.out, "%s%s", keyword, n->name);
+    if (n->kind == AST_PARAM && n->cond) {
+        text_append(f->w.out, " as ");
+        write_quoted(&f->w, n->cond->name);
+    }
     write_dimensions(f, &n->items);
     text_printf(f->w.out, " %s ", operator);
     write_expr(&f->w, n->left, BIND_PIPE);

@@ -114,6 +114,9 @@ Ast *ast_gradient(Parser *p, Span span, Span path_span, Word path, AstList items
 /* loss, metric, output: a name that may be missing, and a value. */
 Ast *ast_named(Parser *p, AstKind kind, Span span, Span name_span, Word name, Ast *value);
 Ast *ast_return(Parser *p, Span span, Ast *value);
+/* param name as "stored_{name}"[dims] … */
+Ast *ast_param_as(Parser *p, Span span, Span name_span, Word name, Span text_span, Word text,
+                  AstList dims, Ast *start, bool random);
 Ast *ast_require(Parser *p, Span span, Ast *cond, Span text_span, Word text);
 Ast *ast_if(Parser *p, Span span, Ast *cond, AstList body, AstList orelse);
 Ast *ast_repeat(Parser *p, Span span, Ast *count, Span name_span, Word name, AstList body);

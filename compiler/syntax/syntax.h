@@ -31,7 +31,7 @@ typedef enum {
     AST_INDEX,     /* name, left: extent or NULL — `i` or `i: n`                   */
     /* statements */
     AST_INPUT,     /* name[items] : type in left; flag: a target                   */
-    AST_PARAM,     /* path[items] ~ left  or  = left; flag: random start (~)       */
+    AST_PARAM,     /* path[items] ~ left  or  = left; flag: random start (~); cond: as a text */
     AST_STATE,     /* path[items] = left [fit right]                               */
     AST_ASSIGN,    /* name[items] = left; flag: has brackets                       */
     AST_UPDATE,    /* path[items] <- left; flag: has brackets                      */
