@@ -324,6 +324,9 @@ static Value *eval_if(Sema *s, const Ast *a)
     const Expr *test = NULL;
     if (cond->kind == VALUE_TENSOR && cond->rank == 0)
         test = value_to_scalar(s, cond, "a condition");
+    double known; /* of indices that run over one value, say */
+    if (test && expr_is_const(test, &known))
+        return eval(s, known != 0 ? a->left : a->right);
     const Facts yes_facts = {s->facts, test, true}, no_facts = {s->facts, test, false};
     const Facts *outer = s->facts;
     s->facts = test ? &yes_facts : outer;
