@@ -97,8 +97,9 @@ LLVMValueRef diagnose_emit(Entries *es, EntryKind kind)
     for (int i = 0; i < e.s->kernels.count; i++) {
         const Kernel *k = e.s->kernels.data[i];
         bool out = must_leave_out(e.s, es->codes[kind][i].loops, missing);
+        const Recurrence *r = recurrence_outermost(k->recurrence);
         const bool again =
-            i > 0 && k->recurrence && e.s->kernels.data[i - 1]->recurrence == k->recurrence;
+            i > 0 && r && recurrence_outermost(e.s->kernels.data[i - 1]->recurrence) == r;
         if (!out && !again) /* of a recurrence, all kernels at once: none of them stores a tensor */
             entry_run_kernels(&e, i, entry_past_recurrence(&e, i, e.s->kernels.count));
         for (int j = 0; j < k->nodes.count; j++) {

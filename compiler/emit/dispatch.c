@@ -120,39 +120,51 @@ void entry_run_kernel(Entry *e, int number)
     unit_call(u, code->function, args, 4);
 }
 
-/* The kernels of a recurrence end before this one. */
-int entry_past_recurrence(const Entry *e, int from, int to)
+/* The kernels of the recurrence at `depth` end before this one. */
+static int past_recurrence(const Entry *e, int from, int to, int depth)
 {
-    const Recurrence *r = e->s->kernels.data[from]->recurrence;
+    const Recurrence *r = recurrence_at(e->s->kernels.data[from]->recurrence, depth);
     int end = from + 1;
-    while (r && end < to && e->s->kernels.data[end]->recurrence == r)
+    while (r && end < to && recurrence_at(e->s->kernels.data[end]->recurrence, depth) == r)
         end++;
     return end;
 }
 
-/* for each step: all kernels of the recurrence. */
-static void run_recurrence(Entry *e, int from, int to)
+int entry_past_recurrence(const Entry *e, int from, int to)
+{
+    return past_recurrence(e, from, to, 0);
+}
+
+static void run_in_order(Entry *e, int from, int to, int depth, LLVMValueRef time);
+
+/* for each step: all kernels of the recurrence.  Its steps, and those of the ones around it, are one
+ * number, `time`. */
+static void run_recurrence(Entry *e, int from, int to, int depth, LLVMValueRef time)
 {
     EmitUnit *u = e->u;
-    const Recurrence *r = e->s->kernels.data[from]->recurrence;
+    const Recurrence *r = recurrence_at(e->s->kernels.data[from]->recurrence, depth);
     KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
-    CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, r->steps), 1, "step");
-    LLVMValueRef last = unit_i64(u, r->steps - 1);
-    entry_argument(e, ARGUMENT_TIME,
-                   r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter);
-    for (int i = from; i < to; i++)
-        entry_run_kernel(e, i);
+    LLVMValueRef steps = unit_i64(u, r->steps), last = unit_i64(u, r->steps - 1);
+    CountedLoop c = loop_open(&shell, unit_i64(u, 0), steps, 1, "step");
+    LLVMValueRef now = r->reversed ? LLVMBuildSub(u->builder, last, c.counter, "") : c.counter;
+    if (time)
+        now = LLVMBuildAdd(u->builder, LLVMBuildMul(u->builder, time, steps, ""), now, "");
+    run_in_order(e, from, to, depth + 1, now);
     loop_close(&shell, &c, false);
 }
 
-static void run_in_order(Entry *e, int from, int to)
+/* Kernels that stand in `depth` recurrences, at their steps `time`. */
+static void run_in_order(Entry *e, int from, int to, int depth, LLVMValueRef time)
 {
     for (int i = from, end; i < to; i = end) {
-        end = entry_past_recurrence(e, i, to);
-        if (e->s->kernels.data[i]->recurrence)
-            run_recurrence(e, i, end);
-        else
-            entry_run_kernel(e, i);
+        end = past_recurrence(e, i, to, depth);
+        if (recurrence_at(e->s->kernels.data[i]->recurrence, depth)) {
+            run_recurrence(e, i, end, depth, time);
+            continue;
+        }
+        if (time)
+            entry_argument(e, ARGUMENT_TIME, time);
+        entry_run_kernel(e, i);
     }
 }
 
@@ -165,7 +177,7 @@ static void run_when_due(Entry *e, int from, int to, int64_t every)
     LLVMBuildCondBr(u->builder, unit_is_due(u, entry_header_load(e, HEADER_STEP), every), due,
                     after);
     LLVMPositionBuilderAtEnd(u->builder, due);
-    run_in_order(e, from, to);
+    run_in_order(e, from, to, 0, NULL);
     LLVMBuildBr(u->builder, after);
     LLVMPositionBuilderAtEnd(u->builder, after);
 }
@@ -180,7 +192,7 @@ void entry_run_kernels(Entry *e, int from, int to)
         if (every > 1)
             run_when_due(e, i, end, every);
         else
-            run_in_order(e, i, end);
+            run_in_order(e, i, end, 0, NULL);
     }
     subnormals_restore(e->u, mode);
 }

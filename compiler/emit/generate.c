@@ -14,7 +14,7 @@ static const Node *token_node(const Entry *e)
 /* Bytes of one position of a node, and how often its positions lie in memory. */
 static uint64_t row_bytes(const Node *n, int64_t *times)
 {
-    const int place = n->kind == NODE_PORT ? 1 : node_step_place(n);
+    const int place = n->kind == NODE_PORT ? 1 : node_step_place(n, n->recurrence);
     uint64_t bytes = (uint64_t)dtype_size(n->type);
     *times = 1;
     for (int i = 0; i < n->rank; i++)

@@ -435,6 +435,20 @@ static void keep_apart(EmitUnit *u, LLVMValueRef f)
         LLVMCreateEnumAttribute(u->context, LLVMGetEnumAttributeKindForName("noinline", 8), 0));
 }
 
+/* The steps of the recurrences around it, the innermost first, are given as one number. */
+static void bind_steps(KernelBuilder *kb, const Kernel *k)
+{
+    LLVMValueRef time = kb->fields[ARGUMENT_TIME];
+    for (int i = 0; i < k->steps.count; i++) {
+        LLVMValueRef extent = unit_i64(kb->u, k->steps.data[i]->extent), step = time;
+        if (i + 1 < k->steps.count) {
+            step = LLVMBuildURem(kb->u->builder, time, extent, "");
+            time = LLVMBuildUDiv(kb->u->builder, time, extent, "");
+        }
+        kernel_bind(kb, k->steps.data[i], step, 0);
+    }
+}
+
 LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, bool exported)
 {
     KernelBuilder *kb = arena_new(u->arena, KernelBuilder, 1);
@@ -454,8 +468,7 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
     kb->end = widened(u, LLVMGetParam(kb->function, 2));
     kb->scratch = LLVMGetParam(kb->function, 3);
     load_arguments(kb);
-    if (k->step)
-        kernel_bind(kb, k->step, kb->fields[ARGUMENT_TIME], 0);
+    bind_steps(kb, k->kernel);
     /* on whichever thread it runs; kernels on the caller's find its mode set */
     LLVMValueRef mode = k->parallel && !k->serial ? subnormals_flush(u) : NULL;
     kernel_statements(kb, &k->body);

@@ -64,7 +64,10 @@ static bool solve_alone(Solver *s)
 /* X[t - 1, …]: a recurrence's cotangents are read at the step that this says, and at no other. */
 static bool solve_step(Solver *s)
 {
-    return s->user->step && solve_single(s, s->user->step);
+    for (int i = 0; i < s->user->step_count; i++)
+        if (solve_single(s, s->user->steps[i].index))
+            return true;
+    return false;
 }
 
 /* X[…, i, …] with an i of X's own extent. */

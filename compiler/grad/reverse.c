@@ -97,6 +97,22 @@ static const Expr *rename_indices(Graph *g, const Expr *e, Index *const *from, I
 
 /* ---- making nodes ---------------------------------------------------------------------------------------------- */
 
+/* The steps of scans that are still being written are understood; of others, graph_sort finds the
+ * recurrences. */
+static void copy_steps(const Node *of, Index *const *domain, int rank, Node *n)
+{
+    for (int k = 0; k < of->step_count; k++)
+        for (int i = 0; i < rank; i++) {
+            const StepCounter *s = &of->steps[k];
+            if (domain[i] != s->index && (rank != of->rank || of->domain[i] != s->index))
+                continue;
+            const bool open = s->of && s->of->open;
+            n->steps[n->step_count++] = (StepCounter){n->domain[i], open ? s->of : NULL};
+            n->recurrence = open ? s->of : n->recurrence;
+            break;
+        }
+}
+
 /* A new node with fresh indices; it belongs to the layer and the line of `of`. */
 static Node *adjoint_node(Graph *g, const Node *of, const char *name, DType type,
                           Index *const *domain, int rank, const Reduction *reduction,
@@ -108,11 +124,7 @@ static Node *adjoint_node(Graph *g, const Node *of, const char *name, DType type
     Node *n = graph_compute(g, name, type, free, rank, bound_count ? reduction : NULL, summed,
                             bound_count, body, of->span);
     n->layer = of->layer;
-    for (int i = 0; i < rank; i++)
-        if (of->step && (domain[i] == of->step || (rank == of->rank && of->domain[i] == of->step)))
-            n->step = free[i];
-    if (n->step && of->recurrence && of->recurrence->open)
-        n->recurrence = of->recurrence;
+    copy_steps(of, domain, rank, n);
     return n;
 }
 
@@ -425,7 +437,8 @@ static void pull_back_recurrence(Reverse *r, int first, int last)
 static int first_of_recurrence(const Graph *g, int last)
 {
     int i = last;
-    while (i > 0 && g->nodes.data[i - 1]->recurrence == g->nodes.data[last]->recurrence)
+    const Recurrence *r = recurrence_outermost(g->nodes.data[last]->recurrence);
+    while (i > 0 && recurrence_outermost(g->nodes.data[i - 1]->recurrence) == r)
         i--;
     return i;
 }

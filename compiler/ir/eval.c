@@ -213,65 +213,61 @@ static void compute_elements(Run *r, const Node *n, Index *const *domain, int ra
     while (advance(r, domain, rank));
 }
 
-static void compute_node(Run *r, const Node *n)
-{
-    compute_elements(r, n, n->domain, n->rank);
-}
-
-static void run_node(Run *r, const Node *n)
+/* What is no computation. */
+static void run_leaf(Run *r, const Node *n)
 {
     size_t bytes = (size_t)elements_of(r->ev, n) * sizeof(double);
     double *out = r->ev->values[n->id];
-    switch (n->kind) {
-    case NODE_COMPUTE:
-        compute_node(r, n);
-        break;
-    case NODE_VIEW:
+    if (n->kind == NODE_VIEW)
         memcpy(out, r->ev->values[n->viewed->id], bytes);
-        break;
-    case NODE_LITERAL:
+    else if (n->kind == NODE_LITERAL)
         memcpy(out, n->literal, bytes);
-        break;
-    case NODE_SUM:
-        memcpy(out, r->ev->sums + n->slot, bytes);
-        break;
-    case NODE_PORT:
-    case NODE_TENSOR:
-        break; /* filled by the caller */
-    }
+    else if (n->kind == NODE_SUM)
+        memcpy(out, r->ev->sums + n->slot, bytes); /* ports and tensors are filled by the caller */
 }
 
-static void run_step(Run *r, const Node *n, int64_t step)
+/* At the steps `now` of the recurrences around n. */
+static void run_node(Run *r, const Node *n, const int64_t *now)
 {
     if (n->kind != NODE_COMPUTE) {
-        run_node(r, n);
+        run_leaf(r, n);
         return;
     }
-    Index *others[n->rank];
+    Index *others[n->rank + 1];
     int count = 0;
     for (int i = 0; i < n->rank; i++)
-        if (n->domain[i] != n->step)
+        if (!node_counts_steps(n, i))
             others[count++] = n->domain[i];
-    r->at[n->step->id] = step;
+    for (int depth = 0; depth < node_depth(n); depth++)
+        r->at[node_step(n, recurrence_at(n->recurrence, depth))->id] = now[depth];
     compute_elements(r, n, others, count);
 }
 
-/* The nodes from `first` to `last`, step by step. */
-static void run_recurrence(Run *r, int first, int last)
+static int last_of_recurrence(const Graph *g, int i, int last, int depth)
 {
-    const Graph *g = r->ev->graph;
-    const Recurrence *loop = g->nodes.data[first]->recurrence;
-    for (int64_t t = 0; t < loop->steps; t++)
-        for (int i = first; i <= last; i++)
-            run_step(r, g->nodes.data[i], loop->reversed ? loop->steps - 1 - t : t);
-}
-
-static int last_of_recurrence(const Graph *g, int i)
-{
-    const Recurrence *loop = g->nodes.data[i]->recurrence;
-    while (i + 1 < g->nodes.count && g->nodes.data[i + 1]->recurrence == loop)
+    const Recurrence *loop = recurrence_at(g->nodes.data[i]->recurrence, depth);
+    while (i < last && recurrence_at(g->nodes.data[i + 1]->recurrence, depth) == loop)
         i++;
     return i;
+}
+
+/* The nodes from `first` to `last`, within `depth` recurrences. */
+static void run_nodes(Run *r, int first, int last, int depth, int64_t *now)
+{
+    const Graph *g = r->ev->graph;
+    for (int i = first; i <= last; i++) {
+        const Recurrence *loop = recurrence_at(g->nodes.data[i]->recurrence, depth);
+        if (!loop) {
+            run_node(r, g->nodes.data[i], now);
+            continue;
+        }
+        const int end = last_of_recurrence(g, i, last, depth);
+        for (int64_t t = 0; t < loop->steps; t++) {
+            now[depth] = loop->reversed ? loop->steps - 1 - t : t;
+            run_nodes(r, i, end, depth + 1, now);
+        }
+        i = end;
+    }
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
@@ -301,14 +297,8 @@ void evaluation_run(Evaluation *ev)
     r.at = zeroed(p->index_count, sizeof *r.at);
     r.cache = zeroed(p->exprs.count, sizeof *r.cache);
     r.stamp = zeroed(p->exprs.count, sizeof *r.stamp);
-    for (int i = 0; i < ev->graph->nodes.count; i++)
-        if (ev->graph->nodes.data[i]->recurrence) {
-            const int last = last_of_recurrence(ev->graph, i);
-            run_recurrence(&r, i, last);
-            i = last;
-        } else {
-            run_node(&r, ev->graph->nodes.data[i]);
-        }
+    int64_t now[MOST_STEPS];
+    run_nodes(&r, 0, ev->graph->nodes.count - 1, 0, now);
     free(r.at);
     free(r.cache);
     free(r.stamp);

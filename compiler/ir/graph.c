@@ -219,8 +219,8 @@ static void mark_operands(Graph *g, const Node *n, bool *live)
 /* The first node of the recurrence that nodes[i] is part of: i itself where it is part of none. */
 static int first_of_recurrence(const Graph *g, int i)
 {
-    const Recurrence *r = g->nodes.data[i]->recurrence;
-    while (r && i > 0 && g->nodes.data[i - 1]->recurrence == r)
+    const Recurrence *r = recurrence_outermost(g->nodes.data[i]->recurrence);
+    while (r && i > 0 && recurrence_outermost(g->nodes.data[i - 1]->recurrence) == r)
         i--;
     return i;
 }

@@ -294,12 +294,22 @@ typedef struct StatedDerivative {
 
 /* A set of nodes that need each other's earlier steps: they are computed together, step by step.
  * Its nodes are neighbours in graph->nodes; each reads the others at the current step where they
- * stand before it, and otherwise at steps that are done. */
+ * stand before it, and otherwise at steps that are done.  Some of them may be a recurrence within
+ * each step of it. */
 typedef struct Recurrence {
+    const struct Recurrence *outer; /* in each step of which this one runs, or NULL */
     int64_t steps;
     bool reversed; /* from the last step to the first */
     bool open;     /* sema: the scan is being written, its nodes' steps are understood */
 } Recurrence;
+
+/* An index of a node's domain that counts steps. */
+typedef struct StepCounter {
+    Index *index;
+    const Recurrence *of; /* NULL: of a scan in the text, which need not be a recurrence */
+} StepCounter;
+
+enum { MOST_STEPS = 4 }; /* so deep may scans nest */
 
 struct Node {
     NodeKind kind;
@@ -311,8 +321,9 @@ struct Node {
     int rank;
     Index **domain; /* row-major storage order; the batch index, if any, comes first */
     Span span;
-    Index *step; /* the index of the domain that counts the steps of a scan, or NULL */
-    const Recurrence *recurrence; /* that the node is part of, or NULL                 */
+    StepCounter steps[MOST_STEPS]; /* of the scans around it, the outermost first */
+    int step_count;
+    const Recurrence *recurrence; /* the innermost that the node is part of, or NULL   */
     const Expr *within; /* a condition on the domain: elsewhere nobody reads it; NULL: everywhere */
     /* NODE_COMPUTE */
     const Reduction *reduction; /* NULL: none */
@@ -392,16 +403,31 @@ int64_t node_elements(const Node *n); /* at the largest batch */
 void graph_prune(Graph *g);
 /* Gives the graph its nodes, in this order. */
 void graph_set_order(Graph *g, Node *const *nodes, int count);
-/* Restores the order and finds the recurrences: the cycles, which all lead through earlier steps. */
-void graph_sort(Graph *g);
-/* The subscript by which `access` reads a step of the recurrence that `n` is part of; NULL: another node. */
-const Affine *access_step(const Node *n, const Expr *access);
-/* Does n, of a recurrence, read it at the very step that n is at? */
-bool access_is_same_step(const Node *n, const Expr *access);
-/* Does n, of a recurrence, read steps before its own only? */
-bool access_is_past(ExprPool *p, const Node *n, const Expr *access);
-/* The place of the step's index in the domain, or -1. */
-int node_step_place(const Node *n);
+/* The index of n that counts the steps of r, and its place in the domain; NULL and -1: none. */
+Index *node_step(const Node *n, const Recurrence *r);
+int node_step_place(const Node *n, const Recurrence *r);
+/* Does the domain's index at `place` count steps of a recurrence that n is part of? */
+bool node_counts_steps(const Node *n, int place);
+/* How many recurrences n is part of; how many of them `other` is part of, too. */
+int node_depth(const Node *n);
+int node_shared_depth(const Node *n, const Node *other);
+/* The recurrence in which r runs at last, r itself perhaps; that and its likes are neighbours. */
+const Recurrence *recurrence_outermost(const Recurrence *r);
+/* The recurrence at `depth`, 0 for the outermost, of those that r runs in and itself; NULL: r is less deep. */
+const Recurrence *recurrence_at(const Recurrence *r, int depth);
+
+/* When was what n reads computed? */
+typedef enum {
+    READ_APART,   /* by no recurrence that n is part of                       */
+    READ_NOW,     /* at the very step that n is at                            */
+    READ_PAST,    /* at steps before that only                                */
+    READ_UNKNOWN, /* nobody knows                                             */
+} ReadTime;
+
+ReadTime access_time(ExprPool *p, const Node *n, const Expr *access);
+/* Restores the order and finds the recurrences: the cycles, which all lead through earlier steps.
+ * Returns a node that is computed from itself, and then leaves all as it is; NULL: there is none. */
+const Node *graph_sort(Graph *g);
 /* Replaces accesses by `map`, in every live node (bodies are rebuilt); nodes are updated in place. */
 void graph_map(Graph *g, ExprMap *leaf, void *context);
 

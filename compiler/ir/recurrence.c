@@ -1,36 +1,100 @@
 /* The order of a graph's nodes, and its recurrences: cycles of nodes that need each other's earlier
- * steps.  (Tarjan's strongly connected components; what he finds first needs nothing found later.) */
+ * steps.  (Tarjan's strongly connected components; what he finds first needs nothing found later.)
+ * Within a step of a recurrence, what is left of the cycles are recurrences over further indices. */
 #include "ir/pool.h"
 
-int node_step_place(const Node *n)
+#include <string.h>
+
+/* ---- what a node knows of its steps ---------------------------------------------------------------------- */
+
+Index *node_step(const Node *n, const Recurrence *r)
 {
-    for (int i = 0; i < n->rank; i++)
-        if (n->step && n->domain[i] == n->step)
+    for (int i = 0; i < n->step_count; i++)
+        if (n->steps[i].of == r)
+            return n->steps[i].index;
+    return NULL;
+}
+
+static int index_place(const Node *n, const Index *ix)
+{
+    for (int i = 0; ix && i < n->rank; i++)
+        if (n->domain[i] == ix)
             return i;
     return -1;
 }
 
-const Affine *access_step(const Node *n, const Expr *access)
+int node_step_place(const Node *n, const Recurrence *r)
 {
-    if (!n->recurrence || n->recurrence->open || access->node->recurrence != n->recurrence)
-        return NULL;
-    const int place = node_step_place(access->node);
-    return place < 0 ? NULL : access->subscripts[place].affine;
+    return index_place(n, node_step(n, r));
 }
 
-bool access_is_same_step(const Node *n, const Expr *access)
+static bool is_closed(const StepCounter *s)
 {
-    const Affine *at = access_step(n, access);
-    return at && affine_is_index(at) == n->step;
+    return s->of && !s->of->open;
 }
 
-bool access_is_past(ExprPool *p, const Node *n, const Expr *access)
+bool node_counts_steps(const Node *n, int place)
 {
-    const Affine *at = access_step(n, access);
-    if (!at)
-        return false;
-    const Interval gap = affine_interval(affine_sub(p, at, affine_index(p, n->step)));
-    return n->recurrence->reversed ? gap.low > 0 : gap.high < 0;
+    for (int i = 0; i < n->step_count; i++)
+        if (is_closed(&n->steps[i]) && n->steps[i].index == n->domain[place])
+            return true;
+    return false;
+}
+
+int node_depth(const Node *n)
+{
+    return node_shared_depth(n, n);
+}
+
+int node_shared_depth(const Node *n, const Node *other)
+{
+    int depth = 0;
+    for (int i = 0; i < n->step_count; i++)
+        depth += is_closed(&n->steps[i]) && node_step(other, n->steps[i].of);
+    return depth;
+}
+
+const Recurrence *recurrence_outermost(const Recurrence *r)
+{
+    while (r && r->outer)
+        r = r->outer;
+    return r;
+}
+
+const Recurrence *recurrence_at(const Recurrence *r, int depth)
+{
+    int own = 0;
+    for (const Recurrence *o = r; o && o->outer; o = o->outer)
+        own++;
+    for (; r && own > depth; own--)
+        r = r->outer;
+    return own == depth ? r : NULL;
+}
+
+/* Steps from the one that n is at to the one that it reads. */
+static Interval step_gap(ExprPool *p, const Affine *at, Index *step)
+{
+    return affine_interval(affine_sub(p, at, affine_index(p, step)));
+}
+
+ReadTime access_time(ExprPool *p, const Node *n, const Expr *access)
+{
+    ReadTime time = READ_APART;
+    for (int i = 0; i < n->step_count; i++) {
+        const StepCounter *s = &n->steps[i];
+        const int place = is_closed(s) ? node_step_place(access->node, s->of) : -1;
+        if (place < 0)
+            continue;
+        const Affine *at = access->subscripts[place].affine;
+        if (!at)
+            return READ_UNKNOWN;
+        time = READ_NOW;
+        if (affine_is_index(at) == s->index)
+            continue;
+        const Interval gap = step_gap(p, at, s->index);
+        return (s->of->reversed ? gap.low > 0 : gap.high < 0) ? READ_PAST : READ_UNKNOWN;
+    }
+    return time;
 }
 
 /* ---- components --------------------------------------------------------------------------------------- */
@@ -41,17 +105,21 @@ typedef struct Search {
     Graph *g;
     int *number, *low; /* per old id; number 0: not met yet */
     bool *open;        /* on the stack */
-    int *component;    /* per old id, from 1; 0: none yet */
-    int count, components;
+    int *scope;        /* per old id: the recurrence whose nodes are being ordered, by number */
+    int count, scopes;
+    int within;                   /* the scope of this search */
+    const Recurrence *recurrence; /* the same: within a step of it; NULL: all nodes */
     Nodes stack, sorted;
-    const Node *user;
-    bool *placed; /* per old id */
+    Index **step; /* per old id: of the recurrence that is being made */
+    const Node *fault;
 } Search;
 
 static void visit(Search *s, Node *n);
 
 static void meet(Search *s, const Node *user, Node *n)
 {
+    if (s->scope[n->id] != s->within)
+        return;
     if (!s->number[n->id])
         visit(s, n);
     else if (!s->open[n->id])
@@ -66,107 +134,187 @@ typedef struct Reader {
     bool self;
 } Reader;
 
+/* Of what is read within a recurrence, only what its own step makes must come first. */
+static bool is_of_this_step(const Search *s, const Node *user, const Expr *e)
+{
+    if (!s->recurrence)
+        return true;
+    const int place = node_step_place(e->node, s->recurrence);
+    return place >= 0 &&
+           affine_is_index(e->subscripts[place].affine) == node_step(user, s->recurrence);
+}
+
 static void meet_operand(void *context, const Expr *e)
 {
     Reader *r = context;
-    if (e->kind == EXPR_ACCESS) {
-        r->self = r->self || e->node == r->user;
-        meet(r->search, r->user, e->node);
-    }
+    Search *s = r->search;
+    if (e->kind != EXPR_ACCESS || s->scope[e->node->id] != s->within ||
+        !is_of_this_step(s, r->user, e))
+        return;
+    r->self = r->self || e->node == r->user;
+    meet(s, r->user, e->node);
 }
 
-/* ---- inside a recurrence --------------------------------------------------------------------------------- */
+/* ---- which index counts the steps ------------------------------------------------------------------------ */
 
-typedef struct Spread {
-    Node *user;
-    const Recurrence *recurrence;
-    bool changed;
+/* The nodes of a recurrence, while an index of one of them is tried as its step. */
+typedef struct Trial {
+    Search *search;
+    Node *const *nodes;
+    int count;
+    const Node *user;
+    bool changed, wrong;
     int shift; /* the sign of the steps between user and used */
-} Spread;
+} Trial;
+
+static bool takes_part(const Trial *t, const Node *n)
+{
+    return t->search->scope[n->id] == t->search->within;
+}
+
+static void settle(Trial *t, const Node *n, Index *step)
+{
+    t->search->step[n->id] = step;
+    t->changed = true;
+}
 
 /* The step of one end of an access tells that of the other. */
 static void spread_step(void *context, const Expr *e)
 {
-    Spread *s = context;
-    if (e->kind != EXPR_ACCESS || e->node->recurrence != s->recurrence)
+    Trial *t = context;
+    if (e->kind != EXPR_ACCESS || !takes_part(t, e->node))
         return;
-    const int place = node_step_place(e->node);
-    for (int i = 0; i < e->count; i++) {
+    Index *own = t->search->step[t->user->id], *read = t->search->step[e->node->id];
+    for (int i = 0; !own != !read && i < e->count; i++) {
         const Affine *a = e->subscripts[i].affine;
         if (!a || a->count != 1 || a->terms[0].kind != TERM_INDEX || a->terms[0].factor != 1)
             continue;
-        Index *ix = a->terms[0].index;
-        if (s->user->step == ix && place < 0) {
-            e->node->step = e->node->domain[i];
-            s->changed = true;
+        if (own && a->terms[0].index == own && e->node->domain[i]->extent == own->extent) {
+            settle(t, e->node, e->node->domain[i]);
             return;
         }
-        if (!s->user->step && place == i) {
-            s->user->step = ix;
-            s->changed = true;
+        if (read == e->node->domain[i] && index_place(t->user, a->terms[0].index) >= 0) {
+            settle(t, t->user, a->terms[0].index);
             return;
         }
-        if (s->user->step == ix && place == i && a->constant)
-            s->shift = a->constant < 0 ? -1 : 1;
     }
 }
 
-static void spread_view(Spread *s, Node *n)
+static int64_t elements_behind(const Node *n, int place)
 {
-    Node *of = n->viewed;
-    if (of->recurrence != s->recurrence || !n->step == !of->step)
+    int64_t total = 1;
+    for (int i = place + 1; i < n->rank; i++)
+        total *= n->domain[i]->extent;
+    return total;
+}
+
+static void spread_view(Trial *t, const Node *n)
+{
+    const Node *of = n->viewed;
+    if (!takes_part(t, of) || !t->search->step[n->id] == !t->search->step[of->id])
         return;
-    Node *known = n->step ? n : of, *other = n->step ? of : n;
-    const int place = node_step_place(known);
-    if (place < 0 || place >= other->rank || other->domain[place]->extent != known->step->extent)
-        bug("%s hides the step of a recurrence", n->name);
-    other->step = other->domain[place];
-    s->changed = true;
+    const Node *known = t->search->step[n->id] ? n : of, *other = known == n ? of : n;
+    const int place = index_place(known, t->search->step[known->id]);
+    for (int i = 0; i < other->rank; i++)
+        if (other->domain[i]->extent == known->domain[place]->extent &&
+            elements_behind(other, i) == elements_behind(known, place)) {
+            settle(t, other, other->domain[i]);
+            return;
+        }
 }
 
-static void find_steps(Search *s, Node *const *nodes, int count, Recurrence *r)
+/* Every node reads the others at its own step or at earlier ones; earlier in one direction. */
+static void check_read(void *context, const Expr *e)
 {
-    Spread x = {.recurrence = r, .changed = true};
-    while (x.changed) {
-        x.changed = false;
-        for (int i = 0; i < count; i++) {
-            x.user = nodes[i];
-            if (nodes[i]->kind == NODE_VIEW)
-                spread_view(&x, nodes[i]);
-            else if (nodes[i]->kind == NODE_COMPUTE)
-                expr_visit(s->g->pool, nodes[i]->body, spread_step, &x);
-        }
-    }
-    r->reversed = x.shift > 0;
+    Trial *t = context;
+    if (e->kind != EXPR_ACCESS || !takes_part(t, e->node) || t->wrong)
+        return;
+    Index *own = t->search->step[t->user->id];
+    const int place = index_place(e->node, t->search->step[e->node->id]);
+    const Affine *at = place >= 0 ? e->subscripts[place].affine : NULL;
+    t->wrong = !own || !at;
+    if (t->wrong || affine_is_index(at) == own)
+        return;
+    const Interval gap = step_gap(t->search->g->pool, at, own);
+    const int shift = gap.low > 0 ? 1 : gap.high < 0 ? -1 : 0;
+    t->wrong = !shift || t->shift == -shift;
+    t->shift = shift;
+}
+
+static bool try_step(Search *s, Node *const *nodes, int count, const Node *first, Index *step,
+                     Recurrence *r)
+{
+    Trial t = {.search = s, .nodes = nodes, .count = count, .changed = true};
     for (int i = 0; i < count; i++)
-        if (!nodes[i]->step)
-            bug("%s is computed from itself", nodes[i]->name);
-    r->steps = nodes[0]->step->extent;
+        s->step[nodes[i]->id] = NULL;
+    s->step[first->id] = step;
+    while (t.changed) {
+        t.changed = false;
+        for (int i = 0; i < count; i++) {
+            t.user = nodes[i];
+            if (nodes[i]->kind == NODE_VIEW)
+                spread_view(&t, nodes[i]);
+            else
+                expr_visit(s->g->pool, nodes[i]->body, spread_step, &t);
+        }
+    }
+    for (int i = 0; i < count && !t.wrong; i++) {
+        t.user = nodes[i];
+        t.wrong = !s->step[nodes[i]->id] || s->step[nodes[i]->id]->extent != step->extent;
+        if (nodes[i]->kind == NODE_COMPUTE)
+            expr_visit(s->g->pool, nodes[i]->body, check_read, &t);
+    }
+    r->reversed = t.shift > 0;
+    r->steps = step->extent;
+    return !t.wrong && t.shift;
 }
 
-static void place_member(Search *s, Node *n);
-
-static void place_same_step(void *context, const Expr *e)
+static bool is_taken(const Node *n, const Index *ix)
 {
-    Search *s = context;
-    const Node *user = s->user;
-    if (e->kind == EXPR_ACCESS && access_is_same_step(user, e) && e->node != user)
-        place_member(s, e->node);
-    s->user = user;
+    bool taken = ix->per_example != 0;
+    for (int i = 0; i < n->step_count; i++)
+        taken = taken || (n->steps[i].of && n->steps[i].index == ix);
+    return taken;
 }
 
-/* What a step needs of itself goes first; otherwise the old order stays. */
-static void place_member(Search *s, Node *n)
+/* A scan's own index goes before others that would do. */
+static bool find_step(Search *s, Node *const *nodes, int count, Recurrence *r)
 {
-    if (s->placed[n->id])
-        return;
-    s->placed[n->id] = true;
-    s->user = n;
-    if (n->kind == NODE_VIEW && n->viewed->recurrence == n->recurrence)
-        place_member(s, n->viewed);
-    if (n->kind == NODE_COMPUTE)
-        expr_visit(s->g->pool, n->body, place_same_step, s);
-    vec_push(s->g->arena, &s->sorted, n);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < nodes[i]->step_count; k++)
+            if (!nodes[i]->steps[k].of &&
+                try_step(s, nodes, count, nodes[i], nodes[i]->steps[k].index, r))
+                return true;
+    for (int i = 0; i < nodes[0]->rank; i++)
+        if (!is_taken(nodes[0], nodes[0]->domain[i]) &&
+            try_step(s, nodes, count, nodes[0], nodes[0]->domain[i], r))
+            return true;
+    return false;
+}
+
+/* ---- a recurrence -------------------------------------------------------------------------------------------- */
+
+static int depth_written(const Node *n)
+{
+    int depth = 0;
+    while (depth < n->step_count && n->steps[depth].of)
+        depth++;
+    return depth;
+}
+
+static void add_step(Node *n, Index *step, const Recurrence *r)
+{
+    int kept = 0;
+    for (int i = 0; i < n->step_count; i++)
+        if (n->steps[i].of || n->steps[i].index != step)
+            n->steps[kept++] = n->steps[i];
+    n->step_count = kept - (kept == MOST_STEPS);
+    const int at =
+        depth_written(n); /* behind the recurrences around, before what counts scans within */
+    memmove(&n->steps[at + 1], &n->steps[at], sizeof *n->steps * (size_t)(n->step_count - at));
+    n->steps[at] = (StepCounter){step, r};
+    n->step_count++;
+    n->recurrence = r;
 }
 
 static void sort_by_id(Node **nodes, int count)
@@ -179,15 +327,32 @@ static void sort_by_id(Node **nodes, int count)
         }
 }
 
+/* What a step needs of itself goes first; otherwise the old order stays. */
 static void place_recurrence(Search *s, Node **nodes, int count)
 {
+    const int within = s->within;
+    const Recurrence *outer = s->recurrence;
     Recurrence *r = arena_new(s->g->arena, Recurrence, 1);
-    for (int i = 0; i < count; i++)
-        nodes[i]->recurrence = r;
+    r->outer = outer;
     sort_by_id(nodes, count);
-    find_steps(s, nodes, count, r);
+    s->within = ++s->scopes;
     for (int i = 0; i < count; i++)
-        place_member(s, nodes[i]);
+        s->scope[nodes[i]->id] = s->within;
+    if (depth_written(nodes[0]) == MOST_STEPS || !find_step(s, nodes, count, r)) {
+        s->fault = s->fault ? s->fault : nodes[0];
+        s->within = within;
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        add_step(nodes[i], s->step[nodes[i]->id], r);
+        s->number[nodes[i]->id] = 0;
+    }
+    s->recurrence = r;
+    for (int i = 0; i < count; i++)
+        if (!s->number[nodes[i]->id])
+            visit(s, nodes[i]);
+    s->recurrence = outer;
+    s->within = within;
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
@@ -213,16 +378,27 @@ static void visit(Search *s, Node *n)
     for (int i = 0; i < count; i++)
         members[i] = s->stack.data[first + i];
     s->stack.count = first;
-    if (count > 1 || r.self) {
+    if (count > 1 || r.self)
         place_recurrence(s, members, count);
-        return;
-    }
-    if (n->recurrence && !n->recurrence->open)
-        n->recurrence = NULL;
-    vec_push(s->g->arena, &s->sorted, n);
+    else
+        vec_push(s->g->arena, &s->sorted, n);
 }
 
-void graph_sort(Graph *g)
+/* Recurrences are found anew; what counted their steps, and those of scans, is remembered. */
+static void forget_recurrences(Graph *g)
+{
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        n->recurrence = NULL;
+        for (int k = 0; k < n->step_count; k++)
+            if (is_closed(&n->steps[k]))
+                n->steps[k].of = NULL;
+            else if (n->steps[k].of)
+                n->recurrence = n->steps[k].of;
+    }
+}
+
+const Node *graph_sort(Graph *g)
 {
     Arena *a = g->arena;
     const int count = g->nodes.count + 1;
@@ -230,12 +406,15 @@ void graph_sort(Graph *g)
                 .number = arena_new(a, int, count),
                 .low = arena_new(a, int, count),
                 .open = arena_new(a, bool, count),
-                .placed = arena_new(a, bool, count)};
+                .scope = arena_new(a, int, count),
+                .step = arena_new(a, Index *, count)};
+    forget_recurrences(g);
     for (int i = 0; i < g->nodes.count; i++)
         if (!s.number[i])
             visit(&s, g->nodes.data[i]);
-    for (int i = 0; i < s.sorted.count; i++) {
+    for (int i = 0; i < s.sorted.count && !s.fault; i++) {
         g->nodes.data[i] = s.sorted.data[i];
         g->nodes.data[i]->id = i;
     }
+    return s.fault;
 }

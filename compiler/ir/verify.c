@@ -76,13 +76,10 @@ static bool is_earlier(const Verifier *v, const Node *n)
 /* Within a recurrence: this step of what stands before, or a step that is done. */
 static bool is_done(const Verifier *v, const Expr *e)
 {
-    const Affine *at = access_step(v->node, e);
-    if (!at)
-        return is_earlier(v, e->node);
+    const ReadTime time = access_time(v->graph->pool, v->node, e);
     /* Of positions it is known that none reads a later one: opt_positions has proven it. */
-    if (access_is_same_step(v->node, e) || v->node->recurrence == v->graph->positions)
-        return is_earlier(v, e->node) || access_is_past(v->graph->pool, v->node, e);
-    return access_is_past(v->graph->pool, v->node, e);
+    const bool known = time != READ_UNKNOWN || v->node->recurrence == v->graph->positions;
+    return time == READ_PAST || (known && is_earlier(v, e->node));
 }
 
 static void check_access(Verifier *v, const Expr *e)
@@ -285,12 +282,13 @@ static void check_result(Verifier *v, const Result *r)
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
-/* A step of the recurrence is one of the indices. */
+/* The steps of the recurrences are indices of it. */
 static void check_recurrence(Verifier *v)
 {
     const Node *n = v->node;
-    if (n->recurrence && (node_step_place(n) < 0 || n->step->extent != n->recurrence->steps))
-        fail(v, "it does not know its step");
+    for (const Recurrence *r = n->recurrence; r; r = r->outer)
+        if (node_step_place(n, r) < 0 || node_step(n, r)->extent != r->steps)
+            fail(v, "it does not know its step");
 }
 
 typedef void Check(Verifier *v);

@@ -172,12 +172,14 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
     if (last && d == 0)
         return 1;
     const bool row = place->kind == PLACE_SCRATCH && l->kernel->kind == KERNEL_NEST;
-    const int step = root->recurrence && (row || place->one_step) ? node_step_place(n) : -1;
-    if (d == step)
+    const bool one_step = row || place->one_step;
+    if (one_step && node_counts_steps(n, d))
         return 0;
     if (row) {
         int64_t shared = 1, leading = 1; /* a view's leading dimensions are its storage's */
-        const int loop = d - (step >= 0 && d > step);
+        int loop = d;
+        for (int i = 0; i < d; i++)
+            loop -= node_counts_steps(n, i);
         for (int i = 0; i < l->kernel->shared.count; i++)
             shared *= node_loop(root, i)->extent;
         for (int i = 0; i <= loop; i++)
@@ -187,7 +189,7 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
     }
     int64_t stride = last ? root->domain[0]->extent : 1;
     for (int i = d + 1; i < n->rank; i++)
-        stride *= i == step ? 1 : n->domain[i]->extent;
+        stride *= one_step && node_counts_steps(n, i) ? 1 : n->domain[i]->extent;
     return stride;
 }
 
@@ -226,15 +228,21 @@ typedef struct ExprLowering {
 static bool is_past(const ExprLowering *x, const Expr *e)
 {
     const Lowering *l = x->l;
-    const Recurrence *r = l->kernel->recurrence;
-    if (!r || e->node->recurrence != r)
-        return false;
-    const Affine *at = e->subscripts[node_step_place(e->node)].affine;
-    if (x->substitution)
-        at = affine_substitute(l->pool, at, x->substitution);
-    const Affine *now = affine_index(l->pool, l->kernel->step);
-    const Interval gap = affine_interval(affine_sub(l->pool, at, now));
-    return r->reversed ? gap.low > 0 : gap.high < 0;
+    const Kernel *k = l->kernel;
+    for (int i = k->steps.count - 1; i >= 0; i--) { /* the outermost first */
+        const Recurrence *r = recurrence_at(k->recurrence, k->steps.count - 1 - i);
+        const int place = node_step_place(e->node, r);
+        const Affine *at = place >= 0 ? e->subscripts[place].affine : NULL;
+        if (!at)
+            return false;
+        if (x->substitution)
+            at = affine_substitute(l->pool, at, x->substitution);
+        const Affine *now = affine_index(l->pool, k->steps.data[i]);
+        const Interval gap = affine_interval(affine_sub(l->pool, at, now));
+        if (at != now)
+            return r->reversed ? gap.low > 0 : gap.high < 0;
+    }
+    return false;
 }
 
 static const Expr *lower_access(ExprLowering *x, const Expr *e)
@@ -408,7 +416,10 @@ enum { TOO_LITTLE = 500000 };
 
 double kernel_steps(const Kernel *k)
 {
-    return k->recurrence ? (double)k->recurrence->steps : 1;
+    double steps = 1;
+    for (int i = 0; i < k->steps.count; i++)
+        steps *= (double)k->steps.data[i]->extent;
+    return steps;
 }
 
 static void widest_scratch(Lowering *l)
@@ -423,7 +434,6 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
     l.real = expr_pool_real(l.pool);
     l.out = arena_new(a, LoopKernel, 1);
     l.out->kernel = k;
-    l.out->step = k->step;
     l.out->pool = l.pool;
     l.out->span = k->nodes.data[0]->span;
     l.out->serial = (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;

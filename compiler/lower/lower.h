@@ -101,7 +101,6 @@ typedef struct LoopKernel {
     uint64_t scratch_bytes;
     bool draws;      /* random numbers                                                   */
     int first_site;  /* … the least of their sites: given with each call, others count from it */
-    Index *step;     /* of a recurrence: given with each call, or NULL */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
     int64_t parallel_step;
     bool serial; /* too little work to be worth waking a thread */

@@ -37,11 +37,13 @@ static void name_index(Nest *x, Naming *m, Index *from, Index *to)
 static Naming name_indices(Nest *x, const Node *n, const Stage *st)
 {
     Naming m = {0};
+    const Kernel *k = x->l->kernel;
     m.from = arena_new(x->l->arena, Index *, n->rank + n->bound_count + 1);
     m.to = arena_new(x->l->arena, const Affine *, n->rank + n->bound_count + 1);
     int shared = x->shared.count, own = node_loop_count(n) - shared;
-    if (n->recurrence)
-        name_index(x, &m, n->step, x->l->kernel->step);
+    const Recurrence *r = n->recurrence;
+    for (int i = 0; i < k->steps.count; i++, r = r->outer)
+        name_index(x, &m, node_step(n, r), k->steps.data[i]);
     for (int i = 0; i < shared; i++)
         name_index(x, &m, node_loop(n, i), x->shared.data[i]);
     for (int i = 0; i < own + n->bound_count; i++) {
@@ -560,8 +562,8 @@ enum {
 static IndexList fixed_indices(Nest *x, int count)
 {
     IndexList fixed = {0};
-    if (x->l->kernel->step)
-        vec_push(x->l->arena, &fixed, x->l->kernel->step);
+    for (int i = 0; i < x->l->kernel->steps.count; i++)
+        vec_push(x->l->arena, &fixed, x->l->kernel->steps.data[i]);
     for (int i = 0; i < count; i++)
         vec_push(x->l->arena, &fixed, x->shared.data[i]);
     return fixed;

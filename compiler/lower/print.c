@@ -304,8 +304,8 @@ void loop_print(Text *out, const LoopKernel *k)
         text_printf(out, "%sr%d:%s%s", i ? " " : "  ", i, dtype_name(k->locals.data[i]),
                     i + 1 == k->locals.count ? "\n" : "");
     p.pool = k->pool;
-    if (k->step)
-        text_printf(out, "  step i%d below %lld\n", index_number(&p, k->step),
-                    (long long)k->step->extent);
+    for (int i = 0; i < k->kernel->steps.count; i++)
+        text_printf(out, "  step i%d below %lld\n", index_number(&p, k->kernel->steps.data[i]),
+                    (long long)k->kernel->steps.data[i]->extent);
     print_list(&p, &k->body, 1);
 }

@@ -368,8 +368,8 @@ void lower_contraction(Lowering *l)
     if (swapped.cost < e.cost)
         e = swapped;
     ExprPool *p = l->pool;
-    if (l->kernel->step)
-        bind(&e, &e.outer, l->kernel->step, affine_index(p, l->kernel->step));
+    for (int i = 0; i < l->kernel->steps.count; i++)
+        bind(&e, &e.outer, l->kernel->steps.data[i], affine_index(p, l->kernel->steps.data[i]));
     make_buffers(&e);
     int64_t row_blocks = divide_up(e.row->extent, e.mc),
             column_blocks = divide_up(e.column->extent, e.nc);

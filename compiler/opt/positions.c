@@ -185,7 +185,8 @@ static void report_mixture(Positions *x, const Node *n)
 
 static bool is_other_scan(const Positions *x, const Node *n)
 {
-    return n->recurrence && ROW(x, n)->depends && node_step_place(n) != ROW(x, n)->place;
+    return n->recurrence && ROW(x, n)->depends &&
+           (n->recurrence->outer || node_step_place(n, n->recurrence) != ROW(x, n)->place);
 }
 
 static bool settle(Positions *x, Node *n)
@@ -202,7 +203,7 @@ static bool settle(Positions *x, Node *n)
     if (is_other_scan(x, n)) {
         diag_error(x->diag, n->span,
                    "`%s` is part of a scan over `%s`, not over the positions of `%s`", n->name,
-                   n->step->name, x->tokens->name);
+                   node_step(n, n->recurrence)->name, x->tokens->name);
         diag_note(x->diag, x->span, "tokens are to be made one after another here");
         return false;
     }
@@ -280,8 +281,11 @@ static void make_recurrence(Positions *x)
             if (row != (rows == 1))
                 continue;
             nodes[count++] = n;
-            if (row)
-                n->recurrence = r, n->step = row_position(x, n);
+            if (!row)
+                continue;
+            n->recurrence = r;
+            n->step_count = 1;
+            n->steps[0] = (StepCounter){row_position(x, n), r};
         }
     for (int i = 0; i < count; i++) {
         g->nodes.data[i] = nodes[i];

@@ -217,8 +217,10 @@ static Node *sum_alone(Rewriter *w, const Node *n, const Expr *body)
     Node *sum = graph_compute(w->g, arena_format(w->g->arena, "%s_sum", n->name), n->type, domain,
                               n->rank, n->reduction, bound, n->bound_count, body, n->span);
     sum->layer = n->layer;
-    if (node_step_place(n) >= 0)
-        sum->step = sum->domain[node_step_place(n)];
+    for (int i = 0; i < n->step_count; i++)
+        for (int k = 0; k < n->rank; k++)
+            if (n->domain[k] == n->steps[i].index)
+                sum->steps[sum->step_count++] = (StepCounter){sum->domain[k], NULL};
     return sum;
 }
 

@@ -18,12 +18,15 @@ bool access_has_data(const Expr *access)
 
 int node_loop_count(const Node *n)
 {
-    return n->rank - (n->recurrence != NULL);
+    return n->rank - node_depth(n);
 }
 
 Index *node_loop(const Node *n, int i)
 {
-    return n->domain[i + (n->recurrence && i >= node_step_place(n))];
+    int place = 0;
+    while (node_counts_steps(n, place) || i-- > 0)
+        place++;
+    return n->domain[place];
 }
 
 bool access_is_aligned(const Expr *access, Index *const *indices, int count)
@@ -36,11 +39,20 @@ bool access_is_aligned(const Expr *access, Index *const *indices, int count)
     return true;
 }
 
+/* Does the index at `place` count steps of a recurrence that both are part of? */
+static bool counts_same_steps(const Node *n, int place, const Node *user)
+{
+    for (const Recurrence *r = user->recurrence; r; r = r->outer)
+        if (node_step_place(n, r) == place)
+            return true;
+    return false;
+}
+
 bool access_is_in_step(const Expr *access, const Node *user, int count)
 {
-    const bool within = user->recurrence && access->node->recurrence == user->recurrence;
-    for (int i = 0; i < count; i++) {
-        const int at = i + (within && i >= node_step_place(access->node));
+    for (int i = 0, at = 0; i < count; i++, at++) {
+        while (at < access->count && counts_same_steps(access->node, at, user))
+            at++;
         const Affine *a = at < access->count ? access->subscripts[at].affine : NULL;
         if (!a || affine_is_index(a) != node_loop(user, i))
             return false;
@@ -100,7 +112,10 @@ double node_iterations(const Node *n)
 
 double node_steps(const Node *n)
 {
-    return n->recurrence ? (double)n->recurrence->steps : 1;
+    double steps = 1;
+    for (const Recurrence *r = n->recurrence; r; r = r->outer)
+        steps *= (double)r->steps;
+    return steps;
 }
 
 enum { COST_RANDOM = 40 };

@@ -144,17 +144,27 @@ static void print_node(Text *out, const Schedule *s, const Kernel *k, const Node
     text_append(out, "\n");
 }
 
+/* The loops that begin here: those that the kernel before is not in. */
+static void print_steps(Text *out, const Recurrence *r, const Recurrence *before)
+{
+    const Recurrence *here;
+    bool again = true; /* so far, the kernel before is in the same */
+    for (int depth = 0; (here = recurrence_at(r, depth)); depth++) {
+        again = again && recurrence_at(before, depth) == here;
+        if (!again)
+            text_printf(out, "%*sfor each of %lld steps%s:\n", 2 * depth, "",
+                        (long long)here->steps, here->reversed ? ", from the last" : "");
+    }
+}
+
 void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context)
 {
     double flops = 0, bytes = 0;
     text_printf(out, "schedule %s: %d kernels\n", s->graph->name, s->kernels.count);
     for (int i = 0; i < s->kernels.count; i++) {
         const Kernel *k = s->kernels.data[i];
-        if (k->recurrence && (i == 0 || s->kernels.data[i - 1]->recurrence != k->recurrence))
-            text_printf(out, "for each of %lld steps%s:\n", (long long)k->recurrence->steps,
-                        k->recurrence->reversed ? ", from the last" : "");
-        text_printf(out, k->recurrence ? "  %3d  %-11s  " : "%3d  %-11s  ", k->id,
-                    kind_names[k->kind]);
+        print_steps(out, k->recurrence, i ? s->kernels.data[i - 1]->recurrence : NULL);
+        text_printf(out, "%*s%3d  %-11s  ", 2 * k->steps.count, "", k->id, kind_names[k->kind]);
         print_loops(out, k);
         text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,

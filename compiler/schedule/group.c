@@ -16,7 +16,8 @@ static Kernel *new_kernel(Planner *p, KernelKind kind, const Node *first)
     Kernel *k = arena_new(p->arena, Kernel, 1);
     k->kind = kind;
     k->recurrence = first->recurrence;
-    k->step = first->recurrence ? first->step : NULL;
+    for (const Recurrence *r = first->recurrence; r; r = r->outer)
+        vec_push(p->arena, &k->steps, node_step(first, r));
     k->every = PLAN(p, first)->every;
     k->id = p->schedule->kernels.count;
     vec_push(p->arena, &p->schedule->kernels, k);
@@ -64,11 +65,12 @@ static int aligned_depth(Planner *p, Node *n, const Node *what, int limit)
         const Expr *a = accesses.data[i];
         if (node_storage(a->node) != what)
             continue;
-        if (access_is_past(p->pool, n, a))
+        const ReadTime time = access_time(p->pool, n, a);
+        if (time == READ_PAST)
             continue;
-        if (access_step(n, a) && !access_is_same_step(n, a))
+        if (time == READ_UNKNOWN)
             return 0; /* of this step and others */
-        int common = common_dimensions(a->node) - (access_step(n, a) != NULL);
+        int common = common_dimensions(a->node) - node_shared_depth(n, a->node);
         if (limit > common)
             limit = common;
         while (limit > 0 && !access_is_in_step(a, n, limit))

@@ -23,7 +23,7 @@ static void extend(const Schedule *s, Node *n, int kernel)
 
 static uint64_t stored_bytes(const Place *p, const Node *n)
 {
-    const uint64_t steps = p->one_step ? (uint64_t)n->recurrence->steps : 1;
+    const uint64_t steps = p->one_step ? (uint64_t)n->recurrence->steps : 1; /* of generate alone */
     return align_up((uint64_t)node_elements(n) / steps * (uint64_t)dtype_size(n->type));
 }
 
@@ -44,10 +44,11 @@ static void span_calls(Schedule *s)
 static void span_recurrences(Schedule *s)
 {
     for (int first = 0, last; first < s->kernels.count; first = last + 1) {
-        const Recurrence *r = s->kernels.data[first]->recurrence;
+        const Recurrence *r = recurrence_outermost(s->kernels.data[first]->recurrence);
         last = first;
         r = r == s->graph->positions ? NULL : r;
-        while (r && last + 1 < s->kernels.count && s->kernels.data[last + 1]->recurrence == r)
+        while (r && last + 1 < s->kernels.count &&
+               recurrence_outermost(s->kernels.data[last + 1]->recurrence) == r)
             last++;
         for (int i = 0; r && i < s->graph->nodes.count; i++) {
             Place *p = &s->places[i];

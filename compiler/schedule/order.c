@@ -40,9 +40,9 @@ static void emit_recurrence(Orderer *o, int first)
 {
     Planner *p = o->planner;
     Graph *g = p->graph;
-    const Recurrence *r = g->nodes.data[first]->recurrence;
+    const Recurrence *r = recurrence_outermost(g->nodes.data[first]->recurrence);
     int end = first;
-    for (; end < g->nodes.count && g->nodes.data[end]->recurrence == r; end++)
+    for (; end < g->nodes.count && recurrence_outermost(g->nodes.data[end]->recurrence) == r; end++)
         o->emitted[end] = true;
     for (int i = first; i < end; i++) {
         NodePlan *plan = PLAN(p, g->nodes.data[i]);
@@ -60,8 +60,9 @@ static void emit_node(Orderer *o, Node *n)
 {
     Planner *p = o->planner;
     if (n->recurrence && !o->emitted[n->id]) {
+        const Recurrence *r = recurrence_outermost(n->recurrence);
         int first = n->id;
-        while (first > 0 && p->graph->nodes.data[first - 1]->recurrence == n->recurrence)
+        while (first > 0 && recurrence_outermost(p->graph->nodes.data[first - 1]->recurrence) == r)
             first--;
         emit_recurrence(o, first);
     }

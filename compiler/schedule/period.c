@@ -36,7 +36,8 @@ static void join_recurrence(Planner *p, int last)
     Node *const *nodes = p->graph->nodes.data;
     int64_t every = 0;
     int first = last;
-    for (; first >= 0 && nodes[first]->recurrence == nodes[last]->recurrence; first--)
+    const Recurrence *r = recurrence_outermost(nodes[last]->recurrence);
+    for (; first >= 0 && recurrence_outermost(nodes[first]->recurrence) == r; first--)
         every = common_divisor(every, PLAN(p, nodes[first])->every);
     for (int i = first + 1; i <= last; i++)
         PLAN(p, nodes[i])->every = every;
@@ -46,8 +47,9 @@ static void pass_on(Planner *p, int i)
 {
     const Graph *g = p->graph;
     const Node *n = g->nodes.data[i];
-    if (n->recurrence &&
-        (i + 1 == g->nodes.count || g->nodes.data[i + 1]->recurrence != n->recurrence))
+    const Recurrence *r = recurrence_outermost(n->recurrence);
+    if (r &&
+        (i + 1 == g->nodes.count || recurrence_outermost(g->nodes.data[i + 1]->recurrence) != r))
         join_recurrence(p, i);
     User user = {p, PLAN(p, n)->every};
     if (n->kind == NODE_VIEW)

@@ -66,8 +66,10 @@ typedef struct Kernel {
     KernelKind kind;
     int id;
     const Recurrence
-        *recurrence;   /* run once a step, in one loop with its neighbours; or NULL     */
-    Index *step;       /* the same: the step, as the first node names it; given from outside   */
+        *recurrence; /* run once a step, in one loop with its neighbours; or NULL     */
+    VEC(Index *)
+    steps;             /* the same: of it and those around it, the innermost first, as the first
+                           node names them; given from outside */
     VEC(Node *) nodes; /* computed here, in order; of a contraction: the sum, then its epilogue */
     VEC(Index *)
     shared; /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
@@ -94,7 +96,7 @@ typedef struct Schedule {
 /* ---- group.c, contract.c, store.c, cost.c, memory.c -------------------------------------------------- */
 
 Schedule *schedule_run(Graph *g, const Program *program);
-/* The indices that a kernel loops over for n: its domain, but for the step of a recurrence. */
+/* The indices that a kernel loops over for n: its domain, but for the steps of recurrences. */
 int node_loop_count(const Node *n);
 Index *node_loop(const Node *n, int i);
 /* Elements of the node inside the shared loops of its kernel: all of them unless PLACE_SCRATCH. */

@@ -220,7 +220,8 @@ static void decide_inlining(Planner *p)
             NodePlan *plan = PLAN(p, accesses.data[j]->node);
             if (access_has_data(accesses.data[j]))
                 plan->forced = true;
-            if (access_step(n, accesses.data[j]) && !access_is_same_step(n, accesses.data[j]))
+            const ReadTime time = access_time(p->pool, n, accesses.data[j]);
+            if (time == READ_PAST || time == READ_UNKNOWN)
                 plan->forced = plan->carried = true;
             plan->users += plan->mark != mark;
             plan->user = n;
@@ -273,9 +274,10 @@ static void collect_reads(Planner *p, Node *n)
     int mark = ++p->mark;
     for (int i = 0; i < accesses.count; i++) {
         Node *from = node_storage(accesses.data[i]->node);
-        if (access_step(n, accesses.data[i]) && !access_is_same_step(n, accesses.data[i]))
+        const ReadTime time = access_time(p->pool, n, accesses.data[i]);
+        if (time == READ_PAST || time == READ_UNKNOWN)
             PLAN(p, from)->carried = true;
-        if (access_is_past(p->pool, n, accesses.data[i]))
+        if (time == READ_PAST)
             continue;
         if (PLAN(p, from)->mark != mark)
             vec_push(p->arena, &plan->reads, from);

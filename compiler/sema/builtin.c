@@ -95,10 +95,7 @@ static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const
         domain[leading + i] =
             index_new(p, intern(s->names, arena_format(s->arena, "i%d", i)), shape[i], 0, span);
     Node *v = graph_view(s->graph, name, n, domain, rank + leading, user_span(s, span));
-    if (n->recurrence && n->recurrence->open) {
-        v->recurrence = n->recurrence;
-        v->step = domain[leading - 1];
-    }
+    understand_steps(n, v, node_is_batched(v));
     Value *view = value_node(s, v, span);
     view->makers = x->makers;
     return view;

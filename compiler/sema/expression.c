@@ -403,8 +403,8 @@ static void note_free(FreeIndices *f, const Affine *a)
         }
         Index *ix = a->terms[t].index;
         const Sema *s = f->sema;
-        bool skip = ix == s->batch || (s->scan && ix == s->scan->index) || ix == s->element ||
-                    ix == s->element_batched;
+        bool skip =
+            ix == s->batch || scan_counts(s, ix) || ix == s->element || ix == s->element_batched;
         for (int i = 0; i < f->bound_count; i++)
             skip = skip || f->bound[i] == ix;
         for (int i = 0; i < f->found.count; i++)

@@ -186,6 +186,7 @@ typedef struct Carry {
 
 /* The scan whose body is being elaborated.  Its index is understood, as the batch's is. */
 typedef struct Scan {
+    struct Scan *outer; /* in whose body it stands, or NULL */
     const Ast *ast;
     const Frame *frame; /* in which the index has its name */
     Index *index;
@@ -309,9 +310,13 @@ const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank);
 bool within_limit(Sema *s, const char *name, const int64_t *shape, int rank, Span span);
 void node_rename(Sema *s, Node *n, const char *name);
 
-/* How many of the node's first indices are understood: the example's, the step's of the scan around. */
+/* How many of the node's first indices are understood: the example's, the steps' of the scans around. */
 int node_understood(const Node *n);
-/* Their subscripts: this example (or another one), this step.  Returns how many. */
+/* `step`, of n's domain, counts the steps of a scan around; scans are named from the outermost on. */
+void node_in_scan(Node *n, const Scan *scan, Index *step);
+/* `like` has the steps that are understood of n, from its index `first` on. */
+void understand_steps(const Node *n, Node *like, int first);
+/* Their subscripts: this example (or another one), these steps.  Returns how many. */
 int understood_subscripts(Sema *s, const Node *n, Index *example, Index **out);
 
 /* ---- scan.c ---------------------------------------------------------------------------------------- */
@@ -320,6 +325,8 @@ void run_scan(Sema *s, const Ast *a);
 bool run_carry_update(Sema *s, const Ast *a);
 Value *eval_over(Sema *s, const Ast *a);
 IndexScope *scan_index(Sema *s, const char *name);
+/* Does the index count the steps of a scan around? */
+bool scan_counts(const Sema *s, const Index *ix);
 
 /* ---- elementwise.c ---------------------------------------------------------------------------------- */
 Value *apply_function(Sema *s, const ScalarFunction *f, Value **args, Span span);

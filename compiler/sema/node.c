@@ -95,19 +95,26 @@ static void limit_size(Sema *s, const char *name, Index **domain, int rank, Span
     }
 }
 
-/* A random draw is made anew at every step. */
-static bool uses_step(Sema *s, const Expr *body)
+/* The scans around whose steps the body uses, the outermost first.  A random draw is made anew at every step. */
+static int scans_of(Sema *s, const Expr *body, const Scan **out)
 {
     ExprPool *p = s->program->pool;
-    return expr_uses_index(p, body, s->scan->index) || expr_uses_index(p, body, s->element) ||
-           expr_uses_index(p, body, s->element_batched);
+    const bool draws =
+        expr_uses_index(p, body, s->element) || expr_uses_index(p, body, s->element_batched);
+    int count = 0;
+    for (const Scan *scan = s->scan; scan; scan = scan->outer)
+        if (draws || expr_uses_index(p, body, scan->index)) {
+            memmove(out + 1, out, sizeof *out * (size_t)count++);
+            out[0] = scan;
+        }
+    return count;
 }
 
 Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims, int rank,
                 const Reduction *r, Index *const *bound, int bound_count, Span span)
 {
     ExprPool *p = s->program->pool;
-    const int total = rank + bound_count + 2;
+    const int total = rank + bound_count + 1 + MOST_STEPS;
     Index **domain = arena_new(s->arena, Index *, total),
           **bound_copy = arena_new(s->arena, Index *, total);
     Index **keys = arena_new(s->arena, Index *, total);
@@ -121,12 +128,13 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
     /* A first index over the batch would pass for the example itself: that one stands before it. */
     const bool batched = own || (rank && dims[0]->per_example);
     Index *unused = index_copy(p, s->batch);
-    const bool stepped = s->scan && uses_step(s, body);
-    const int leading = batched + stepped;
+    const Scan *scans[MOST_STEPS];
+    const int stepped = scans_of(s, body, scans), leading = batched + stepped;
     if (batched)
         copy_indices(p, own ? &s->batch : &unused, 1, domain, keys, values);
-    if (stepped)
-        copy_indices(p, &s->scan->index, 1, domain + batched, keys + batched, values + batched);
+    for (int i = batched; i < leading; i++)
+        copy_indices(p, (Index *const *)&scans[i - batched]->index, 1, domain + i, keys + i,
+                     values + i);
     copy_indices(p, dims, rank, domain + leading, keys + leading, values + leading);
     copy_indices(p, bound, bound_count, bound_copy, keys + leading + rank, values + leading + rank);
     limit_size(s, name ? name : "a tensor", domain, leading + rank, span);
@@ -141,16 +149,32 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
     Node *n = graph_compute(s->graph, name ? name : "t", type, domain, leading + rank, r,
                             bound_copy, bound_count, body, user_span(s, span));
     n->layer = s->frame ? s->frame->path : "";
-    if (stepped) {
-        n->step = domain[batched];
-        n->recurrence = &s->scan->open;
-    }
+    for (int i = 0; i < stepped; i++)
+        node_in_scan(n, scans[i], domain[batched + i]);
     return n;
+}
+
+void node_in_scan(Node *n, const Scan *scan, Index *step)
+{
+    n->steps[n->step_count++] = (StepCounter){step, &scan->open};
+    n->recurrence = &scan->open;
+}
+
+void understand_steps(const Node *n, Node *like, int first)
+{
+    for (int i = 0; i < n->step_count; i++)
+        if (n->steps[i].of && n->steps[i].of->open) {
+            like->steps[like->step_count++] = (StepCounter){like->domain[first++], n->steps[i].of};
+            like->recurrence = n->steps[i].of;
+        }
 }
 
 int node_understood(const Node *n)
 {
-    return node_is_batched(n) + (n->recurrence && n->recurrence->open);
+    int count = node_is_batched(n);
+    for (int i = 0; i < n->step_count; i++)
+        count += n->steps[i].of && n->steps[i].of->open;
+    return count;
 }
 
 int understood_subscripts(Sema *s, const Node *n, Index *example, Index **out)
@@ -158,15 +182,20 @@ int understood_subscripts(Sema *s, const Node *n, Index *example, Index **out)
     int count = 0;
     if (node_is_batched(n))
         out[count++] = example;
-    if (node_understood(n) > count)
-        out[count++] = s->scan->index;
+    for (int i = 0; i < n->step_count; i++) {
+        const Scan *scan = s->scan;
+        while (scan && &scan->open != n->steps[i].of)
+            scan = scan->outer;
+        if (scan)
+            out[count++] = scan->index;
+    }
     return count;
 }
 
 const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank)
 {
     ExprPool *p = s->program->pool;
-    Index **all = arena_new(s->arena, Index *, rank + 2);
+    Index **all = arena_new(s->arena, Index *, rank + 1 + MOST_STEPS);
     const int leading = understood_subscripts(s, n, s->batch, all);
     if (rank)
         memcpy(all + leading, dims, sizeof(Index *) * (size_t)rank);

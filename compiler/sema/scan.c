@@ -1,15 +1,33 @@
 /* scan t with h = start { … }: a recurrence.
  * The index is understood in the body, as the batch is: what uses it gets it in its domain.  A carry
  * read before its update is the last step's, after it this step's.  What does not need a carry is no
- * part of the cycle, so it leaves the scan by itself. */
+ * part of the cycle, so it leaves the scan by itself.  Scans nest: the steps of all around are understood. */
 #include "sema/internal.h"
 
 #include <string.h>
 
 IndexScope *scan_index(Sema *s, const char *name)
 {
-    Scan *scan = s->scan;
-    return scan && scan->frame == s->frame && scan->ast->name == name ? &scan->scope : NULL;
+    for (Scan *scan = s->scan; scan && scan->frame == s->frame; scan = scan->outer)
+        if (scan->ast->name == name)
+            return &scan->scope;
+    return NULL;
+}
+
+bool scan_counts(const Sema *s, const Index *ix)
+{
+    for (const Scan *scan = s->scan; scan; scan = scan->outer)
+        if (scan->index == ix)
+            return true;
+    return false;
+}
+
+/* This scan and those around it, the outermost first. */
+static int scans_around(Scan *scan, Scan **out)
+{
+    const int count = scan->outer ? scans_around(scan->outer, out) : 0;
+    out[count] = scan;
+    return count + 1;
 }
 
 /* ---- how many steps -------------------------------------------------------------------------------------- */
@@ -175,26 +193,36 @@ static bool read_start(Sema *s, const Ast *a, Start *start)
     return start->node != NULL;
 }
 
-/* The node of a carry, over example, step and its own dimensions; its value comes at the end. */
-static Node *carry_node(Sema *s, const Scan *scan, const Ast *a, const Start *start)
+/* The node of a carry, over example, steps and its own dimensions; its value comes at the end. */
+static Node *carry_node(Sema *s, Scan *scan, const Ast *a, const Start *start)
 {
     ExprPool *p = s->program->pool;
-    Index **domain = arena_new(s->arena, Index *, start->rank + 3);
+    Scan *scans[MOST_STEPS];
+    const int depth = scans_around(scan, scans);
+    Index **domain = arena_new(s->arena, Index *, start->rank + depth + 1);
     domain[0] = index_copy(p, s->batch);
-    domain[1] = index_copy(p, scan->index);
+    for (int i = 0; i < depth; i++)
+        domain[1 + i] = index_copy(p, scans[i]->index);
     for (int i = 0; i < start->rank; i++)
-        domain[2 + i] = index_copy(p, start->dims[i]);
+        domain[1 + depth + i] = index_copy(p, start->dims[i]);
     Node *n = graph_compute(s->graph, arena_format(s->arena, "%s_carried", a->name), start->type,
-                            domain, start->rank + 2, NULL, NULL, 0,
+                            domain, start->rank + depth + 1, NULL, NULL, 0,
                             expr_const_typed(p, 0, start->type), user_span(s, a->span));
     n->layer = s->frame->path;
-    n->step = domain[1];
-    n->recurrence = &scan->open;
+    for (int i = 0; i < depth; i++)
+        node_in_scan(n, scans[i], domain[1 + i]);
     return n;
 }
 
+/* The carry's own dimensions, behind those that are understood. */
+static Index **carry_dims(const Carry *c, int *rank)
+{
+    *rank = c->node->rank - 1 - c->node->step_count;
+    return c->node->domain + 1 + c->node->step_count;
+}
+
 /* What the carry is before this step's update: the last step's value, or its start. */
-static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const Start *start)
+static Value *carried(Sema *s, Scan *scan, const Ast *a, Node *n, const Start *start)
 {
     ExprPool *p = s->program->pool;
     const Affine *t = affine_index(p, scan->index),
@@ -202,11 +230,15 @@ static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const St
     const Affine *inside =
         scan->open.reversed ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1)
                             : before;
-    Subscript *subs = arena_new(s->arena, Subscript, start->rank + 2);
+    Scan *scans[MOST_STEPS];
+    const int depth = scans_around(scan, scans);
+    Subscript *subs = arena_new(s->arena, Subscript, start->rank + depth + 1);
     subs[0].affine = affine_index(p, s->batch);
-    subs[1].affine = before;
+    for (int i = 0; i < depth; i++)
+        subs[1 + i].affine = affine_index(p, scans[i]->index);
+    subs[depth].affine = before;
     for (int i = 0; i < start->rank; i++)
-        subs[2 + i].affine = affine_index(p, start->dims[i]);
+        subs[1 + depth + i].affine = affine_index(p, start->dims[i]);
     const Expr *first = start->node ? access_node(s, start->node, start->dims, start->rank)
                                     : expr_const_typed(p, start->number, start->type);
     const Expr *e =
@@ -230,39 +262,48 @@ static bool open_carries(Sema *s, Scan *scan, const Ast *a)
     return true;
 }
 
-static Carry *find_carry(Sema *s, const char *name)
+/* Of the scan around, or of one around that. */
+static Carry *find_carry(Sema *s, const char *name, const Scan **of)
 {
-    for (int i = 0; s->scan && s->scan->frame == s->frame && i < s->scan->carries.count; i++)
-        if (s->scan->carries.data[i].ast->name == name)
-            return &s->scan->carries.data[i];
+    for (const Scan *scan = s->scan; scan && scan->frame == s->frame; scan = scan->outer)
+        for (int i = 0; i < scan->carries.count; i++)
+            if (scan->carries.data[i].ast->name == name) {
+                *of = scan;
+                return &scan->carries.data[i];
+            }
     return NULL;
 }
 
-static bool same_shape(const Node *n, const Value *v)
+static bool same_shape(const Carry *c, const Value *v)
 {
-    bool same = v->rank == n->rank - 2;
-    for (int i = 0; same && i < v->rank; i++)
-        same = value_dimension(v, i)->extent == n->domain[i + 2]->extent;
+    int rank;
+    Index **dims = carry_dims(c, &rank);
+    bool same = v->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = value_dimension(v, i)->extent == dims[i]->extent;
     return same;
 }
 
 /* A number stands for every element. */
 static Value *spread_number(Sema *s, const Carry *c, Value *v)
 {
-    Index **dims = arena_new(s->arena, Index *, c->node->rank + 1);
-    for (int i = 2; i < c->node->rank; i++)
-        dims[i - 2] = index_copy(s->program->pool, c->node->domain[i]);
+    int rank;
+    Index **own = carry_dims(c, &rank), **dims = arena_new(s->arena, Index *, rank + 1);
+    for (int i = 0; i < rank; i++)
+        dims[i] = index_copy(s->program->pool, own[i]);
     const Expr *e = value_to_scalar(s, v, "a carry's value");
-    return e ? value_expr(s, e, dims, c->node->rank - 2, v->span) : NULL;
+    return e ? value_expr(s, e, dims, rank, v->span) : NULL;
 }
 
 static Node *carry_value(Sema *s, const Ast *a, const Carry *c, const char *name)
 {
     if (a->flag) {
-        int64_t *shape = arena_new(s->arena, int64_t, c->node->rank + 1);
-        for (int i = 2; i < c->node->rank; i++)
-            shape[i - 2] = c->node->domain[i]->extent;
-        return define_tensor(s, a, name, shape, c->node->rank - 2);
+        int rank;
+        Index **dims = carry_dims(c, &rank);
+        int64_t *shape = arena_new(s->arena, int64_t, rank + 1);
+        for (int i = 0; i < rank; i++)
+            shape[i] = dims[i]->extent;
+        return define_tensor(s, a, name, shape, rank);
     }
     Value *v = eval_statement(s, a->left, name);
     if (v && (v->kind == VALUE_NUMBER || (v->kind == VALUE_TENSOR && v->rank == 0)))
@@ -273,7 +314,7 @@ static Node *carry_value(Sema *s, const Ast *a, const Carry *c, const char *name
         value_unexpected(s, v, "a tensor for a carry");
         return NULL;
     }
-    if (!same_shape(c->node, v)) {
+    if (!same_shape(c, v)) {
         diag_error(s->diag, a->span, "the new value of `%s` must have its shape, found %s", a->name,
                    value_describe(s, v));
         diag_note(s->diag, c->ast->span, "the carry is declared here");
@@ -285,9 +326,20 @@ static Node *carry_value(Sema *s, const Ast *a, const Carry *c, const char *name
 
 bool run_carry_update(Sema *s, const Ast *a)
 {
-    Carry *c = find_carry(s, a->name);
+    const Scan *of;
+    Carry *c = find_carry(s, a->name, &of);
     if (!c)
         return false;
+    if (of != s->scan) {
+        diag_error(s->diag, a->span, "`%s` is a carry of the scan over `%s`, not of this one",
+                   a->name, of->ast->name);
+        diag_note(s->diag, c->ast->span, "it is declared here");
+        diag_help(s->diag,
+                  "let this scan carry a name of its own that starts from `%s`, and update `%s` "
+                  "from that after it",
+                  a->name, a->name);
+        return true;
+    }
     const char *path = s->frame->path;
     Node *n =
         carry_value(s, a, c, *path ? arena_format(s->arena, "%s_%s", path, a->name) : a->name);
@@ -314,11 +366,17 @@ static bool close_carries(Sema *s, Scan *scan)
             return false;
         }
         ExprPool *p = s->program->pool;
-        const Expr *e = access_node(s, c->value, c->node->domain + 2, c->node->rank - 2);
-        Index *from[] = {s->batch, scan->index};
-        const Affine *to[] = {affine_index(p, c->node->domain[0]),
-                              affine_index(p, c->node->domain[1])};
-        c->node->body = expr_substitute(p, e, &(Substitution){2, from, to});
+        int rank;
+        Index **dims = carry_dims(c, &rank), *from[MOST_STEPS + 1] = {s->batch};
+        const Affine *to[MOST_STEPS + 1] = {affine_index(p, c->node->domain[0])};
+        Scan *scans[MOST_STEPS];
+        const int depth = scans_around(scan, scans);
+        for (int k = 0; k < depth; k++) {
+            from[1 + k] = scans[k]->index;
+            to[1 + k] = affine_index(p, c->node->domain[1 + k]);
+        }
+        const Expr *e = access_node(s, c->value, dims, rank);
+        c->node->body = expr_substitute(p, e, &(Substitution){1 + depth, from, to});
     }
     return true;
 }
@@ -327,7 +385,7 @@ static bool depends_on_step(Sema *s, const Scan *scan, const Value *v)
 {
     if (!v || v->kind != VALUE_TENSOR)
         return false;
-    return v->node ? v->node->recurrence == &scan->open
+    return v->node ? node_step(v->node, &scan->open) != NULL
                    : expr_uses_index(s->program->pool, v->expr, scan->index);
 }
 
@@ -341,17 +399,15 @@ static Value *last_value(Sema *s, const Scan *scan, const Value *v)
 {
     ExprPool *p = s->program->pool;
     Node *n = v->node;
-    const int batched = node_is_batched(n);
     Subscript *subs = arena_new(s->arena, Subscript, n->rank);
-    Index **dims = arena_new(s->arena, Index *, n->rank);
-    if (batched)
-        subs[0].affine = affine_index(p, s->batch);
-    subs[batched].affine = last_step(s, scan);
-    for (int i = batched + 1; i < n->rank; i++) {
-        dims[i - batched - 1] = index_copy(p, n->domain[i]);
-        subs[i].affine = affine_index(p, dims[i - batched - 1]);
+    Index **all = arena_new(s->arena, Index *, n->rank + MOST_STEPS + 1);
+    const int place = node_step_place(n, &scan->open),
+              leading = understood_subscripts(s, n, s->batch, all);
+    for (int i = 0; i < n->rank; i++) {
+        all[i] = i < leading ? all[i] : index_copy(p, n->domain[i]);
+        subs[i].affine = i == place ? last_step(s, scan) : affine_index(p, all[i]);
     }
-    Value *last = value_expr(s, expr_access(p, n, subs), dims, n->rank - batched - 1, v->span);
+    Value *last = value_expr(s, expr_access(p, n, subs), all + leading, n->rank - leading, v->span);
     last->steps = n;
     last->step_name = scan->ast->name;
     return last;
@@ -407,10 +463,8 @@ static void close_scan(Sema *s, Scan *scan)
         Binding *b = &s->frame->bindings.data[i];
         b->value = value_after(s, scan, b->value, value_before(scan, i), b->name);
     }
-    s->scan = NULL;
-    for (int i = 0; i < s->graph->nodes.count; i++)
-        if (s->graph->nodes.data[i]->recurrence == &scan->open)
-            s->graph->nodes.data[i]->recurrence = NULL;
+    scan->open.open = false; /* graph_sort forgets it */
+    s->scan = scan->outer;
     graph_sort(s->graph);
 }
 
@@ -420,7 +474,7 @@ static void abandon_scan(Sema *s, Scan *scan)
     for (int i = 0; i < s->frame->bindings.count; i++)
         if (s->frame->bindings.data[i].value != value_before(scan, i))
             s->frame->bindings.data[i].value = NULL;
-    s->scan = NULL;
+    s->scan = scan->outer;
 }
 
 /* The same value along a first dimension over the steps. */
@@ -464,14 +518,23 @@ static bool is_reversed(Sema *s, const Ast *a, bool *reversed)
     return known;
 }
 
+static bool scans_too_deep(Sema *s, const Ast *a)
+{
+    int depth = 0;
+    for (const Scan *scan = s->scan; scan; scan = scan->outer)
+        depth++;
+    if (depth < MOST_STEPS)
+        return false;
+    diag_error(s->diag, a->span, "scans nest no more than %d deep", MOST_STEPS);
+    return true;
+}
+
 void run_scan(Sema *s, const Ast *a)
 {
-    if (s->scan) {
-        diag_error(s->diag, a->span, "a scan cannot stand in another scan");
-        diag_note(s->diag, s->scan->ast->name_span, "this one is around it");
+    if (scans_too_deep(s, a))
         return;
-    }
     Scan *scan = arena_new(s->arena, Scan, 1);
+    scan->outer = s->scan;
     scan->ast = a;
     scan->frame = s->frame;
     scan->index = index_new(s->program->pool, a->name, 0, 0, a->name_span);

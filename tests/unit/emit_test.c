@@ -40,6 +40,7 @@ static Bench *bench_new(DType real, int vector_bytes, int optimize)
     if (vector_bytes)
         b->lanes.vector_bytes = vector_bytes;
     b->kernel = arena_new(a, LoopKernel, 1);
+    b->kernel->kernel = arena_new(a, Kernel, 1);
     b->kernel->span = SPAN_NONE;
     return b;
 }
