@@ -84,6 +84,15 @@ static bool range_is_told(const Node *n, const Index *ix)
     return r.alone && !r.differs;
 }
 
+/* What may be read before it is defined tells its whole shape. */
+static bool is_forward(const Node *n, const Index *ix)
+{
+    for (int i = 0; n->recurrence && i < n->rank; i++)
+        if (n->domain[i] == ix)
+            return true;
+    return false;
+}
+
 void print_index(Printer *pr, const Node *n, const Index *ix)
 {
     text_append(pr->out, printer_name(pr, ix));
@@ -93,7 +102,7 @@ void print_index(Printer *pr, const Node *n, const Index *ix)
         text_printf(pr->out, ": %lld * batch", (long long)ix->per_example);
     else if (ix->per_example)
         text_append(pr->out, ": batch");
-    else if (!range_is_told(n, ix))
+    else if (is_forward(n, ix) || !range_is_told(n, ix))
         text_printf(pr->out, ": %lld", (long long)ix->extent);
 }
 
@@ -152,15 +161,34 @@ static void print_extent(Text *out, const Index *ix)
         text_printf(out, "%lld", (long long)ix->extent);
 }
 
-static void print_view(Text *out, const Node *n)
+static void print_reshape(Text *out, const Node *n)
 {
     int first = node_is_batched(n) && n->domain[0]->per_example == 1;
-    text_printf(out, "%s = reshape(%s, [", n->name, n->viewed->name);
+    text_printf(out, "reshape(%s, [", n->viewed->name);
     for (int i = first; i < n->rank; i++) {
         text_append(out, i > first ? ", " : "");
         print_extent(out, n->domain[i]);
     }
     text_append(out, "])");
+}
+
+/* In a recurrence element by element, since it may be read before it is defined. */
+static void print_view(Text *out, const Node *n)
+{
+    if (!n->recurrence) {
+        text_printf(out, "%s = ", n->name);
+        print_reshape(out, n);
+        return;
+    }
+    Printer pr;
+    printer_open(&pr, out, n);
+    print_left(&pr, n, n->name);
+    text_append(out, " = ");
+    print_reshape(out, n);
+    const int first = n->domain[0] == pr.implicit;
+    for (int i = first; i < n->rank; i++)
+        text_printf(out, "%s%s", i == first ? "[" : ", ", printer_name(&pr, n->domain[i]));
+    text_append(out, "]");
 }
 
 static void print_numbers(Text *out, const Node *n, int axis, const double **next)

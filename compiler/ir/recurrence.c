@@ -137,11 +137,12 @@ typedef struct Reader {
 /* Of what is read within a recurrence, only what its own step makes must come first. */
 static bool is_of_this_step(const Search *s, const Node *user, const Expr *e)
 {
-    if (!s->recurrence)
-        return true;
-    const int place = node_step_place(e->node, s->recurrence);
-    return place >= 0 &&
-           affine_is_index(e->subscripts[place].affine) == node_step(user, s->recurrence);
+    for (const Recurrence *r = s->recurrence; r; r = r->outer) {
+        const Affine *at = e->subscripts[node_step_place(e->node, r)].affine;
+        if (affine_is_index(at) != node_step(user, r))
+            return false;
+    }
+    return true;
 }
 
 static void meet_operand(void *context, const Expr *e)
@@ -172,6 +173,12 @@ static bool takes_part(const Trial *t, const Node *n)
     return t->search->scope[n->id] == t->search->within;
 }
 
+static bool is_read_here(const Trial *t, const Expr *e)
+{
+    return e->kind == EXPR_ACCESS && takes_part(t, e->node) &&
+           is_of_this_step(t->search, t->user, e);
+}
+
 static void settle(Trial *t, const Node *n, Index *step)
 {
     t->search->step[n->id] = step;
@@ -182,7 +189,7 @@ static void settle(Trial *t, const Node *n, Index *step)
 static void spread_step(void *context, const Expr *e)
 {
     Trial *t = context;
-    if (e->kind != EXPR_ACCESS || !takes_part(t, e->node))
+    if (!is_read_here(t, e))
         return;
     Index *own = t->search->step[t->user->id], *read = t->search->step[e->node->id];
     for (int i = 0; !own != !read && i < e->count; i++) {
@@ -227,7 +234,7 @@ static void spread_view(Trial *t, const Node *n)
 static void check_read(void *context, const Expr *e)
 {
     Trial *t = context;
-    if (e->kind != EXPR_ACCESS || !takes_part(t, e->node) || t->wrong)
+    if (t->wrong || !is_read_here(t, e))
         return;
     Index *own = t->search->step[t->user->id];
     const int place = index_place(e->node, t->search->step[e->node->id]);

@@ -235,7 +235,9 @@ static Node *copy_node(Copier *c, const Node *n)
     Node *copy = graph_compute(c->to, n->name, type, copy_indices(c, n->domain, n->rank), n->rank,
                                n->reduction, copy_indices(c, n->bound, n->bound_count),
                                n->bound_count, NULL, n->span);
-    copy->step = n->step ? copy_index(c, n->step) : NULL;
+    for (int i = 0; i < n->step_count; i++)
+        copy->steps[i] = (StepCounter){copy_index(c, n->steps[i].index), n->steps[i].of};
+    copy->step_count = n->step_count;
     copy->recurrence = n->recurrence;
     return copy;
 }

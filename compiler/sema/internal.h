@@ -97,6 +97,11 @@ typedef struct AutomaticPath {
     const char *path; /* encoder.dense_2 */
 } AutomaticPath;
 
+typedef struct Recurrent {
+    const char *name;
+    bool stale; /* another round of a repeat makes it anew */
+} Recurrent;
+
 /* One body being elaborated. */
 struct Frame {
     Frame *caller;
@@ -110,6 +115,9 @@ struct Frame {
     Value *result;
     bool returned;
     int depth;
+    const AstList *body; /* the statements being run, and the place of this one */
+    int at;
+    VEC(Recurrent) recurrent; /* names that are or were read before their definitions */
     /* OPTIMIZER */
     Tensor *weight;
 };
@@ -184,6 +192,13 @@ typedef struct Carry {
     Node *value; /* the same; NULL: not updated yet */
 } Carry;
 
+/* A tensor that is read before its definition: h[t: 5] = f(h[t - 1]). */
+typedef struct Forward {
+    const Frame *frame;
+    const Ast *definition;
+    Node *node; /* what reads it reads this */
+} Forward;
+
 /* The scan whose body is being elaborated.  Its index is understood, as the batch's is. */
 typedef struct Scan {
     struct Scan *outer; /* in whose body it stands, or NULL */
@@ -215,10 +230,11 @@ struct Sema {
     EntryKind entry;
     Graph *graph;
     bool training;
-    bool asked_training; /* the text asked, so that inference differs */
-    Index *batch;        /* the current example             */
-    Scan *scan;          /* the scan around, or NULL        */
-    Index *element;      /* stands for a random's element, batched when it is `element_batched` */
+    bool asked_training;   /* the text asked, so that inference differs */
+    Index *batch;          /* the current example             */
+    Scan *scan;            /* the scan around, or NULL        */
+    VEC(Forward) forwards; /* whose definitions are still to come */
+    Index *element;        /* stands for a random's element, batched when it is `element_batched` */
     Index *element_batched;
     int site;
     int statements_run; /* of this entry, those of layers and repeats included */
@@ -310,6 +326,14 @@ const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank);
 bool within_limit(Sema *s, const char *name, const int64_t *shape, int rank, Span span);
 void node_rename(Sema *s, Node *n, const char *name);
 
+/* This scan and those around it, the outermost first; returns how many. */
+int scans_around(const Scan *scan, const Scan **out);
+/* A node over example, the steps of `scan` and those around it, and `dims`, whose value comes later:
+ * that of a node of the same steps and dimensions. */
+Node *node_promise(Sema *s, const Scan *scan, const char *name, DType type, Index *const *dims,
+                   int rank, Span span);
+void node_keep(Sema *s, Node *promised, Node *value);
+
 /* How many of the node's first indices are understood: the example's, the steps' of the scans around. */
 int node_understood(const Node *n);
 /* `step`, of n's domain, counts the steps of a scan around; scans are named from the outermost on. */
@@ -327,6 +351,15 @@ Value *eval_over(Sema *s, const Ast *a);
 IndexScope *scan_index(Sema *s, const char *name);
 /* Does the index count the steps of a scan around? */
 bool scan_counts(const Sema *s, const Index *ix);
+
+/* ---- forward.c --------------------------------------------------------------------------------------- */
+/* Before a definition is run: what it reads of itself and of definitions below it gets nodes. */
+bool forward_open(Sema *s, const Ast *a);
+/* After it: its node is the value of what was read before. */
+void forward_close(Sema *s, const Ast *a, Node *n);
+/* A repeat's body runs again: those of the frame's recurrent names from number `first` on that it made
+ * are to be defined anew. */
+void forward_forget(Sema *s, int first);
 
 /* ---- elementwise.c ---------------------------------------------------------------------------------- */
 Value *apply_function(Sema *s, const ScalarFunction *f, Value **args, Span span);

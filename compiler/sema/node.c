@@ -201,3 +201,44 @@ const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank)
         memcpy(all + leading, dims, sizeof(Index *) * (size_t)rank);
     return expr_access_identity(p, n, all);
 }
+
+/* ---- nodes whose value comes later ----------------------------------------------------------------------- */
+
+int scans_around(const Scan *scan, const Scan **out)
+{
+    if (!scan)
+        return 0;
+    const int count = scans_around(scan->outer, out);
+    out[count] = scan;
+    return count + 1;
+}
+
+Node *node_promise(Sema *s, const Scan *scan, const char *name, DType type, Index *const *dims,
+                   int rank, Span span)
+{
+    ExprPool *p = s->program->pool;
+    const Scan *scans[MOST_STEPS];
+    const int depth = scans_around(scan, scans), total = 1 + depth + rank;
+    Index **domain = arena_new(s->arena, Index *, total);
+    domain[0] = index_copy(p, s->batch);
+    for (int i = 1; i < total; i++)
+        domain[i] = index_copy(p, i <= depth ? scans[i - 1]->index : dims[i - 1 - depth]);
+    Node *n = graph_compute(s->graph, name, type, domain, total, NULL, NULL, 0,
+                            expr_const_typed(p, 0, type), user_span(s, span));
+    n->layer = s->frame->path;
+    for (int i = 0; i < depth; i++)
+        node_in_scan(n, scans[i], domain[1 + i]);
+    return n;
+}
+
+void node_keep(Sema *s, Node *promised, Node *value)
+{
+    ExprPool *p = s->program->pool;
+    Index *understood[MOST_STEPS + 1] = {s->batch};
+    const int leading = understood_subscripts(s, promised, s->batch, understood);
+    const Affine *to[MOST_STEPS + 1];
+    for (int i = 0; i < leading; i++)
+        to[i] = affine_index(p, promised->domain[i]);
+    const Expr *e = access_node(s, value, promised->domain + leading, promised->rank - leading);
+    promised->body = expr_substitute(p, e, &(Substitution){leading, understood, to});
+}

@@ -22,14 +22,6 @@ bool scan_counts(const Sema *s, const Index *ix)
     return false;
 }
 
-/* This scan and those around it, the outermost first. */
-static int scans_around(Scan *scan, Scan **out)
-{
-    const int count = scan->outer ? scans_around(scan->outer, out) : 0;
-    out[count] = scan;
-    return count + 1;
-}
-
 /* ---- how many steps -------------------------------------------------------------------------------------- */
 
 /* x[t, i]: the extent of the dimension at which the index stands alone. */
@@ -193,36 +185,16 @@ static bool read_start(Sema *s, const Ast *a, Start *start)
     return start->node != NULL;
 }
 
-/* The node of a carry, over example, steps and its own dimensions; its value comes at the end. */
-static Node *carry_node(Sema *s, Scan *scan, const Ast *a, const Start *start)
-{
-    ExprPool *p = s->program->pool;
-    Scan *scans[MOST_STEPS];
-    const int depth = scans_around(scan, scans);
-    Index **domain = arena_new(s->arena, Index *, start->rank + depth + 1);
-    domain[0] = index_copy(p, s->batch);
-    for (int i = 0; i < depth; i++)
-        domain[1 + i] = index_copy(p, scans[i]->index);
-    for (int i = 0; i < start->rank; i++)
-        domain[1 + depth + i] = index_copy(p, start->dims[i]);
-    Node *n = graph_compute(s->graph, arena_format(s->arena, "%s_carried", a->name), start->type,
-                            domain, start->rank + depth + 1, NULL, NULL, 0,
-                            expr_const_typed(p, 0, start->type), user_span(s, a->span));
-    n->layer = s->frame->path;
-    for (int i = 0; i < depth; i++)
-        node_in_scan(n, scans[i], domain[1 + i]);
-    return n;
-}
-
 /* The carry's own dimensions, behind those that are understood. */
 static Index **carry_dims(const Carry *c, int *rank)
 {
-    *rank = c->node->rank - 1 - c->node->step_count;
-    return c->node->domain + 1 + c->node->step_count;
+    const int understood = node_understood(c->node);
+    *rank = c->node->rank - understood;
+    return c->node->domain + understood;
 }
 
 /* What the carry is before this step's update: the last step's value, or its start. */
-static Value *carried(Sema *s, Scan *scan, const Ast *a, Node *n, const Start *start)
+static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const Start *start)
 {
     ExprPool *p = s->program->pool;
     const Affine *t = affine_index(p, scan->index),
@@ -230,7 +202,7 @@ static Value *carried(Sema *s, Scan *scan, const Ast *a, Node *n, const Start *s
     const Affine *inside =
         scan->open.reversed ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1)
                             : before;
-    Scan *scans[MOST_STEPS];
+    const Scan *scans[MOST_STEPS];
     const int depth = scans_around(scan, scans);
     Subscript *subs = arena_new(s->arena, Subscript, start->rank + depth + 1);
     subs[0].affine = affine_index(p, s->batch);
@@ -255,7 +227,8 @@ static bool open_carries(Sema *s, Scan *scan, const Ast *a)
     s->scan = scan; /* the starts are from outside, and the names of the carries from within */
     for (int i = 0; i < a->items.count; i++) {
         const Ast *c = a->items.data[i];
-        Node *n = carry_node(s, scan, c, &starts[i]);
+        Node *n = node_promise(s, scan, arena_format(s->arena, "%s_carried", c->name),
+                               starts[i].type, starts[i].dims, starts[i].rank, c->span);
         vec_push(s->arena, &scan->carries, ((Carry){c, n, NULL}));
         frame_bind(s, s->frame, c->name, carried(s, scan, c, n, &starts[i]), c->name_span);
     }
@@ -365,18 +338,7 @@ static bool close_carries(Sema *s, Scan *scan)
             diag_help(s->diag, "write %s <- …, or leave it out", c->ast->name);
             return false;
         }
-        ExprPool *p = s->program->pool;
-        int rank;
-        Index **dims = carry_dims(c, &rank), *from[MOST_STEPS + 1] = {s->batch};
-        const Affine *to[MOST_STEPS + 1] = {affine_index(p, c->node->domain[0])};
-        Scan *scans[MOST_STEPS];
-        const int depth = scans_around(scan, scans);
-        for (int k = 0; k < depth; k++) {
-            from[1 + k] = scans[k]->index;
-            to[1 + k] = affine_index(p, c->node->domain[1 + k]);
-        }
-        const Expr *e = access_node(s, c->value, dims, rank);
-        c->node->body = expr_substitute(p, e, &(Substitution){1 + depth, from, to});
+        node_keep(s, c->node, c->value);
     }
     return true;
 }

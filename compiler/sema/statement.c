@@ -133,7 +133,8 @@ static void run_assign(Sema *s, const Ast *a)
 {
     Value *v = NULL;
     if (a->flag) {
-        Node *n = define_tensor(s, a, node_name(s, a->name), NULL, 0);
+        Node *n = forward_open(s, a) ? define_tensor(s, a, node_name(s, a->name), NULL, 0) : NULL;
+        forward_close(s, a, n);
         v = n ? value_node(s, n, a->name_span) : NULL;
     } else {
         const int first = s->graph->nodes.count;
@@ -186,14 +187,16 @@ static void run_if(Sema *s, const Ast *a)
         run_body(s, yes ? &a->body : &a->orelse);
 }
 
-/* The body once more, its name bound to `v`; false where that was the last time. */
-static bool run_round(Sema *s, const Ast *a, Value *v)
+/* The body once more, its name bound to `v`; false where that was the last time.  The frame's recurrent
+ * names from number `first` on are those of the round before. */
+static bool run_round(Sema *s, const Ast *a, Value *v, int first)
 {
     const int errors = diag_error_count(s->diag);
     if (s->frame->returned || !within_budget(s, a))
         return false;
     if (a->name)
         frame_bind(s, s->frame, a->name, v, a->name_span);
+    forward_forget(s, first);
     run_body(s, &a->body);
     return diag_error_count(s->diag) == errors;
 }
@@ -201,9 +204,10 @@ static bool run_round(Sema *s, const Ast *a, Value *v)
 static void run_repeat(Sema *s, const Ast *a)
 {
     int64_t times;
+    const int recurrent = s->frame->recurrent.count;
     bool more = eval_integer(s, a->left, "a repeat's count", &times);
     for (int64_t i = 0; more && i < times; i++)
-        more = run_round(s, a, value_number(s, (double)i, a->name_span));
+        more = run_round(s, a, value_number(s, (double)i, a->name_span), recurrent);
 }
 
 /* for n in [64, 128, 256] { … } */
@@ -223,9 +227,10 @@ static void run_for(Sema *s, const Ast *a)
             diag_help(s->diag, "a list is written in brackets: for %s in [64, 128]", a->name);
         return;
     }
+    const int recurrent = s->frame->recurrent.count;
     bool more = true;
     for (int i = 0; more && i < list->items.count; i++)
-        more = run_round(s, a, list->items.data[i]);
+        more = run_round(s, a, list->items.data[i], recurrent);
 }
 
 static void run_return(Sema *s, const Ast *a)
@@ -307,10 +312,15 @@ static void run_statement(Sema *s, const Ast *a)
 /* Inside a call the first error ends the body; in the model later statements are looked at too. */
 void run_body(Sema *s, const AstList *body)
 {
-    const int errors = diag_error_count(s->diag);
-    for (int i = 0; i < body->count && !s->frame->returned; i++) {
-        run_statement(s, body->data[i]);
-        if (s->frame->kind != FRAME_MODEL && diag_error_count(s->diag) > errors)
-            return;
+    Frame *f = s->frame;
+    const AstList *outer = f->body;
+    const int errors = diag_error_count(s->diag), outer_at = f->at;
+    f->body = body;
+    for (f->at = 0; f->at < body->count && !f->returned; f->at++) {
+        run_statement(s, body->data[f->at]);
+        if (f->kind != FRAME_MODEL && diag_error_count(s->diag) > errors)
+            break;
     }
+    f->body = outer;
+    f->at = outer_at;
 }
