@@ -88,7 +88,7 @@ static Value *make_view(Sema *s, Value *x, const int64_t *shape, int rank, const
         return NULL;
     ExprPool *p = s->program->pool;
     const int leading = node_understood(n);
-    Index **domain = arena_new(s->arena, Index *, rank + 3);
+    Index **domain = arena_new(s->arena, Index *, rank + MOST_UNDERSTOOD);
     for (int i = 0; i < leading; i++)
         domain[i] = index_copy(p, n->domain[i]);
     for (int i = 0; i < rank; i++)
@@ -137,7 +137,7 @@ static const Expr *read_at(Sema *s, Value *x, const Affine *const *at)
     Node *n = value_to_node(s, x, "t");
     if (!n)
         return NULL;
-    Index *first[2];
+    Index *first[MOST_UNDERSTOOD];
     const int leading = understood_subscripts(s, n, s->batch, first);
     Subscript *subs = arena_new(s->arena, Subscript, n->rank + 1);
     for (int i = 0; i < n->rank; i++)

@@ -102,8 +102,8 @@ Value *apply_jvp(Sema *s, Value **args, const char *const *names, int count, Spa
 static const Expr *at_own_indices(Sema *s, const Node *y, const Expr *e)
 {
     ExprPool *p = s->program->pool;
-    Index *from[2];
-    const Affine *to[2];
+    Index *from[MOST_UNDERSTOOD];
+    const Affine *to[MOST_UNDERSTOOD];
     const int count = understood_subscripts(s, y, s->batch, from);
     for (int i = 0; i < count; i++)
         to[i] = affine_index(p, y->domain[i]);

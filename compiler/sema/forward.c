@@ -58,7 +58,7 @@ static bool promise(Sema *s, const Ast *a)
     if (!known)
         return false;
     const char *name = arena_format(s->arena, "%s_forward", a->name);
-    Node *n = node_promise(s, s->scan, name, s->program->real, dims, a->items.count, a->span);
+    Node *n = node_promise(s, s->scan, true, name, s->program->real, dims, a->items.count, a->span);
     vec_push(s->arena, &s->forwards, ((Forward){s->frame, a, n}));
     Recurrent *r = find_recurrent(s->frame, a->name);
     if (r)

@@ -199,6 +199,15 @@ typedef struct Forward {
     Node *node; /* what reads it reads this */
 } Forward;
 
+/* A state that the body of a scan reads, and perhaps updates: a carry that is no example's own. */
+typedef struct StateCarry {
+    Tensor *tensor;
+    Node *node;   /* its value after each step                             */
+    Node *outer;  /* its value where the scan begins                       */
+    Node *before; /* its value at a step, before the update                */
+    Node *value;  /* what the last update makes; NULL: there was none yet  */
+} StateCarry;
+
 /* The scan whose body is being elaborated.  Its index is understood, as the batch's is. */
 typedef struct Scan {
     struct Scan *outer; /* in whose body it stands, or NULL */
@@ -210,6 +219,7 @@ typedef struct Scan {
     Value **before; /* what the frame's names stood for, in the order of its bindings */
     int before_count;
     VEC(Carry) carries;
+    VEC(StateCarry) states; /* that its body reads */
 } Scan;
 
 struct Sema {
@@ -328,12 +338,13 @@ void node_rename(Sema *s, Node *n, const char *name);
 
 /* This scan and those around it, the outermost first; returns how many. */
 int scans_around(const Scan *scan, const Scan **out);
-/* A node over example, the steps of `scan` and those around it, and `dims`, whose value comes later:
- * that of a node of the same steps and dimensions. */
-Node *node_promise(Sema *s, const Scan *scan, const char *name, DType type, Index *const *dims,
-                   int rank, Span span);
+/* A node over examples where it is `batched`, the steps of `scan` and those around it, and `dims`, whose
+ * value comes later: that of a node of the same steps and dimensions. */
+Node *node_promise(Sema *s, const Scan *scan, bool batched, const char *name, DType type,
+                   Index *const *dims, int rank, Span span);
 void node_keep(Sema *s, Node *promised, Node *value);
 
+enum { MOST_UNDERSTOOD = MOST_STEPS + 1 };
 /* How many of the node's first indices are understood: the example's, the steps' of the scans around. */
 int node_understood(const Node *n);
 /* `step`, of n's domain, counts the steps of a scan around; scans are named from the outermost on. */
@@ -349,8 +360,18 @@ void run_scan(Sema *s, const Ast *a);
 bool run_carry_update(Sema *s, const Ast *a);
 Value *eval_over(Sema *s, const Ast *a);
 IndexScope *scan_index(Sema *s, const char *name);
+/* The step before this one, and what is not negative where there is one. */
+const Affine *scan_step_before(Sema *s, const Scan *scan, const Affine **inside);
+const Affine *scan_last_step(Sema *s, const Scan *scan);
 /* Does the index count the steps of a scan around? */
 bool scan_counts(const Sema *s, const Index *ix);
+
+/* ---- scan_state.c ------------------------------------------------------------------------------------ */
+/* A state's newest value in the body of the scan around, and a new one. */
+Node *scan_state(Sema *s, Tensor *t);
+void scan_state_set(Sema *s, Tensor *t, Node *value);
+void scan_states_open(Sema *s);
+void scan_states_close(Sema *s, Scan *scan);
 
 /* ---- forward.c --------------------------------------------------------------------------------------- */
 /* Before a definition is run: what it reads of itself and of definitions below it gets nodes. */
@@ -451,7 +472,10 @@ Tensor *tensor_find(Sema *s, const char *name);
 Tensor *tensor_add(Sema *s, const char *name, Role role, DType type, const int64_t *shape, int rank,
                    Span span);
 Node *tensor_current(Sema *s, Tensor *t);
-void tensor_set(Sema *s, Tensor *t, Node *value);
+/* The same, but for what a scan around does to it. */
+Node *tensor_outside(Sema *s, Tensor *t);
+/* A state has a new value. */
+void state_set(Sema *s, Tensor *t, Node *value);
 Node *hyper_node(Sema *s, const char *name, double initial);
 
 /* ---- fit.c ---------------------------------------------------------------------------------------------------- */

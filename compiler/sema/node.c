@@ -114,7 +114,7 @@ Node *make_node(Sema *s, const char *name, const Expr *body, Index *const *dims,
                 const Reduction *r, Index *const *bound, int bound_count, Span span)
 {
     ExprPool *p = s->program->pool;
-    const int total = rank + bound_count + 1 + MOST_STEPS;
+    const int total = rank + bound_count + MOST_UNDERSTOOD;
     Index **domain = arena_new(s->arena, Index *, total),
           **bound_copy = arena_new(s->arena, Index *, total);
     Index **keys = arena_new(s->arena, Index *, total);
@@ -195,7 +195,7 @@ int understood_subscripts(Sema *s, const Node *n, Index *example, Index **out)
 const Expr *access_node(Sema *s, Node *n, Index *const *dims, int rank)
 {
     ExprPool *p = s->program->pool;
-    Index **all = arena_new(s->arena, Index *, rank + 1 + MOST_STEPS);
+    Index **all = arena_new(s->arena, Index *, rank + MOST_UNDERSTOOD);
     const int leading = understood_subscripts(s, n, s->batch, all);
     if (rank)
         memcpy(all + leading, dims, sizeof(Index *) * (size_t)rank);
@@ -213,30 +213,30 @@ int scans_around(const Scan *scan, const Scan **out)
     return count + 1;
 }
 
-Node *node_promise(Sema *s, const Scan *scan, const char *name, DType type, Index *const *dims,
-                   int rank, Span span)
+Node *node_promise(Sema *s, const Scan *scan, bool batched, const char *name, DType type,
+                   Index *const *dims, int rank, Span span)
 {
     ExprPool *p = s->program->pool;
     const Scan *scans[MOST_STEPS];
-    const int depth = scans_around(scan, scans), total = 1 + depth + rank;
-    Index **domain = arena_new(s->arena, Index *, total);
-    domain[0] = index_copy(p, s->batch);
-    for (int i = 1; i < total; i++)
-        domain[i] = index_copy(p, i <= depth ? scans[i - 1]->index : dims[i - 1 - depth]);
+    const int depth = scans_around(scan, scans), leading = batched + depth, total = leading + rank;
+    Index **domain = arena_new(s->arena, Index *, total + 1);
+    domain[0] = batched ? index_copy(p, s->batch) : NULL;
+    for (int i = batched; i < total; i++)
+        domain[i] = index_copy(p, i < leading ? scans[i - batched]->index : dims[i - leading]);
     Node *n = graph_compute(s->graph, name, type, domain, total, NULL, NULL, 0,
                             expr_const_typed(p, 0, type), user_span(s, span));
     n->layer = s->frame->path;
     for (int i = 0; i < depth; i++)
-        node_in_scan(n, scans[i], domain[1 + i]);
+        node_in_scan(n, scans[i], domain[batched + i]);
     return n;
 }
 
 void node_keep(Sema *s, Node *promised, Node *value)
 {
     ExprPool *p = s->program->pool;
-    Index *understood[MOST_STEPS + 1] = {s->batch};
+    Index *understood[MOST_UNDERSTOOD] = {s->batch};
     const int leading = understood_subscripts(s, promised, s->batch, understood);
-    const Affine *to[MOST_STEPS + 1];
+    const Affine *to[MOST_UNDERSTOOD];
     for (int i = 0; i < leading; i++)
         to[i] = affine_index(p, promised->domain[i]);
     const Expr *e = access_node(s, value, promised->domain + leading, promised->rank - leading);

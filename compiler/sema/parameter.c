@@ -37,8 +37,7 @@ static int tensor_position(Sema *s, const Tensor *t)
     bug("a tensor that the program does not know");
 }
 
-/* Its newest value in this graph: an update is seen by what follows it. */
-Node *tensor_current(Sema *s, Tensor *t)
+Node *tensor_outside(Sema *s, Tensor *t)
 {
     const int at = tensor_position(s, t);
     while (s->current.count <= at)
@@ -48,9 +47,15 @@ Node *tensor_current(Sema *s, Tensor *t)
     return s->current.data[at];
 }
 
-void tensor_set(Sema *s, Tensor *t, Node *value)
+/* Its newest value in this graph: an update is seen by what follows it. */
+Node *tensor_current(Sema *s, Tensor *t)
 {
-    tensor_current(s, t);
+    return s->scan && t->role == ROLE_STATE ? scan_state(s, t) : tensor_outside(s, t);
+}
+
+static void tensor_set(Sema *s, Tensor *t, Node *value)
+{
+    tensor_outside(s, t);
     s->current.data[tensor_position(s, t)] = value;
 }
 
@@ -528,6 +533,22 @@ static Node *when_due(Sema *s, Tensor *t, Node *value)
     return make_node(s, name, e, dims, t->rank, NULL, NULL, 0, value->span);
 }
 
+void state_set(Sema *s, Tensor *t, Node *n)
+{
+    if (s->scan) {
+        scan_state_set(s, t, n);
+        return;
+    }
+    tensor_set(s, t, n);
+    const Result r = {RESULT_UPDATE, t->name, n, t, 0, s->every};
+    for (int i = 0; i < s->updates.count; i++)
+        if (s->updates.data[i].tensor == t) {
+            s->updates.data[i] = r;
+            return;
+        }
+    vec_push(s->arena, &s->updates, r);
+}
+
 void run_update(Sema *s, const Ast *a)
 {
     if (run_carry_update(s, a))
@@ -541,13 +562,6 @@ void run_update(Sema *s, const Ast *a)
     Node *n = t ? update_value(s, a, t) : NULL;
     if (!n)
         return;
-    if (node_understood(n) > node_is_batched(n)) {
-        diag_error(s->diag, a->span, "the new value of `%s` is one for each step of the scan",
-                   a->name);
-        diag_help(s->diag,
-                  "update it after the scan; what goes from step to step is a carry of the scan");
-        return;
-    }
     if (node_is_batched(n)) {
         diag_error(s->diag, a->span, "the new value of `%s` is one for each example", a->name);
         diag_help(s->diag, "reduce it over the batch: mean[batch] …");
@@ -555,16 +569,7 @@ void run_update(Sema *s, const Ast *a)
     }
     if (s->every)
         n = when_due(s, t, n);
-    const Result r = {RESULT_UPDATE, t->name, n, t, 0, s->every};
-    for (int i = 0; i < s->updates.count; i++)
-        if (s->updates.data[i].tensor == t) {
-            s->updates.data[i] = r;
-            tensor_set(s, t, n);
-            frame_bind(s, s->frame, a->name, value_node(s, n, a->span), a->span);
-            return;
-        }
-    vec_push(s->arena, &s->updates, r);
-    tensor_set(s, t, n);
+    state_set(s, t, n);
     frame_bind(s, s->frame, a->name, value_node(s, n, a->span), a->span);
 }
 

@@ -193,15 +193,22 @@ static Index **carry_dims(const Carry *c, int *rank)
     return c->node->domain + understood;
 }
 
-/* What the carry is before this step's update: the last step's value, or its start. */
-static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const Start *start)
+const Affine *scan_step_before(Sema *s, const Scan *scan, const Affine **inside)
 {
     ExprPool *p = s->program->pool;
     const Affine *t = affine_index(p, scan->index),
                  *before = affine_offset(p, t, scan->open.reversed ? 1 : -1);
-    const Affine *inside =
-        scan->open.reversed ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1)
-                            : before;
+    *inside = scan->open.reversed
+                  ? affine_offset(p, affine_scale(p, before, -1), scan->index->extent - 1)
+                  : before;
+    return before;
+}
+
+/* What the carry is before this step's update: the last step's value, or its start. */
+static Value *carried(Sema *s, const Scan *scan, const Ast *a, Node *n, const Start *start)
+{
+    ExprPool *p = s->program->pool;
+    const Affine *inside, *before = scan_step_before(s, scan, &inside);
     const Scan *scans[MOST_STEPS];
     const int depth = scans_around(scan, scans);
     Subscript *subs = arena_new(s->arena, Subscript, start->rank + depth + 1);
@@ -227,7 +234,7 @@ static bool open_carries(Sema *s, Scan *scan, const Ast *a)
     s->scan = scan; /* the starts are from outside, and the names of the carries from within */
     for (int i = 0; i < a->items.count; i++) {
         const Ast *c = a->items.data[i];
-        Node *n = node_promise(s, scan, arena_format(s->arena, "%s_carried", c->name),
+        Node *n = node_promise(s, scan, true, arena_format(s->arena, "%s_carried", c->name),
                                starts[i].type, starts[i].dims, starts[i].rank, c->span);
         vec_push(s->arena, &scan->carries, ((Carry){c, n, NULL}));
         frame_bind(s, s->frame, c->name, carried(s, scan, c, n, &starts[i]), c->name_span);
@@ -351,7 +358,7 @@ static bool depends_on_step(Sema *s, const Scan *scan, const Value *v)
                    : expr_uses_index(s->program->pool, v->expr, scan->index);
 }
 
-static const Affine *last_step(Sema *s, const Scan *scan)
+const Affine *scan_last_step(Sema *s, const Scan *scan)
 {
     return affine_constant(s->program->pool, scan->open.reversed ? 0 : scan->index->extent - 1);
 }
@@ -367,7 +374,7 @@ static Value *last_value(Sema *s, const Scan *scan, const Value *v)
               leading = understood_subscripts(s, n, s->batch, all);
     for (int i = 0; i < n->rank; i++) {
         all[i] = i < leading ? all[i] : index_copy(p, n->domain[i]);
-        subs[i].affine = i == place ? last_step(s, scan) : affine_index(p, all[i]);
+        subs[i].affine = i == place ? scan_last_step(s, scan) : affine_index(p, all[i]);
     }
     Value *last = value_expr(s, expr_access(p, n, subs), all + leading, n->rank - leading, v->span);
     last->steps = n;
@@ -425,6 +432,7 @@ static void close_scan(Sema *s, Scan *scan)
         Binding *b = &s->frame->bindings.data[i];
         b->value = value_after(s, scan, b->value, value_before(scan, i), b->name);
     }
+    scan_states_close(s, scan);
     scan->open.open = false; /* graph_sort forgets it */
     s->scan = scan->outer;
     graph_sort(s->graph);
@@ -511,6 +519,7 @@ void run_scan(Sema *s, const Ast *a)
         abandon_scan(s, scan);
         return;
     }
+    scan_states_open(s);
     const int errors = diag_error_count(s->diag);
     run_body(s, &a->body);
     if (diag_error_count(s->diag) == errors && close_carries(s, scan))

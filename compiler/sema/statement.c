@@ -278,7 +278,7 @@ static const StatementRow rows[] = {
     {AST_RETURN, run_return, ANYWHERE & ~IN_MODEL, "a layer or function", false},
     {AST_PARAM, run_param, IN_MODEL | IN_LAYER, "a model or layer", true},
     {AST_STATE, run_state, IN_MODEL | IN_LAYER | IN_OPTIMIZER | IN_SCHEDULE,
-     "a model, layer, optimizer or schedule", false},
+     "a model, layer, optimizer or schedule", true},
     {AST_UPDATE, run_update, IN_FN | IN_MODEL | IN_LAYER | IN_OPTIMIZER | IN_SCHEDULE,
      "a model, layer, optimizer or schedule", true},
     {AST_INPUT, run_input, IN_MODEL, "a model", false},

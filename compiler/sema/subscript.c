@@ -152,8 +152,8 @@ static Value *index_expression(Sema *s, const Value *base, const Subscript *subs
 static Value *index_node(Sema *s, Node *n, Subscript example, const Subscript *subs, int rank,
                          Span span)
 {
-    Subscript *all = arena_new(s->arena, Subscript, rank + 2);
-    Index *leading[2];
+    Subscript *all = arena_new(s->arena, Subscript, rank + MOST_UNDERSTOOD);
+    Index *leading[MOST_UNDERSTOOD];
     const int count = understood_subscripts(s, n, s->batch, leading);
     for (int i = 0; i < count; i++)
         all[i].affine = affine_index(s->program->pool, leading[i]);
