@@ -404,7 +404,8 @@ static void declare(Sema *s, const Ast *a, Role role)
         add_start(s, t, a);
     }
     Value *v = value_node(s, tensor_current(s, t), a->name_span);
-    frame_bind(s, s->frame, own, v, a->name_span);
+    if (!a->cond)
+        frame_bind(s, s->frame, stored, v, a->name_span);
     frame_bind(s, s->frame, a->name, v, a->name_span);
     if (a->kind == AST_STATE && a->right)
         run_fit(s, t, a);

@@ -161,10 +161,14 @@ def prelu(r, x, s):
 
 
 def recurrent(r, x, s):
-    units = r.choice([1, 2, 3])
-    last = r.random() < 0.4
-    options = r.choice(["", ", reverse = true"]) + (", steps = last" if last else "")
-    return f"{x} |> {r.choice(['rnn', 'lstm', 'gru'])}({units}{options})", ((units,) if last else (s[0], units))
+    units, kind = r.choice([1, 2, 3]), r.choice(["rnn", "lstm", "gru"])
+    last, both = r.random() < 0.4, r.random() < 0.3
+    options = ", bidirectional = true" if both else r.choice(["", ", reverse = true"])
+    options += ", layers = 2" if r.random() < 0.2 else ""
+    options += f", length = {r.randint(0, s[0])}" if r.random() < 0.2 else ""
+    options += ", reset_after = false" if kind == "gru" and r.random() < 0.5 else ""
+    width = units * (1 + both)
+    return f"{x} |> {kind}({units}{options}{', steps = last' if last else ''})", ((width,) if last else (s[0], width))
 
 
 def attention(r, x, s):
