@@ -1,4 +1,4 @@
-/* The parts of a loop nest that is being lowered: what nest.c, jam.c and turn.c share. */
+/* The parts of a loop nest that is being lowered: what the files listed here share. */
 #ifndef GRADC_LOWER_NEST_H
 #define GRADC_LOWER_NEST_H
 
@@ -42,8 +42,25 @@ typedef struct Nest {
     VEC(Turned) turned;
 } Nest;
 
+/* ---- stage.c: which nodes share what loops ------------------------------------------------------------- */
+
+void stage_build_all(Nest *x);
+
+/* ---- merge.c: neighbouring loops as one ---------------------------------------------------------------- */
+
+/* All pairs of `list` for which it is possible, in the items of one stage or (NULL) of all. */
+void merge_loops(Nest *x, Stage *only, IndexList *list);
+/* The pair at `at` and `at + 1`, unasked. */
+void merge_pair(Nest *x, Stage *only, IndexList *list, int at);
+
+/* ---- vector.c: which loop the lanes run over ----------------------------------------------------------- */
+
 bool index_in(const IndexList *list, const Index *ix);
 double extents_without(const IndexList *list, const Index *without);
+double stage_uses(const Nest *x, const Stage *st);
+/* The stage's own loop whose lanes make it cheapest, or NULL, and that cost. */
+Index *vector_choose(Nest *x, const Stage *st, int lanes, double *cost);
+bool vector_is_shared(Nest *x, int lanes);
 
 /* ---- jam.c: small free indices, unrolled around the bound loops ---------------------------------------- */
 
