@@ -418,6 +418,8 @@ Value *eval_number(Sema *s, const Ast *a, const char *what);
 /* As far as it is known when compiling: hyper-parameters count as declared. */
 Value *eval_constant(Sema *s, const Ast *a);
 bool eval_truth(Sema *s, const Ast *a, const char *what, bool *out);
+
+/* ---- reduction.c -------------------------------------------------------------------------------------- */
 /* The enclosing statement's indices in `body`, those bound aside, in the order of its left side. */
 void free_indices(Sema *s, const Expr *body, Index *const *bound, int bound_count, Index ***dims,
                   int *rank);
