@@ -103,12 +103,15 @@ Index *vector_choose(Nest *x, const Stage *st, int lanes, double *cost)
     return best;
 }
 
-static bool uses_scratch(Nest *x)
+/* Have the iterations of the loop over v scratch in common?  Examples that lie innermost have their own. */
+static bool shares_scratch(const Nest *x, const Index *v)
 {
     for (int s = 0; s < x->stages.count; s++)
         for (int i = 0; i < x->stages.data[s]->items.count; i++) {
             const Item *item = &x->stages.data[s]->items.data[i];
-            if (item->stored && item->buffer->space == SPACE_SCRATCH)
+            const bool own =
+                v->per_example == 1 && schedule_is_examples_last(x->l->schedule, item->node);
+            if (item->stored && item->buffer->space == SPACE_SCRATCH && !own)
                 return true;
         }
     return false;
@@ -117,9 +120,11 @@ static bool uses_scratch(Nest *x)
 /* Is it cheaper to give each lane its own iteration of the last shared loop? */
 bool vector_is_shared(Nest *x, int lanes)
 {
-    if (x->shared.count == 0 || lanes == 1 || (uses_scratch(x) && !x->l->schedule->examples_last))
+    if (x->shared.count == 0 || lanes == 1)
         return false;
     const Index *v = x->shared.data[x->shared.count - 1];
+    if (shares_scratch(x, v))
+        return false;
     double across = 0, within = 0;
     for (int s = 0; s < x->stages.count; s++) {
         double c;
