@@ -480,6 +480,12 @@ Node *tensor_outside(Sema *s, Tensor *t);
 void state_set(Sema *s, Tensor *t, Node *value);
 Node *hyper_node(Sema *s, const char *name, double initial);
 
+/* ---- start.c ----------------------------------------------------------------------------------------------- */
+Index **shape_indices(Sema *s, const int64_t *shape, int rank); /* fresh ones: i0, i1, … */
+/* A start is a literal of the tensor's shape, a number for every element, or a tensor. */
+Node *start_node(Sema *s, Tensor *t, Value *v);
+void add_start(Sema *s, Tensor *t, const Ast *declaration);
+
 /* ---- fit.c ---------------------------------------------------------------------------------------------------- */
 /* state … fit …: after the state's declaration. */
 void run_fit(Sema *s, Tensor *t, const Ast *a);
