@@ -66,7 +66,7 @@ def time_model(a):
 def load_parameters(net, folder):
     """By name; returns those of either side that the other lacks."""
     files = {os.path.basename(f)[:-4]: f for f in glob.glob(os.path.join(folder, "*.npy"))}
-    own = {name.removesuffix("_l0"): p for name, p in net.named_parameters()}  # a lone recurrent layer
+    own = dict(net.named_parameters())
     for key in own.keys() & files.keys():
         with torch.no_grad():
             own[key].copy_(torch.from_numpy(numpy.load(files[key])))
