@@ -434,6 +434,15 @@ Frame *frame_enter(Sema *s, FrameKind kind, const Ast *decl, bool library, const
 void frame_leave(Sema *s);
 /* How often this text was met in the frame, this time included. */
 int frame_count(Sema *s, Frame *f, const char *name);
+
+/* ---- argument.c ----------------------------------------------------------------------------------------- */
+/* One value a parameter; NULL where the default is to be taken. */
+Value **match_arguments(Sema *s, const Ast *decl, Value **args, const char *const *names, int count,
+                        Span span);
+/* In the frame of the definition; v is NULL where the default is to be taken. */
+bool bind_parameter(Sema *s, const Ast *param, Value *v);
+/* A derivative is stated by a tensor, which the body then has to read: an expression becomes one. */
+bool store_argument(Sema *s, const Ast *param, Value *v);
 const char *pattern_text(Sema *s, const Ast *param); /* x[..., i] */
 
 /* ---- builtin.c -------------------------------------------------------------------------------------------- */
