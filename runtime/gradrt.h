@@ -208,9 +208,9 @@ typedef struct gradc_model {
      * each metric, row by row. */
     void (*finish)(void *instance, const double *sums, uint64_t examples, double *values);
     /* States that are fitted to data: fit() adds the n examples' sums to fit_count doubles; from
-     * those over all `examples`, which it uses up, fitted() makes the states.  Both, fit_passes times. */
+     * those over all `examples`, fitted() makes the states.  Both, fit_passes times. */
     void (*fit)(void *instance, const void *const *inputs, size_t n, double *sums);
-    void (*fitted)(void *instance, double *sums, uint64_t examples);
+    void (*fitted)(void *instance, const double *sums, uint64_t examples);
     /* Inference mode: writes n examples of every output to outputs[i]. */
     void (*predict)(void *instance, const void *const *inputs, size_t n, void *const *outputs);
     /* Inference mode, one example whose input inputs[generated] is a sequence of tokens, one a call:

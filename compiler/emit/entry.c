@@ -132,11 +132,6 @@ const Place *entry_place(const Schedule *s, const Node **n)
     return p;
 }
 
-static LLVMValueRef tensor_address(Entry *e, const Tensor *t)
-{
-    return unit_offset(e->u, t->role == ROLE_SUM ? e->sums : e->instance, t->offset);
-}
-
 LLVMValueRef entry_address(Entry *e, const Node *n)
 {
     const Place *p = entry_place(e->s, &n);
@@ -144,7 +139,7 @@ LLVMValueRef entry_address(Entry *e, const Node *n)
     case PLACE_WORKSPACE:
         return unit_offset(e->u, e->instance, e->u->compiled->persistent_bytes + p->offset);
     case PLACE_TENSOR:
-        return tensor_address(e, p->tensor ? p->tensor : n->tensor);
+        return unit_offset(e->u, e->instance, (p->tensor ? p->tensor : n->tensor)->offset);
     case PLACE_PORT:
         return entry_pointer_at(e, e->inputs, p->slot);
     case PLACE_OUTPUT:
@@ -162,7 +157,8 @@ LLVMValueRef entry_address(Entry *e, const Node *n)
 
 LLVMValueRef entry_buffer(Entry *e, const Buffer *b)
 {
-    return b->tensor ? tensor_address(e, b->tensor) : entry_address(e, b->node);
+    return b->tensor ? unit_offset(e->u, e->instance, b->tensor->offset)
+                     : entry_address(e, b->node);
 }
 
 /* ---- results -------------------------------------------------------------------------------------------------------- */

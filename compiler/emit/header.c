@@ -221,16 +221,16 @@ static void put_fitting(Header *h)
                 "/* States that are fitted to the training data, once, before the first step: in "
                 "each of %d "
                 "passes\n"
-                " * all examples go through %s_fit, which adds to sums[0 … %lld], 0 at first; then "
+                " * all examples go through %s_fit, which adds to sums[0 … %d], 0 at first; then "
                 "%s_fitted "
                 "makes\n"
-                " * the states of them, and uses them up. */\n#define %s_FIT_SUMS %lld\n"
+                " * the states of them. */\n#define %s_FIT_SUMS %d\n"
                 "#define %s_FIT_PASSES %d\n",
-                p->fit_passes, h->prefix, (long long)p->fit_count - 1, h->prefix, h->upper,
-                (long long)p->fit_count, h->upper, p->fit_passes);
+                p->fit_passes, h->prefix, p->fit_count - 1, h->prefix, h->upper, p->fit_count,
+                h->upper, p->fit_passes);
     put_call(h, "void ", "fit", ", double *sums");
-    text_printf(h->out, "void %s_fitted(%s *m, double *sums, uint64_t examples);\n\n", h->prefix,
-                h->prefix);
+    text_printf(h->out, "void %s_fitted(%s *m, const double *sums, uint64_t examples);\n\n",
+                h->prefix, h->prefix);
 }
 
 static void put_prediction(Header *h)

@@ -96,16 +96,29 @@ static LLVMValueRef make_loss(Entries *es)
     return entry_finish(&e);
 }
 
-static LLVMValueRef make_evaluate(Entries *es)
+/* ---- sums over a set ------------------------------------------------------------------------------------------------------ */
+
+/* evaluate, fit: the examples' sums join those of the examples before. */
+static LLVMValueRef make_summing(Entries *es, EntryKind kind)
 {
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
-    Entry e = entry_open(es, ENTRY_EVALUATE, "evaluate", u->void_type, params, 4);
+    Entry e = entry_open(es, kind, entry_name(kind), u->void_type, params, 4);
     entry_take_examples(&e, NULL);
     entry_run_kernels(&e, 0, e.s->kernels.count);
     entry_store_results(&e, RESULT_SUM, LLVMGetParam(e.function, 3));
     LLVMBuildRetVoid(u->builder);
     return entry_finish(&e);
+}
+
+/* Runs what is made of the sums over all examples: the arguments behind the instance. */
+static void run_on_sums(Entry *e)
+{
+    e->n = unit_i64(e->u, 1);
+    e->sums = LLVMGetParam(e->function, 1);
+    entry_block(e);
+    entry_argument(e, ARGUMENT_SUMMED, LLVMGetParam(e->function, 2));
+    entry_run_kernels(e, 0, e->s->kernels.count);
 }
 
 static LLVMValueRef make_finish(Entries *es)
@@ -113,44 +126,10 @@ static LLVMValueRef make_finish(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->i64, u->pointer};
     Entry e = entry_open(es, ENTRY_FINISH, "finish", u->void_type, params, 4);
-    e.n = unit_i64(u, 1);
-    entry_block(&e);
-    e.sums = LLVMGetParam(e.function, 1);
-    entry_argument(&e, ARGUMENT_SUMMED, LLVMGetParam(e.function, 2));
-    entry_run_kernels(&e, 0, e.s->kernels.count);
+    run_on_sums(&e);
     entry_store_results(&e, RESULT_VALUE, LLVMGetParam(e.function, 3));
     LLVMBuildRetVoid(u->builder);
     return entry_finish(&e);
-}
-
-/* ---- fit ------------------------------------------------------------------------------------------------------------------ */
-
-static LLVMValueRef make_fit(Entries *es)
-{
-    EmitUnit *u = es->u;
-    LLVMTypeRef params[] = {u->pointer, u->pointer, u->size, u->pointer};
-    Entry e = entry_open(es, ENTRY_FIT, "fit", u->void_type, params, 4);
-    entry_take_examples(&e, NULL);
-    entry_run_kernels(&e, 0, e.s->kernels.count);
-    entry_store_results(&e, RESULT_SUM, LLVMGetParam(e.function, 3));
-    LLVMBuildRetVoid(u->builder);
-    return entry_finish(&e);
-}
-
-/* The sums become numbers of the model's type, where they are: each is read before it is written over. */
-static void narrow_sums(Entry *e)
-{
-    EmitUnit *u = e->u;
-    if (u->real == TYPE_F64)
-        return;
-    KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
-    LLVMValueRef count = unit_i64(u, e->es->program->fit_count);
-    CountedLoop c = loop_open(&shell, unit_i64(u, 0), count, 1, "sum");
-    LLVMValueRef from = LLVMBuildGEP2(u->builder, u->f64, e->sums, &c.counter, 1, "");
-    LLVMValueRef to = LLVMBuildGEP2(u->builder, u->f32, e->sums, &c.counter, 1, "");
-    LLVMValueRef sum = LLVMBuildLoad2(u->builder, u->f64, from, "");
-    LLVMBuildStore(u->builder, LLVMBuildFPTrunc(u->builder, sum, u->f32, ""), to);
-    loop_close(&shell, &c, false);
 }
 
 static LLVMValueRef make_fitted(Entries *es)
@@ -158,12 +137,7 @@ static LLVMValueRef make_fitted(Entries *es)
     EmitUnit *u = es->u;
     LLVMTypeRef params[] = {u->pointer, u->pointer, u->i64};
     Entry e = entry_open(es, ENTRY_FITTED, "fitted", u->void_type, params, 3);
-    e.n = unit_i64(u, 1);
-    e.sums = LLVMGetParam(e.function, 1);
-    entry_block(&e);
-    entry_argument(&e, ARGUMENT_SUMMED, LLVMGetParam(e.function, 2));
-    narrow_sums(&e);
-    entry_run_kernels(&e, 0, e.s->kernels.count);
+    run_on_sums(&e);
     LLVMBuildRetVoid(u->builder);
     return entry_finish(&e);
 }
@@ -232,10 +206,10 @@ EntryPoints entry_points(EmitUnit *u)
     p.gradient = s[ENTRY_GRADIENT] ? make_gradient(es) : NULL;
     p.update = s[ENTRY_UPDATE] ? make_update(es) : NULL;
     p.loss = s[ENTRY_LOSS] ? make_loss(es) : NULL;
-    p.evaluate = s[ENTRY_EVALUATE] ? make_evaluate(es) : NULL;
+    p.evaluate = s[ENTRY_EVALUATE] ? make_summing(es, ENTRY_EVALUATE) : NULL;
     p.finish = s[ENTRY_FINISH] ? make_finish(es) : NULL;
     p.predict = s[ENTRY_PREDICT] ? make_predict(es) : NULL;
-    p.fit = s[ENTRY_FIT] ? make_fit(es) : NULL;
+    p.fit = s[ENTRY_FIT] ? make_summing(es, ENTRY_FIT) : NULL;
     p.fitted = s[ENTRY_FITTED] ? make_fitted(es) : NULL;
     p.generate = s[ENTRY_GENERATE] ? generate_emit(es) : NULL;
     if (s[ENTRY_GRADIENT] || s[ENTRY_STEP])

@@ -76,7 +76,7 @@ typedef enum {
     SIGNATURE_COMPARE,    /* two reals, two integers (or, for == !=, two truths) to a truth */
     SIGNATURE_TRUTH,      /* truths to a truth                                     */
     SIGNATURE_SELECT,     /* truth, then two alike                                 */
-    SIGNATURE_TO_REAL,    /* integer or truth to real                              */
+    SIGNATURE_TO_REAL,    /* integer, truth or narrower real to real               */
     SIGNATURE_TO_INTEGER, /* real (towards zero) or truth to i32                   */
 } Signature;
 

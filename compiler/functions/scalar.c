@@ -75,7 +75,7 @@ int scalar_result_type(const ScalarFunction *f, const DType *args)
     case SIGNATURE_SELECT:
         return args[0] == TYPE_BOOL ? common_type(args + 1, 2) : -1;
     case SIGNATURE_TO_REAL:
-        return common == TYPE_I32 || common == TYPE_BOOL ? TYPE_F32 : -1;
+        return common >= 0 ? TYPE_F32 : -1;
     case SIGNATURE_TO_INTEGER:
         return real || common == TYPE_BOOL ? TYPE_I32 : -1;
     }

@@ -248,7 +248,7 @@ const Expr *expr_cast(ExprPool *p, const Expr *a, DType type)
         return call2(p, &scalar_ne, a, expr_const_typed(p, 0, a->type));
     if (dtype_is_integer(type))
         return expr_call(p, &scalar_to_integer, &a);
-    if (dtype_is_real(a->type))
+    if (dtype_is_real(a->type) && type != p->real)
         bug("expr_cast: %s to %s", dtype_name(a->type), dtype_name(type));
     return expr_call(p, &scalar_to_real, &a);
 }

@@ -126,7 +126,7 @@ typedef enum {
     SCALAR_DUE,        /* does what comes once in `site` steps come now? (bool)      */
     SCALAR_SCALE,      /* gradient(): the scale argument (real)                       */
     SCALAR_FIRST,      /* gradient(): 1 on the first micro-batch (bool)               */
-    SCALAR_EXAMPLES,   /* finish(): examples summed (real)                            */
+    SCALAR_EXAMPLES,   /* finish(), fitted(): examples summed (real)                  */
 } ScalarKind;
 
 /* One subscript: affine, or a value of integer type (never both). */
@@ -238,7 +238,6 @@ typedef enum {
     ROLE_GRADIENT,
     ROLE_HYPER,
     ROLE_AVERAGE,
-    ROLE_SUM, /* no tensor of the instance: sums over the whole set that fitted() is given */
 } Role;
 
 typedef struct Tensor {
@@ -252,8 +251,7 @@ typedef struct Tensor {
     double initial;       /* HYPER                                       */
     struct Tensor *of;    /* MOMENT, GRADIENT, AVERAGE: the parameter it belongs to */
     bool fitted;          /* STATE: to the training data, by the text   */
-    int passes;           /* STATE: over the training data until its fit is right; 0: it has none;
-                             SUM: until what it sums is */
+    int passes;           /* STATE: over the training data until its fit is right; 0: it has none */
     const char **indices; /* PARAM, STATE: names of dimensions that its start uses (NULL: none) */
     const char
         *start; /* PARAM: its start as .nn text, "~ glorot_uniform(fan_in = 64, fan_out = 10)" */
@@ -281,7 +279,8 @@ typedef enum {
     NODE_PORT,    /* an input or target; domain (batch, shape…)             */
     NODE_TENSOR,  /* a persistent tensor, as it is before this call         */
     NODE_LITERAL, /* numbers written in the source                          */
-    NODE_SUM,     /* what evaluate() has added up over the set: sums[slot …]; a leaf of finish() */
+    NODE_SUM,     /* what evaluate() or fit() has added up over the set: sums[slot …]; a leaf of
+                     finish() or fitted() */
     NODE_COMPUTE, /* domain, optional reduction, body                       */
     NODE_VIEW,    /* another node's elements in the same order, other shape */
 } NodeKind;

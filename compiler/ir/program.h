@@ -16,7 +16,7 @@ typedef enum {
     ENTRY_PREDICT,  /* OUTPUT, in inference mode                                          */
     ENTRY_GENERATE, /* OUTPUT of one position of one example, in inference mode            */
     ENTRY_FIT,      /* SUM, in inference mode: what fitted states rest on                 */
-    ENTRY_FITTED,   /* UPDATE of fitted states from the sums and SCALAR_EXAMPLES          */
+    ENTRY_FITTED,   /* UPDATE of fitted states from NODE_SUM and SCALAR_EXAMPLES, in f64  */
     ENTRY_COUNT
 } EntryKind;
 
@@ -84,7 +84,7 @@ typedef struct Program {
     VEC(LayerRow) layers;
     VEC(InitFrom) inits;
     int accumulator_count, value_count; /* numbers of evaluate(), of finish() */
-    int64_t fit_count;                  /* numbers that fit() adds to                       */
+    int fit_count;                      /* numbers that fit() adds to                       */
     int fit_passes;                     /* over the training data until every fit is right  */
     Port *generated;                    /* the input that generate() lengthens, or NULL */
     Span generate_span;

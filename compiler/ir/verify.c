@@ -30,9 +30,11 @@ static const char *affine_text(Verifier *v, const Affine *a)
     return t.data;
 }
 
+/* But for how wide they are, as what is computed may be stored in less. */
 static bool same_type(DType a, DType b)
 {
-    return a == b || (dtype_is_integer(a) && dtype_is_integer(b));
+    return a == b || (dtype_is_integer(a) && dtype_is_integer(b)) ||
+           (dtype_is_real(a) && dtype_is_real(b));
 }
 
 /* ---- indices ----------------------------------------------------------------------------------------- */

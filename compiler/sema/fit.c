@@ -7,111 +7,25 @@
  * itself, as the pass before left it, takes a second one. */
 #include "sema/internal.h"
 
-#include <string.h>
-
-/* ---- what a sum rests on --------------------------------------------------------------------------------- */
-
-typedef struct Search {
-    Sema *sema;
-    bool *seen;         /* per node id                                 */
-    const Node *batch;  /* it reduces over the examples of one call    */
-    const Node *summed; /* it is a sum over the whole set              */
-    int passes;         /* after which what it reads is right          */
-} Search;
-
-static int passes_of(const Sema *s, const Tensor *t)
-{
-    return t == s->fitting ? 1 : t->passes;
-}
-
-static void look(void *context, const Expr *e);
-
-static void look_at(Search *search, const Node *n)
-{
-    if (search->seen[n->id])
-        return;
-    search->seen[n->id] = true;
-    for (int i = 0; i < n->bound_count; i++)
-        if (n->bound[i]->per_example)
-            search->batch = n;
-    if (n->kind == NODE_TENSOR && n->tensor->role == ROLE_SUM)
-        search->summed = n;
-    if (n->kind == NODE_TENSOR && passes_of(search->sema, n->tensor) > search->passes)
-        search->passes = passes_of(search->sema, n->tensor);
-    if (n->kind == NODE_VIEW)
-        look_at(search, n->viewed);
-    if (n->kind == NODE_COMPUTE)
-        expr_visit(search->sema->program->pool, n->body, look, search);
-}
-
-static void look(void *context, const Expr *e)
-{
-    if (e->kind == EXPR_ACCESS)
-        look_at(context, e->node);
-}
-
-static Search rests_on(Sema *s, const Expr *e)
-{
-    Search search = {.sema = s, .seen = arena_new(s->arena, bool, s->graph->nodes.count + 1)};
-    expr_visit(s->program->pool, e, look, &search);
-    return search;
-}
-
-static bool can_be_summed(Sema *s, const Ast *a, const Search *found)
-{
-    if (found->summed) {
-        diag_error(s->diag, a->span, "this reduction over the batch depends on another one");
-        diag_help(s->diag, "give what it depends on a state of its own, fitted before");
-    } else if (found->batch) {
-        diag_error(s->diag, a->span,
-                   "this fit depends on the examples that happen to be in one batch");
-        diag_note(s->diag, found->batch->span, "`%s` reduces over the batch here",
-                  found->batch->name);
-    }
-    return !found->summed && !found->batch;
-}
-
 /* ---- sums ---------------------------------------------------------------------------------------------------- */
 
-static int64_t elements(Index *const *dims, int rank)
+/* It is not right before these passes are done. */
+static void fit_after(Tensor *t, int passes)
 {
-    int64_t count = 1;
-    for (int i = 0; i < rank; i++)
-        count *= dims[i]->extent;
-    return count;
+    if (t->passes < passes)
+        t->passes = passes;
 }
 
-/* Stands for the sum in what is made of it; it lies among the caller's numbers. */
-static Tensor *sum_tensor(Sema *s, const Node *n, int passes)
+bool fit_sums(Sema *s, const Ast *a, const Rests *of)
 {
-    Program *p = s->program;
-    int64_t *shape = arena_new(s->arena, int64_t, n->rank + 1);
-    for (int i = 0; i < n->rank; i++)
-        shape[i] = n->domain[i]->extent;
-    Tensor *t = arena_new(s->arena, Tensor, 1);
-    *t = (Tensor){.name = intern(s->names, arena_format(s->arena, "%s_over_all", n->name)),
-                  .role = ROLE_SUM,
-                  .type = p->real,
-                  .rank = n->rank,
-                  .shape = shape,
-                  .offset = (uint64_t)p->fit_count * (uint64_t)dtype_size(p->real),
-                  .passes = passes,
-                  .span = n->span};
-    return t;
-}
-
-const Expr *fit_sum(Sema *s, const Ast *a, const Expr *body, Index *const *dims, int rank,
-                    Index *const *bound, int bound_count)
-{
-    const Search found = rests_on(s, body);
-    if (!can_be_summed(s, a, &found))
-        return NULL;
-    const char *name = arena_format(s->arena, "%s_sum", s->fitting->name);
-    Node *n = make_node(s, name, body, dims, rank, &reduce_sum, bound, bound_count, a->span);
-    Tensor *sum = sum_tensor(s, n, found.passes);
-    graph_result(s->graph, RESULT_SUM, n->name, n, NULL, (int)s->program->fit_count);
-    s->program->fit_count += elements(dims, rank);
-    return access_node(s, graph_tensor(s->graph, sum), dims, rank);
+    if (of->call) {
+        diag_error(s->diag, a->span,
+                   "this fit depends on the examples that happen to be in one batch");
+        diag_note(s->diag, of->call->span, "`%s` reduces over the batch here", of->call->name);
+        return false;
+    }
+    fit_after(s->fitting, of->passes);
+    return true;
 }
 
 /* ---- the statement ------------------------------------------------------------------------------------------- */
@@ -131,8 +45,9 @@ static Index **state_indices(Sema *s, const Tensor *t, const Ast *a)
 
 static void see_data(void *context, const Expr *e)
 {
-    const bool known = e->kind == EXPR_ACCESS && e->node->kind == NODE_TENSOR &&
-                       (e->node->tensor->role == ROLE_SUM || e->node->tensor->role == ROLE_STATE);
+    const bool known = e->kind == EXPR_ACCESS &&
+                       (e->node->kind == NODE_SUM ||
+                        (e->node->kind == NODE_TENSOR && e->node->tensor->role == ROLE_STATE));
     *(bool *)context |= (e->kind == EXPR_ACCESS && !known) || e->kind == EXPR_RANDOM ||
                         (e->kind == EXPR_SCALAR && e->scalar != SCALAR_EXAMPLES);
 }
@@ -174,6 +89,18 @@ static bool is_missed(const Sema *s, const Tensor *t)
     return !t->passes && !s->printing && s->options.real == TYPE_F32;
 }
 
+static void add_fit(Sema *s, Tensor *t, const Expr *value, Index *const *dims)
+{
+    Program *p = s->program;
+    const char *name = arena_format(s->arena, "%s_fitted", t->name);
+    const Fit fit = {t, make_node(s, name, value, dims, t->rank, NULL, NULL, 0, t->span)};
+    vec_push(s->arena, &s->fits, fit);
+    fit_after(t, find_rests(s, value).passes);
+    t->passes++;
+    if (p->fit_passes < t->passes)
+        p->fit_passes = t->passes;
+}
+
 void run_fit(Sema *s, Tensor *t, const Ast *a)
 {
     s->has_fits = t->fitted = true;
@@ -189,39 +116,24 @@ void run_fit(Sema *s, Tensor *t, const Ast *a)
     s->fitting = t;
     const Expr *e = fit_value(s, t, a);
     if (e)
-        t->passes = rests_on(s, e).passes + 1;
+        add_fit(s, t, e, dims);
     s->fitting = NULL;
     statement_leave(s);
-    if (!e)
-        return;
-    if (s->program->fit_passes < t->passes)
-        s->program->fit_passes = t->passes;
-    const Fit fit = {t, e, dims};
-    vec_push(s->arena, &s->fits, fit);
 }
 
 /* ---- the second entry ------------------------------------------------------------------------------------------ */
 
-static const Expr *in_graph(void *context, const Expr *e)
+void build_fitted(Sema *s)
 {
-    Graph *g = context;
-    if (e->kind != EXPR_ACCESS)
-        return e;
-    return expr_access(g->pool, graph_tensor(g, e->node->tensor), e->subscripts);
-}
-
-bool build_fitted(Sema *s)
-{
-    Program *p = s->program;
-    Graph *g = graph_create(p->pool, s->names, entry_name(ENTRY_FITTED), 1);
+    Copier *c = copier_open(s, ENTRY_FITTED);
+    for (int i = 0; i < s->fits.count; i++)
+        copier_need(c, s->fits.data[i].value);
+    Graph *g = s->program->entries[ENTRY_FITTED] = copier_run(c);
     for (int i = 0; i < s->fits.count; i++) {
         const Fit *f = &s->fits.data[i];
-        const Expr *body = expr_map(p->pool, f->value, in_graph, g);
-        Node *n =
-            graph_compute(g, arena_format(s->arena, "%s_fitted", f->state->name), f->state->type,
-                          f->dims, f->state->rank, NULL, NULL, 0, body, f->state->span);
+        Node *n = copier_copy(c, f->value);
+        n->type = f->state->type; /* narrowed where it is stored */
         graph_result(g, RESULT_UPDATE, f->state->name, n, f->state, 0);
     }
-    p->entries[ENTRY_FITTED] = g;
-    return true;
+    graph_prune(s->graph);
 }

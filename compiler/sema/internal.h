@@ -178,11 +178,10 @@ typedef struct Group {
     int matched;
 } Group;
 
-/* A state that is fitted: what it becomes, over sums, for each of its elements. */
+/* A state that is fitted, and what it becomes: a node over sums. */
 typedef struct Fit {
     Tensor *state;
-    const Expr *value;
-    Index **dims;
+    Node *value;
 } Fit;
 
 /* What a scan hands from step to step. */
@@ -495,14 +494,6 @@ Index **shape_indices(Sema *s, const int64_t *shape, int rank); /* fresh ones: i
 Node *start_node(Sema *s, Tensor *t, Value *v);
 void add_start(Sema *s, Tensor *t, const Ast *declaration);
 
-/* ---- fit.c ---------------------------------------------------------------------------------------------------- */
-/* state … fit …: after the state's declaration. */
-void run_fit(Sema *s, Tensor *t, const Ast *a);
-/* The sum over the whole set of `body`, at `dims`; NULL after an error. */
-const Expr *fit_sum(Sema *s, const Ast *a, const Expr *body, Index *const *dims, int rank,
-                    Index *const *bound, int bound_count);
-bool build_fitted(Sema *s);
-
 /* ---- port.c -------------------------------------------------------------------------------------------------- */
 Port *find_port(Sema *s, const char *name);
 void run_input(Sema *s, const Ast *a);
@@ -510,8 +501,10 @@ void run_output(Sema *s, const Ast *a);
 void run_loss(Sema *s, const Ast *a);
 void run_metric(Sema *s, const Ast *a);
 
-/* ---- finish.c: over the whole evaluated set ---------------------------------------------------------------- */
+/* ---- over_set.c: sums over a whole set, and what an expression rests on -------------------------------------- */
 
+/* What the entry under construction reads once: "training set", "evaluated set". */
+const char *whole_set_name(const Sema *s);
 /* What it stands for when all examples are through: the sum of the node, of a batch at a time. */
 Node *set_sum(Sema *s, Node *n);
 
@@ -521,11 +514,31 @@ typedef struct Rests {
     const Node *example; /* a value of a single example                          */
     const Node *tensor;  /* a parameter, a state, a hyper-parameter              */
     const Node *call;    /* a reduction over the examples of one call            */
+    int passes;          /* over the training data until the states it reads are right */
 } Rests;
 Rests find_rests(Sema *s, const Expr *e);
 Rests find_node_rests(Sema *s, const Node *n);
+
+/* ---- double.c: copies in double precision --------------------------------------------------------------------- */
+typedef struct Copier Copier;
+/* From the graph under construction to one for this entry. */
+Copier *copier_open(Sema *s, EntryKind to);
+void copier_need(Copier *c, const Node *n);
+/* Copies what is needed. */
+Graph *copier_run(Copier *c);
+Node *copier_copy(const Copier *c, const Node *n);
+
+/* ---- finish.c: over the whole evaluated set ---------------------------------------------------------------- */
 /* Makes the finish graph out of the evaluate graph, and prunes that. */
 void build_finish(Sema *s);
+
+/* ---- fit.c ---------------------------------------------------------------------------------------------------- */
+/* state … fit …: after the state's declaration. */
+void run_fit(Sema *s, Tensor *t, const Ast *a);
+/* Can the state that is being fitted have sums of what rests on this?  False after an error. */
+bool fit_sums(Sema *s, const Ast *a, const Rests *of);
+/* Makes the fitted graph out of the fit graph, and prunes that. */
+void build_fitted(Sema *s);
 
 /* ---- generate.c ---------------------------------------------------------------------------------------------- */
 void run_generate(Sema *s, const Ast *a);

@@ -113,33 +113,52 @@ static const Expr *mean_count(Sema *s, const Bound *b, bool whole_set)
     return fixed == 1 ? count : expr_mul(p, count, expr_const(p, fixed));
 }
 
-/* In a metric, a sum over the batch runs over the whole evaluated set: a sum for each element of
- * the domain; for a sum, *whole gets its node. */
+/* Can a sum over the whole set be one of this?  The set is read once, each example for itself. */
+static bool can_be_summed(Sema *s, const Ast *a, const Expr *body)
+{
+    const Rests rests = find_rests(s, body);
+    if (rests.set) {
+        diag_error(s->diag, a->span, "this reduction over the batch depends on another one");
+        diag_help(s->diag,
+                  s->fitting ? "give what it depends on a state of its own, fitted before"
+                             : "the set is read once: write it with sums of squares and products");
+    }
+    return !rests.set && (!s->fitting || fit_sums(s, a, &rests));
+}
+
+/* Would there be one for each step of a scan?  A fit is made once, wherever it stands. */
+static bool is_of_steps(const Sema *s, const Expr *body)
+{
+    bool reads = s->scan && !s->fitting;
+    for (const Scan *scan = s->scan; scan && !reads; scan = scan->outer)
+        reads = expr_uses_index(s->program->pool, body, scan->index);
+    return reads;
+}
+
+/* In a metric, a sum over the batch runs over the whole evaluated set, in a fit over the training set: a
+ * sum for each element of the domain; for a sum, *whole gets its node. */
 static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b,
                             const Expr *body, Index **dims, int rank, Node **whole)
 {
     if (r != &reduce_sum && r != &reduce_mean) {
-        diag_error(s->diag, a->span, "over the evaluated set, only sum and mean are available");
+        diag_error(s->diag, a->span, "over the %s, only sum and mean are available",
+                   whole_set_name(s));
         return NULL;
     }
     for (int i = 0; i < rank; i++)
         if (dims[i]->per_example) {
             diag_error(s->diag, a->span,
-                       "a table over the evaluated set has a fixed size, and `%s` runs over the "
-                       "batch",
-                       dims[i]->name);
+                       "a table over the %s has a fixed size, and `%s` runs over the batch",
+                       whole_set_name(s), dims[i]->name);
             return NULL;
         }
-    if (s->scan) {
-        diag_error(s->diag, a->span, "a scan has no sums over the evaluated set");
+    if (is_of_steps(s, body)) {
+        diag_error(s->diag, a->span, "a scan has no sums over the %s", whole_set_name(s));
         diag_help(s->diag, "write the reduction over the batch outside of the scan");
         return NULL;
     }
-    if (find_rests(s, body).set) {
-        diag_error(s->diag, a->span, "this reduction over the batch depends on another one");
-        diag_help(s->diag, "the set is read once: write it with sums of squares and products");
+    if (!can_be_summed(s, a, body))
         return NULL;
-    }
     Node *n = make_node(s, s->statement->name, body, dims, rank, &reduce_sum, b->indices, b->count,
                         a->span);
     Node *total = set_sum(s, n);
@@ -151,20 +170,6 @@ static Value *set_reduction(Sema *s, const Ast *a, const Reduction *r, const Bou
     else if (whole)
         *whole = total;
     return value_expr(s, sum, NULL, 0, a->span);
-}
-
-/* In a fit it runs over the whole training set, for each element of the state. */
-static Value *fit_reduction(Sema *s, const Ast *a, const Reduction *r, const Bound *b,
-                            const Expr *body, Index *const *dims, int rank)
-{
-    if (r != &reduce_sum && r != &reduce_mean) {
-        diag_error(s->diag, a->span, "over the training set, only sum and mean are available");
-        return NULL;
-    }
-    const Expr *sum = fit_sum(s, a, body, dims, rank, b->indices, b->count);
-    if (sum && r == &reduce_mean)
-        sum = expr_div(s->program->pool, sum, mean_count(s, b, true));
-    return sum ? value_expr(s, sum, NULL, 0, a->span) : NULL;
 }
 
 static const Expr *reduction_body(Sema *s, const Ast *a, const Reduction *r)
@@ -254,9 +259,7 @@ Value *eval_reduce(Sema *s, const Ast *a, const char *name, Index *const *lhs, i
             free_indices(s, body, bound.indices, bound.count, &dims, &rank);
         if (bound.count == 0 && !r->position) { /* `...` that stands for nothing */
             v = value_expr(s, body, NULL, 0, a->span);
-        } else if (m->batch && s->fitting) {
-            v = fit_reduction(s, a, r, &bound, body, dims, rank);
-        } else if (m->batch && s->in_metric) {
+        } else if (m->batch && (s->in_metric || s->fitting)) {
             v = set_reduction(s, a, r, &bound, body, dims, rank, whole);
         } else {
             const Reduction *kept = r->mean ? &reduce_sum : r;

@@ -413,6 +413,8 @@ static bool elaborate(Sema *s, EntryKind kind, bool training)
     add_state_updates(s);
     if (kind == ENTRY_EVALUATE && diag_error_count(s->diag) == errors)
         build_finish(s);
+    if (kind == ENTRY_FIT && diag_error_count(s->diag) == errors)
+        build_fitted(s);
     return diag_error_count(s->diag) == errors;
 }
 
@@ -430,16 +432,17 @@ bool sema_forward(Sema *s, EntryKind kind)
 {
     if (!sema_has_entry(s, kind))
         return false;
+    /* Their graphs are there: the elaboration of evaluate and of fit made them. */
     if (kind == ENTRY_FINISH)
-        return check_best(s); /* its graph is there: evaluate's elaboration made it */
+        return check_best(s);
+    if (kind == ENTRY_FITTED)
+        return true;
     if (kind == ENTRY_UPDATE) {
         begin_graph(s, kind);
         return true;
     }
     if (kind == ENTRY_GENERATE)
         return elaborate_generate(s);
-    if (kind == ENTRY_FITTED)
-        return build_fitted(s);
     return elaborate(s, kind, kind != ENTRY_EVALUATE && kind != ENTRY_PREDICT && kind != ENTRY_FIT);
 }
 
