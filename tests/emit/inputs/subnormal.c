@@ -16,7 +16,8 @@ int main(void)
     static float x[EXAMPLES * 512], y[EXAMPLES * 512];
     for (int i = 0; i < EXAMPLES * 512; i++)
         x[i] = i % 2 ? 1e-20f : 1;
-    tiny *m = tiny_init(aligned_alloc(64, (tiny_bytes() + 63) / 64 * 64), 1);
+    void *memory = aligned_alloc(64, (tiny_bytes() + 63) / 64 * 64);
+    tiny *m = tiny_init(memory, 1);
     tiny_predict(m, x, EXAMPLES, y);
     int zeros = 0, others = 0;
     for (int i = 0; i < EXAMPLES * 512; i++) {
@@ -25,5 +26,6 @@ int main(void)
     }
     printf("%d zeros, %d others, the caller's product %s\n", zeros, others,
            product(1e-20f, 1e-20f) > 0 ? "stays" : "is lost");
+    free(memory);
     return 0;
 }
