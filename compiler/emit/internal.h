@@ -228,6 +228,7 @@ LLVMValueRef extent_value(KernelBuilder *kb, const Index *ix); /* i64, at run ti
 LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g);
 void memory_store(KernelBuilder *kb, const Loop *store);
 void memory_add(KernelBuilder *kb, const Loop *add);
+void memory_ask(KernelBuilder *kb, const Loop *ask);
 LLVMValueRef buffer_pointer(KernelBuilder *kb, const Buffer *b);
 
 /* ---- value.c: scalar expressions ---------------------------------------------------------------------- */

@@ -384,6 +384,9 @@ static void emit_statement(KernelBuilder *kb, const Loop *s)
     case LOOP_ADD:
         memory_add(kb, s);
         break;
+    case LOOP_ASK:
+        memory_ask(kb, s);
+        break;
     case LOOP_TILE:
         tile_emit(kb, s);
         break;

@@ -280,3 +280,22 @@ void memory_add(KernelBuilder *kb, const Loop *s)
     else
         add_each(kb, b, at, offset_lanes(kb, &o, is_wide(b)), lanes);
 }
+
+/* ---- asking ahead ----------------------------------------------------------------------------------------------- */
+
+enum { LINE_BYTES = 64 };
+
+/* The lines of all lanes; what is asked for may lie outside of the buffer, which harms nothing. */
+void memory_ask(KernelBuilder *kb, const Loop *s)
+{
+    EmitUnit *u = kb->u;
+    const Buffer *b = s->buffer;
+    const Offset o = offset_affine(kb, s->offset);
+    const int bytes = (o.stride == 1 ? kb->width : 1) * dtype_size(b->type);
+    LLVMValueRef at = element(kb, b, buffer_pointer(kb, b), o.base);
+    for (int line = 0; line < bytes; line += LINE_BYTES) {
+        LLVMValueRef args[] = {unit_offset(u, at, (uint64_t)line), unit_i32(u, 0), unit_i32(u, 2),
+                               unit_i32(u, 1)}; /* to read, into the second cache, data */
+        unit_intrinsic(u, "llvm.prefetch", &u->pointer, 1, args, 4);
+    }
+}

@@ -154,6 +154,13 @@ void loop_store(Lowering *l, LoopList *into, Buffer *b, const Affine *offset, co
     loop->value = value;
 }
 
+void loop_ask(Lowering *l, LoopList *into, Buffer *b, const Affine *offset)
+{
+    Loop *loop = loop_append(l, into, LOOP_ASK);
+    loop->buffer = b;
+    loop->offset = offset;
+}
+
 Loop *loop_parallel(Lowering *l, LoopList *into, Index *index, int64_t step)
 {
     l->out->parallel = index;

@@ -39,6 +39,7 @@ typedef enum {
     LOOP_COMBINE, /* register = reduction->combine(register, value)                                */
     LOOP_STORE, /* buffer[offset + data] = value                                                 */
     LOOP_ADD,   /* buffer[offset + data] += value, lane after lane                               */
+    LOOP_ASK,   /* buffer[offset] is read later: bring it near; it may lie outside of the buffer */
     LOOP_TILE,  /* c[i, j] (+)= sum[k] a[k, i] * b[k, j] on packed panels                        */
 } LoopKind;
 
@@ -66,7 +67,7 @@ struct Loop {
     const Affine *end;   /* it ends there, if not before; NULL: nowhere earlier */
     int64_t step;        /* 1, or a block's size */
     LoopList body;
-    /* SET, COMBINE, STORE, ADD.  A load inside an arm of `select` takes place only where (in the
+    /* SET, COMBINE, STORE, ADD, ASK.  A load inside an arm of `select` takes place only where (in the
      * lanes in which) the condition chooses that arm: it may be out of bounds elsewhere. */
     int local;
     const Expr *value;

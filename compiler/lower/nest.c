@@ -50,7 +50,7 @@ static const Expr *start_value(Lowering *l, const Node *n, DType type)
     return expr_const_typed(l->pool, start, type);
 }
 
-static void emit_start(Lowering *l, LoopList *into, const Item *item)
+void item_start(Lowering *l, LoopList *into, const Item *item)
 {
     if (!item->position) {
         loop_set(l, into, item->local, start_value(l, item->node, item->node->type));
@@ -77,7 +77,7 @@ static void emit_position(Lowering *l, LoopList *into, const Item *item)
                          expr_local(p, TYPE_I32, item->local)));
 }
 
-static void emit_value(Lowering *l, LoopList *into, const Item *item)
+void item_evaluate(Lowering *l, LoopList *into, const Item *item)
 {
     if (item->kind != ITEM_REDUCE)
         loop_set(l, into, item->local, item->value);
@@ -87,7 +87,7 @@ static void emit_value(Lowering *l, LoopList *into, const Item *item)
         loop_combine(l, into, item->local, item->value, item->node->reduction);
 }
 
-static void emit_stores(Lowering *l, LoopList *into, const Stage *st, bool inner)
+void stage_store(Lowering *l, LoopList *into, const Stage *st, bool inner)
 {
     for (int i = 0; i < st->items.count; i++) {
         const Item *item = &st->items.data[i];
@@ -171,6 +171,23 @@ static LoopList *open_loops(Nest *x, LoopList *into, const IndexList *list, cons
     return into;
 }
 
+/* Opens those loops of a list that do not run over lanes. */
+static LoopList *open_others(Nest *x, LoopList *into, const IndexList *list, const Index *v)
+{
+    for (int i = 0; i < list->count; i++)
+        if (list->data[i] != v)
+            into = &loop_for(x->l, into, FOR_SERIAL, list->data[i])->body;
+    return into;
+}
+
+static bool any_end(const Affine *const *ends, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (ends[i])
+            return true;
+    return false;
+}
+
 /* Where the loops of a list end: asked before hoisting takes conditions apart. */
 static const Affine **find_ends(Nest *x, const Stage *st, const IndexList *list,
                                 const IndexList *fixed)
@@ -189,8 +206,8 @@ static BufferList written_buffers(Nest *x, const Stage *st)
     return list;
 }
 
-static void hoist_items(Nest *x, LoopList *into, Stage *st, const IndexList *indices, bool post,
-                        int first_local)
+void stage_hoist(Nest *x, LoopList *into, Stage *st, const IndexList *indices, bool post,
+                 int first_local)
 {
     Hoist h = {x->l, into, *indices, written_buffers(x, st), first_local};
     for (int i = 0; i < st->items.count; i++)
@@ -230,23 +247,28 @@ static void emit_stage(Nest *x, LoopList *into, Stage *st, bool lanes_outside, i
     const IndexList fixed = fixed_indices(x, x->shared.count - lanes_outside);
     const Affine **free_ends = find_ends(x, st, &st->free, &fixed),
                  **bound_ends = find_ends(x, st, &st->bound, &fixed);
-    hoist_items(x, into, st, &all, true, first_local(st));
+    stage_hoist(x, into, st, &all, true, first_local(st));
+    if (stream_is_worth(st, v, lanes) && !any_end(free_ends, st->free.count) &&
+        !any_end(bound_ends, st->bound.count)) {
+        stream_emit(x, open_others(x, into, &st->free, v), st, v, first_local(st));
+        return;
+    }
     into = open_loops(x, into, &st->free, v, false, free_ends);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind == ITEM_REDUCE)
-            emit_start(l, into, &st->items.data[i]);
+            item_start(l, into, &st->items.data[i]);
     if (st->free.count && st->bound.count)
-        hoist_items(x, into, st, &st->bound, false, first_local(st));
+        stage_hoist(x, into, st, &st->bound, false, first_local(st));
     bool is_short = v && v->extent <= (int64_t)SHORT_VECTORS * lanes;
     LoopList *inner = open_loops(x, into, &st->bound, v, is_short, bound_ends);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind != ITEM_POST)
-            emit_value(l, inner, &st->items.data[i]);
-    emit_stores(l, inner, st, true);
+            item_evaluate(l, inner, &st->items.data[i]);
+    stage_store(l, inner, st, true);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind == ITEM_POST)
-            emit_value(l, into, &st->items.data[i]);
-    emit_stores(l, into, st, false);
+            item_evaluate(l, into, &st->items.data[i]);
+    stage_store(l, into, st, false);
 }
 
 /* ---- the shared loops ------------------------------------------------------------------------------------------ */
@@ -336,6 +358,7 @@ void lower_nest(Lowering *l)
     }
     int lanes = lane_count(l, l->real);
     jam_demote(&x);
+    stream_demote(&x, lanes);
     bool across = vector_is_shared(&x, lanes);
     LoopList *body = open_shared(&x, &l->out->body, across, lanes);
     for (int s = 0; s < x.stages.count; s++)

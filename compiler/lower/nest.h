@@ -42,6 +42,17 @@ typedef struct Nest {
     VEC(Turned) turned;
 } Nest;
 
+/* ---- nest.c: statements of a stage ---------------------------------------------------------------------- */
+
+void item_start(Lowering *l, LoopList *into,
+                const Item *item); /* of a reduction: its first value */
+void item_evaluate(Lowering *l, LoopList *into, const Item *item);
+/* The items that are stored: those of the innermost loop, or those behind it. */
+void stage_store(Lowering *l, LoopList *into, const Stage *st, bool inner);
+/* Moves what the loops over the indices do not change in front of them. */
+void stage_hoist(Nest *x, LoopList *into, Stage *st, const IndexList *indices, bool post,
+                 int first_local);
+
 /* ---- stage.c: which nodes share what loops ------------------------------------------------------------- */
 
 void stage_build_all(Nest *x);
@@ -70,6 +81,14 @@ IndexList jam_choose(const Nest *x, const Stage *st, const Index *v);
 void jam_demote(Nest *x);
 /* Every item once for each combination of the indices' values. */
 void jam_items(Nest *x, Stage *st, const IndexList *jam);
+
+/* ---- stream.c: sums over much data, in the order in which it lies -------------------------------------- */
+
+/* The last shared loop, where it would run over the lanes, becomes the only stage's own. */
+void stream_demote(Nest *x, int lanes);
+bool stream_is_worth(const Stage *st, const Index *v, int lanes);
+/* The stage, inside its free loops other than that over v. */
+void stream_emit(Nest *x, LoopList *into, Stage *st, Index *v, int first_local);
 
 /* ---- turn.c: small operands that lanes read at a stride ------------------------------------------------ */
 

@@ -270,6 +270,11 @@ static void print_loop(Printer *p, const Loop *l, int depth)
     case LOOP_TILE:
         print_tile(p, l);
         return;
+    case LOOP_ASK:
+        text_append(p->out, "ask for ");
+        print_place(p, l->buffer, l->offset, NULL, 0);
+        text_append(p->out, "\n");
+        return;
     case LOOP_SET:
         text_printf(p->out, "r%d = ", l->local);
         break;

@@ -351,6 +351,8 @@ static void machine_list(Machine *m, const LoopList *list)
         case LOOP_TILE:
             machine_tile(m, l);
             break;
+        case LOOP_ASK:
+            break;
         }
     }
 }
