@@ -36,6 +36,9 @@ void loop_summary(Text *out, const LoopKernel *k)
         text_printf(out, "tile %dx%d, depth %lld, left %s, right %s", s.tile->rows, s.tile->columns,
                     (long long)s.tile->depth_length, how_left(s.tile),
                     s.tile->b->space == SPACE_OPERAND ? "in place" : "packed by depth");
+        if (k->parallel)
+            text_printf(out, ", %lld block%s", (long long)k->parallel->extent,
+                        k->parallel->extent == 1 ? "" : "s");
     } else {
         text_append(out, s.adds ? "adds where data says" : "loops");
         if (s.vector)

@@ -44,16 +44,6 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
 
-static int64_t round_up(int64_t value, int64_t to)
-{
-    return (value + to - 1) / to * to;
-}
-
-static int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 #define CUT_SHORT 1.015 /* what a last panel of fewer rows costs */
 
 /* Columns in one or two registers, rows in as many as then are left. */
@@ -81,25 +71,7 @@ static void choose_tile(Engine *e)
     e->nr = vectors * e->lanes;
 }
 
-enum {
-    MOST_DEPTH = 256,
-    MOST_COLUMNS = 512,
-    FEWER_COLUMNS = 256,
-    MOST_ROWS = 1024,
-    LEAST_ROWS = 256,
-    ENOUGH_BLOCKS = 8,
-    LEAST_CACHE = 32768
-};
-
-static int64_t at_most(int64_t value, int64_t most)
-{
-    return value < most ? value : most;
-}
-
-static int64_t cache_bytes(int bytes)
-{
-    return bytes > LEAST_CACHE ? bytes : LEAST_CACHE;
-}
+enum { MOST_DEPTH = 256 };
 
 /* A panel of rows fills half of the first cache. */
 static void choose_depth(Engine *e)
@@ -121,42 +93,6 @@ static void choose_depth(Engine *e)
     e->suffix = suffix;
     e->chunk = chunk;
     e->single = at == 0 && chunk == extent;
-}
-
-/* The panels of columns fill half of the second cache, and so does the block where it is kept. */
-static void block_within(Engine *e, int64_t most_columns, int64_t groups)
-{
-    int64_t rows = e->row->extent, columns = e->column->extent,
-            half = cache_bytes(e->l->lanes->l2_bytes) / 2;
-    int64_t size = dtype_size(e->l->real), fits = half / (e->chunk * e->suffix * size);
-    int64_t widest = at_most(most_columns, fits / e->nr * e->nr);
-    if (widest < e->nr)
-        widest = e->nr;
-    int64_t nc = round_up(at_most(columns, widest), e->nr);
-    if (columns > nc)
-        nc = round_up(divide_up(columns, divide_up(columns, nc)), e->nr);
-    int64_t wanted = divide_up(ENOUGH_BLOCKS, groups * divide_up(columns, nc));
-    int64_t most = at_most(MOST_ROWS, divide_up(rows, wanted));
-    if (most < LEAST_ROWS)
-        most = LEAST_ROWS;
-    if (!e->single)
-        most = at_most(most, half / (nc * size));
-    if (most < e->mr)
-        most = e->mr;
-    e->nc = nc;
-    e->mc = round_up(divide_up(rows, divide_up(rows, most)), e->mr);
-}
-
-/* Large blocks, of which each packs the operands anew, but enough of them for several threads. */
-static void choose_block(Engine *e)
-{
-    int64_t groups = 1;
-    for (int i = 0; i < e->groups.count; i++)
-        groups *= e->groups.data[i]->extent;
-    block_within(e, MOST_COLUMNS, groups);
-    int64_t blocks = divide_up(e->row->extent, e->mc) * divide_up(e->column->extent, e->nc);
-    if (groups * blocks < ENOUGH_BLOCKS)
-        block_within(e, FEWER_COLUMNS, groups);
 }
 
 /* ---- the plan: which operand is the rows ---------------------------------------------------------------------- */
@@ -203,18 +139,9 @@ static Engine plan_engine(Lowering *l, bool swapped)
     choose_tile(&e);
     pack_plan(&e);
     choose_depth(&e);
-    choose_block(&e);
     e.left_ready = place_is_left_ready(&e);
-    double rows = (double)e.row->extent, columns = (double)e.column->extent, depth = 1;
-    for (int i = 0; i < e.depth.count; i++)
-        depth *= (double)e.depth.data[i]->extent;
-    double vectors = (double)e.nr / e.lanes, panels = (double)divide_up(e.column->extent, e.nr);
-    double tiles = (double)divide_up(e.row->extent, e.mr) * panels;
-    e.cost = tiles * depth * (e.mr * vectors + 1) / 2;
-    if (!e.left_ready)
-        e.cost += rows * depth * (double)divide_up(e.column->extent, e.nc) * pack_cost_left(&e);
-    e.cost += columns * depth * (double)divide_up(e.row->extent, e.mc) * pack_cost_right(&e);
-    e.cost += rows * columns * epilogue_cost(&e);
+    e.costs = (Costs){pack_cost_left(&e), pack_cost_right(&e), epilogue_cost(&e)};
+    e.cost = block_choose(&e);
     return e;
 }
 

@@ -11,6 +11,12 @@ typedef struct Binding {
     const Affine **to;
 } Binding;
 
+/* Estimates for one element, in cycles. */
+typedef struct Costs {
+    double left, right; /* packing */
+    double epilogue;
+} Costs;
+
 typedef struct Engine {
     Lowering *l;
     IndexList groups, rows, columns, depth; /* flattened in this order */
@@ -29,14 +35,42 @@ typedef struct Engine {
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
     Binding outer;                          /* the groups, and the depth indices before `split` */
-    double cost;                            /* estimated, in cycles */
+    Costs costs;
+    double cost; /* of all of it, estimated, in cycles */
 } Engine;
+
+static inline int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t round_up(int64_t value, int64_t to)
+{
+    return divide_up(value, to) * to;
+}
+
+static inline int64_t at_most(int64_t value, int64_t most)
+{
+    return value < most ? value : most;
+}
+
+enum { LEAST_CACHE = 32768 };
+
+static inline int64_t cache_bytes(int bytes)
+{
+    return bytes > LEAST_CACHE ? bytes : LEAST_CACHE;
+}
 
 void bind(Engine *e, Binding *b, Index *from, const Affine *to);
 void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat);
 /* An index that the contraction has in parts is bound to what its parts are bound to. */
 void bind_splits(Engine *e, Binding *b);
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
+
+/* ---- block.c ------------------------------------------------------------------------------------------ */
+
+/* Chooses the size of a block, for a tile and a chunk of the depth; gives the cost of all blocks. */
+double block_choose(Engine *e);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
 
