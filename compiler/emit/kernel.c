@@ -148,12 +148,19 @@ LLVMValueRef kernel_loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begi
     return least(u, end, extent);
 }
 
+/* Are all values of begin multiples of the step? */
+static bool begins_at_multiple(const Affine *begin, int64_t step)
+{
+    return !begin ||
+           (step && begin->constant % step == 0 && affine_common_factor(begin) % step == 0);
+}
+
 static void emit_serial(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
 {
     if (transpose_emit(kb, l, begin, end))
         return;
     CountedLoop c = loop_open(kb, begin, end, l->step ? l->step : 1, l->index->name);
-    kernel_bind(kb, l->index, c.counter, l->begin ? 0 : l->step);
+    kernel_bind(kb, l->index, c.counter, begins_at_multiple(l->begin, l->step) ? l->step : 0);
     kernel_statements(kb, &l->body);
     kb->binding_count--;
     loop_close(kb, &c, true);

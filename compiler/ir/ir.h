@@ -80,6 +80,8 @@ const Affine *affine_add(ExprPool *p, const Affine *a, const Affine *b);
 const Affine *affine_sub(ExprPool *p, const Affine *a, const Affine *b);
 const Affine *affine_scale(ExprPool *p, const Affine *a, int64_t factor);
 const Affine *affine_offset(ExprPool *p, const Affine *a, int64_t constant);
+/* The greatest common divisor of the factors; 0 when there are none. */
+int64_t affine_common_factor(const Affine *a);
 /* Simplified where intervals and divisibility allow: (4*i + j)/4 is i when 0 <= j < 4. */
 const Affine *affine_quotient(ExprPool *p, const Affine *a, int64_t divisor);
 const Affine *affine_remainder(ExprPool *p, const Affine *a, int64_t divisor);

@@ -32,8 +32,6 @@ void hash_insert(Arena *a, HashSet *set, uint64_t hash, const void *item);
 
 /* a + factor * b */
 const Affine *affine_add_scaled(ExprPool *p, const Affine *a, const Affine *b, int64_t factor);
-/* The greatest common divisor of the factors; 0 when there are none. */
-int64_t affine_common_factor(const Affine *a);
 /* The parts of a / divisor and a % divisor without the divisor's multiples: a = whole * divisor + rest,
  * the constant of `rest` within 0 … divisor-1. */
 void affine_split(ExprPool *p, const Affine *a, int64_t divisor, const Affine **whole,

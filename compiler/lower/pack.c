@@ -55,6 +55,44 @@ void pack_plan(Engine *e)
                         cost_along(e, right, last, last->extent) < by_column / 2;
 }
 
+/* Do the operand's lines lie one after the other along its rows or columns?  Then a line of the
+ * whole block is read as it lies, though it is written to one panel after the other: memory is asked
+ * for in order. */
+static bool lies_along(Engine *e, const Expr *operand, const IndexList *list, Index *flat)
+{
+    Binding b = {0};
+    bind_flat(e, &b, list, affine_index(e->l->pool, flat));
+    const Expr *load = bind_expr(e, operand, &b);
+    bool nested = false;
+    return load->kind == EXPR_LOAD && affine_factor(load->affine, flat, &nested) == 1 && !nested;
+}
+
+static int64_t panel_size(const Engine *e)
+{
+    return e->chunk * e->suffix * e->mr;
+}
+
+static bool is_far(const Engine *e)
+{
+    int64_t bytes = e->row->extent * dtype_size(e->l->real);
+    for (int i = 0; i < e->depth.count; i++)
+        bytes *= e->depth.data[i]->extent;
+    return bytes > e->l->lanes->l2_bytes;
+}
+
+/* Where the rows' elements lie side by side, and not in the second cache, as many as fill a quarter
+ * of that. */
+int64_t pack_left_rows(Engine *e)
+{
+    if (e->left_ready || e->left_by_row || !is_far(e) || !lies_along(e, e->left, &e->rows, e->row))
+        return e->mr;
+    int64_t panels = e->mc / e->mr, at_once = panels,
+            bytes = panel_size(e) * dtype_size(e->l->real);
+    while (at_once > 1 && (panels % at_once || at_once * bytes > e->l->lanes->l2_bytes / 4))
+        at_once--;
+    return at_once * e->mr;
+}
+
 double pack_cost_left(Engine *e)
 {
     double by_row = cost_flat(e, e->left, &e->rows, e->row, e->mr), by_depth;
@@ -99,22 +137,48 @@ static void make_vector(Engine *e, Loop *loop)
         loop->how = FOR_VECTOR;
 }
 
-void pack_left(Engine *e, LoopList *into, const Affine *begin)
+/* From one panel to the next: a line more than it has where whole ways of the first cache would put
+ * all panels at one place in it. */
+static int64_t panel_stride(const Engine *e)
+{
+    int64_t size = dtype_size(e->l->real);
+    return panel_size(e) + (panel_size(e) * size % WAY_BYTES ? 0 : LINE_BYTES / size);
+}
+
+int64_t pack_left_size(const Engine *e)
+{
+    return (e->packed_rows / e->mr - 1) * panel_stride(e) + panel_size(e);
+}
+
+const Affine *pack_left_place(const Engine *e, const Affine *row)
+{
+    ExprPool *p = e->l->pool;
+    const Affine *panel = affine_quotient(p, affine_sub(p, row, e->packed_begin), e->mr);
+    return affine_scale(p, panel, panel_stride(e));
+}
+
+void pack_left(Engine *e, LoopList *into)
 {
     ExprPool *p = e->l->pool;
     Binding b = e->outer;
-    Index *row = index_copy(p, e->row);
-    const Affine *place = affine_sub(p, affine_index(p, row), begin), *at, *offset;
+    Index *row = index_copy(p, e->row), *first = index_copy(p, e->row);
+    const Affine *begin = e->packed_begin, *panel = begin, *at, *offset;
     Loop *last = NULL;
     if (e->left_by_row) {
         into = &loop_range(e->l, into, FOR_SERIAL, row, begin, e->mr, 1)->body;
         into = open_depth(e, into, &b, &at, &last, 0);
         make_vector(e, last);
-        offset = affine_add(p, affine_scale(p, place, e->chunk * e->suffix), at);
+        offset = affine_scale(p, affine_sub(p, affine_index(p, row), begin), e->chunk * e->suffix);
+        offset = affine_add(p, offset, at);
     } else {
         into = open_depth(e, into, &b, &at, &last, 0);
-        into = &loop_range(e->l, into, FOR_VECTOR, row, begin, e->mr, 1)->body;
-        offset = affine_add(p, affine_scale(p, at, e->mr), place);
+        if (e->packed_rows > e->mr) {
+            panel = affine_index(p, first);
+            into = &loop_range(e->l, into, FOR_SERIAL, first, begin, e->packed_rows, e->mr)->body;
+        }
+        into = &loop_range(e->l, into, FOR_VECTOR, row, panel, e->mr, 1)->body;
+        offset = affine_add(p, affine_scale(p, at, e->mr), pack_left_place(e, panel));
+        offset = affine_add(p, offset, affine_sub(p, affine_index(p, row), panel));
     }
     bind_flat(e, &b, &e->rows, affine_index(p, row));
     loop_store(e->l, into, e->a, offset, bind_expr(e, e->left, &b));
@@ -191,18 +255,6 @@ static void pack_transposed(Engine *e, LoopList *into)
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
 }
 
-/* Do the block's columns lie one after the other?  Then a row of them is read as it lies, though it
- * is written to one panel after the other: memory is asked for in order. */
-static bool is_row_contiguous(Engine *e)
-{
-    Binding b = {0};
-    bind_flat(e, &b, &e->columns, affine_index(e->l->pool, e->column));
-    const Expr *load = bind_expr(e, e->right, &b);
-    bool nested = false;
-    return load->kind == EXPR_LOAD && affine_factor(load->affine, e->column, &nested) == 1 &&
-           !nested;
-}
-
 void pack_right(Engine *e, LoopList *into)
 {
     if (e->right_by_depth) {
@@ -219,7 +271,7 @@ void pack_right(Engine *e, LoopList *into)
     Index *panel = index_copy(p, e->column), *column = index_copy(p, e->column);
     const Affine *begin = affine_index(p, panel), *at;
     Loop *last;
-    const bool depth_first = is_row_contiguous(e);
+    const bool depth_first = lies_along(e, e->right, &e->columns, e->column);
     if (depth_first)
         into = open_depth(e, into, &b, &at, &last, 0);
     into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr)->body;

@@ -2,7 +2,7 @@
  * itself over many panels of columns, or where lines of the cache would fall on one another. */
 #include "lower/tile.h"
 
-enum { WAY_BYTES = 4096, LINE_BYTES = 64, FEW_PANELS = 2 };
+enum { FEW_PANELS = 2 };
 
 /* Is it a plain load whose rows and chunk of depth step evenly, one of them element by element? */
 static bool has_strides(Engine *e)

@@ -142,6 +142,7 @@ static Engine plan_engine(Lowering *l, bool swapped)
     e.left_ready = place_is_left_ready(&e);
     e.costs = (Costs){pack_cost_left(&e), pack_cost_right(&e), epilogue_cost(&e)};
     e.cost = block_choose(&e);
+    e.packed_rows = pack_left_rows(&e);
     return e;
 }
 
@@ -208,7 +209,7 @@ static void set_left(Engine *e, Loop *t, const Affine *row)
         return;
     }
     t->a = e->a;
-    t->a_offset = affine_constant(e->l->pool, 0);
+    t->a_offset = pack_left_place(e, row);
     t->a_row_stride = e->left_by_row ? e->chunk * e->suffix : 1;
     t->a_depth_stride = e->left_by_row ? 1 : e->mr;
 }
@@ -257,6 +258,25 @@ static LoopList *open_chunks(Engine *e, LoopList *into)
     return into;
 }
 
+/* Opens the loop over panels of rows, which are packed so many at once. */
+static LoopList *open_panels(Engine *e, LoopList *into, Index *row)
+{
+    ExprPool *p = e->l->pool;
+    bool one_by_one = e->packed_rows == e->mr;
+    e->packed_begin = e->row_begin;
+    if (e->packed_rows < e->mc || one_by_one) {
+        Index *first = one_by_one ? row : index_copy(p, e->row);
+        e->packed_begin = affine_index(p, first);
+        into =
+            &loop_range(e->l, into, FOR_SERIAL, first, e->row_begin, e->mc, e->packed_rows)->body;
+    }
+    if (!e->left_ready)
+        pack_left(e, into);
+    if (one_by_one)
+        return into;
+    return &loop_range(e->l, into, FOR_SERIAL, row, e->packed_begin, e->packed_rows, e->mr)->body;
+}
+
 static void emit_block(Engine *e, LoopList *into)
 {
     ExprPool *p = e->l->pool;
@@ -267,9 +287,7 @@ static void emit_block(Engine *e, LoopList *into)
     into = open_chunks(e, into);
     pack_right(e, into);
     Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
-    into = &loop_range(e->l, into, FOR_SERIAL, row, e->row_begin, e->mc, e->mr)->body;
-    if (!e->left_ready)
-        pack_left(e, into, affine_index(p, row));
+    into = open_panels(e, into, row);
     Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
     emit_tile(e, &panels->body, affine_index(p, row), affine_index(p, column));
     e->outer = groups;
@@ -284,7 +302,7 @@ static void make_buffers(Engine *e)
 {
     int64_t depth = e->chunk * e->suffix, rows = round_up(e->single ? e->mr : e->mc, e->lanes);
     if (!e->left_ready)
-        e->a = scratch_new(e->l, e->l->real, depth * e->mr);
+        e->a = scratch_new(e->l, e->l->real, pack_left_size(e));
     e->b = scratch_new(e->l, e->l->real, depth * e->nc);
     e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }

@@ -30,9 +30,11 @@ typedef struct Engine {
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
     bool left_ready;       /* the left operand is read where it lies, by these strides    */
     int64_t row_stride, depth_stride;
+    int64_t packed_rows; /* how many of the left operand are packed at once: whole panels */
     bool right_by_depth; /* the right operand lies along the depth: packing transposes  */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
+    const Affine *packed_begin;             /* of the rows that are packed at once */
     const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
     Binding outer;                          /* the groups, and the depth indices before `split` */
     Costs costs;
@@ -54,7 +56,7 @@ static inline int64_t at_most(int64_t value, int64_t most)
     return value < most ? value : most;
 }
 
-enum { LEAST_CACHE = 32768 };
+enum { LEAST_CACHE = 32768, WAY_BYTES = 4096, LINE_BYTES = 64 };
 
 static inline int64_t cache_bytes(int bytes)
 {
@@ -78,8 +80,13 @@ double block_choose(Engine *e);
 void pack_plan(Engine *e);
 double pack_cost_left(Engine *e); /* cycles for one element */
 double pack_cost_right(Engine *e);
-/* The panel of rows from `begin` (an index of rows). */
-void pack_left(Engine *e, LoopList *into, const Affine *begin);
+/* How many rows of the left operand to pack at once. */
+int64_t pack_left_rows(Engine *e);
+int64_t pack_left_size(const Engine *e); /* elements */
+/* The rows from packed_begin on, in panels. */
+void pack_left(Engine *e, LoopList *into);
+/* Where the panel that begins at `row` lies among them. */
+const Affine *pack_left_place(const Engine *e, const Affine *row);
 /* All columns of the block. */
 void pack_right(Engine *e, LoopList *into);
 
