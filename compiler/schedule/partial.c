@@ -7,11 +7,13 @@
 #include "schedule/internal.h"
 
 enum {
-    MUCH_WORK = 65536,     /* products, below which one pass is as good                     */
-    ENOUGH_PARTS = 8,      /* for several threads                                            */
-    LEAST_TERMS = 16,      /* of a part                                                      */
-    ROW_BYTES = 64 * 1024, /* read by a part: they are to stay in cache                      */
-    SMALL_SHARE = 16       /* of what is read, that the parts may take                       */
+    MUCH_WORK = 65536,          /* products, below which one pass is as good                     */
+    ENOUGH_PARTS = 8,           /* for several threads                                            */
+    LEAST_TERMS = 16,           /* of a part                                                      */
+    ROW_BYTES = 64 * 1024,      /* read by a part: they are to stay in cache                      */
+    SMALL_SHARE = 16,           /* of what is read, that the parts may take …                     */
+    SMALL_SHARE_OF_PRODUCT = 6, /* … and those of a product                                  */
+    LEAST_DEPTH = 128           /* of a part of a product                                    */
 };
 
 /* A sum that is to be taken apart. */
@@ -65,13 +67,11 @@ static void visit_read(void *context, const Expr *e)
 
 static bool is_candidate(ExprPool *p, const Graph *g, Node *n)
 {
-    Contraction contraction;
     Scatter scatter;
     return n->kind == NODE_COMPUTE && n->reduction == &reduce_sum && dtype_is_real(n->type) &&
            !n->recurrence && !g->positions && n->bound_count > 1 && n->bound[0]->per_example &&
            !node_is_batched(n) && node_iterations(n) >= MUCH_WORK &&
-           !scatter_recognise(p, n, n->body, &scatter) &&
-           !contract_recognise(p, n, n->body, &contraction);
+           !scatter_recognise(p, n, n->body, &scatter);
 }
 
 /* How many of the bound indices count the parts; 0: they are not worth it. */
@@ -91,6 +91,17 @@ static int count_outer(const Node *n, const Reads *r)
         count++;
     }
     return parts >= ENOUGH_PARTS ? count : 0;
+}
+
+/* The same of a sum of products: its rows and columns are shared among threads, where there are many;
+ * where there are few, the examples are. */
+static int count_outer_of_product(const Node *n, const Reads *r)
+{
+    const double examples = (double)n->bound[0]->extent, results = (double)node_elements(n);
+    const double terms = node_iterations(n) / results / examples;
+    const bool worth = examples >= ENOUGH_PARTS && terms >= LEAST_DEPTH &&
+                       examples * results * SMALL_SHARE_OF_PRODUCT <= r->elements;
+    return worth ? 1 : 0;
 }
 
 /* ---- squares of deviations ------------------------------------------------------------------------------ */
@@ -223,14 +234,18 @@ static Whole *find_whole(Splitter *s, Node *n)
 {
     Graph *g = s->graph;
     Reads reads = {.node = n, .outermost = true};
+    Contraction contraction;
     if (!is_candidate(g->pool, g, n))
         return NULL;
     expr_visit(g->pool, n->body, visit_read, &reads);
-    const int outer = reads.outermost ? count_outer(n, &reads) : 0;
+    const bool product = contract_recognise(g->pool, n, n->body, &contraction);
+    const int outer = !reads.outermost ? 0
+                      : product        ? count_outer_of_product(n, &reads)
+                                       : count_outer(n, &reads);
     if (!outer)
         return NULL;
     Whole *w = arena_new(g->arena, Whole, 1);
-    *w = (Whole){.node = n, .outer = outer, .innermost = reads.innermost};
+    *w = (Whole){.node = n, .outer = outer, .innermost = product ? NULL : reads.innermost};
     find_deviations(s, w);
     return w;
 }
