@@ -103,6 +103,17 @@ static void copy_list(Engine *e, IndexList *to, Index *const *from, int count)
         vec_push(e->l->arena, to, from[i]);
 }
 
+enum { PIECES_COLUMNS = 512 };
+
+/* Turned around panel by panel, a row of the result is written in pieces: are the lines that wait for
+ * their other pieces too many for the second cache? */
+static bool writes_far_pieces(const Engine *e)
+{
+    int64_t columns = at_most(e->column->extent, PIECES_COLUMNS);
+    int64_t bytes = e->row->extent * columns * dtype_size(e->l->real);
+    return e->single && bytes > cache_bytes(e->l->lanes->l2_bytes) / 2;
+}
+
 static double epilogue_cost(Engine *e)
 {
     Lowering *l = e->l;
@@ -121,7 +132,9 @@ static double epilogue_cost(Engine *e)
             by_column = affine_factor(offset, e->column, &nested_column);
     if (by_column == 1 && !nested_column)
         return 3.0 / e->lanes;
-    return by_row == 1 && !nested_row ? 0.6 : 2.0; /* turned around in registers, or scattered */
+    if (by_row == 1 && !nested_row && !writes_far_pieces(e))
+        return 0.6; /* turned around in registers */
+    return 2.0;
 }
 
 static Engine plan_engine(Lowering *l, bool swapped)
