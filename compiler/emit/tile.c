@@ -3,7 +3,7 @@
  * tile, and fuses a multiply and an add for each pair. */
 #include "emit/internal.h"
 
-enum { MOST_PARTS = 256 };
+enum { MOST_PARTS = 256, LINE_BYTES = 64 };
 
 /* A row of the tile in vectors; the last may be narrower, in powers of two. */
 typedef struct Parts {
@@ -18,6 +18,7 @@ typedef struct Tile {
     int bytes; /* of an element */
     Parts parts;
     LLVMValueRef a, b, c; /* where each begins */
+    LLVMValueRef *aheads; /* likewise          */
     LLVMValueRef *sums;   /* rows x parts */
 } Tile;
 
@@ -60,6 +61,24 @@ static LLVMValueRef load_part(Tile *t, LLVMValueRef row, int part)
     return v;
 }
 
+/* Lines that several steps share are asked for by the first of them. */
+static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
+{
+    EmitUnit *u = t->kb->u;
+    for (int i = 0; i < t->loop->aheads.count; i++) {
+        const Ahead *a = &t->loop->aheads.data[i];
+        if (ahead && a->stride * t->bytes * unroll <= (int64_t)LINE_BYTES << a->shift)
+            continue;
+        LLVMValueRef step = LLVMBuildAdd(u->builder, k, unit_i64(u, ahead), "");
+        step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
+        step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride), "");
+        LLVMValueRef args[] = {at_element(t, t->aheads[i], step), unit_i32(u, 0), unit_i32(u, 3),
+                               unit_i32(u, 1)}; /* to read, into all caches, data */
+        LLVMTypeRef type = LLVMTypeOf(args[0]);
+        unit_intrinsic(u, "llvm.prefetch", &type, 1, args, 4);
+    }
+}
+
 /* One step of depth, at index k of both panels. */
 static void step(Tile *t, LLVMValueRef k, int ahead, LLVMValueRef *sums)
 {
@@ -98,8 +117,10 @@ static void run_depth(Tile *t, LLVMValueRef begin, LLVMValueRef end, int unroll)
         sums[i] = phis[i];
     }
     LLVMPositionBuilderAtEnd(u->builder, c.body);
-    for (int ahead = 0; ahead < unroll; ahead++)
+    for (int ahead = 0; ahead < unroll; ahead++) {
+        ask_ahead(t, c.counter, ahead, unroll);
         step(t, c.counter, ahead, sums);
+    }
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(u->builder);
     for (int i = 0; i < count; i++)
         LLVMAddIncoming(phis[i], &sums[i], &latch, 1);
@@ -182,6 +203,9 @@ void tile_emit(KernelBuilder *kb, const Loop *l)
     t->a = start_of(t, l->a, l->a_offset);
     t->b = start_of(t, l->b, l->b_offset);
     t->c = start_of(t, l->c, l->c_offset);
+    t->aheads = arena_new(u->arena, LLVMValueRef, l->aheads.count + 1);
+    for (int i = 0; i < l->aheads.count; i++)
+        t->aheads[i] = start_of(t, l->aheads.data[i].buffer, l->aheads.data[i].offset);
     t->sums = arena_new(u->arena, LLVMValueRef, l->rows * t->parts.count);
     for (int i = 0; i < l->rows; i++)
         for (int p = 0; p < t->parts.count; p++)

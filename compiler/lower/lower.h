@@ -56,6 +56,15 @@ typedef enum {
 typedef struct Loop Loop;
 typedef VEC(Loop *) LoopList;
 
+/* Memory that later tiles read, asked for at each step of a tile's depth: the line that holds
+ * element offset + (step >> shift) * stride, which may lie outside of the buffer. */
+typedef struct Ahead {
+    Buffer *buffer;
+    const Affine *offset;
+    int64_t stride;
+    int shift;
+} Ahead;
+
 struct Loop {
     LoopKind kind;
     Span span; /* the .nn line it comes from */
@@ -89,6 +98,7 @@ struct Loop {
     int64_t depth_length;
     const Affine *depth_from, *depth_to; /* what lies outside adds nothing; NULL: no limit */
     bool accumulate;                     /* add to what c holds */
+    VEC(Ahead) aheads;
 };
 
 /* One function of the emitted object. */

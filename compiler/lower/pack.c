@@ -255,6 +255,19 @@ static void pack_transposed(Engine *e, LoopList *into)
     loop_store(e->l, into, e->b, offset, bind_expr(e, e->right, &b));
 }
 
+const Expr *pack_source_row(Engine *e, const Affine *column, const Affine *depth, int64_t *stride)
+{
+    if (!lies_along(e, e->right, &e->columns, e->column))
+        return NULL;
+    Binding b = e->outer;
+    Index *step = e->depth.data[e->split];
+    bind_flat(e, &b, &e->columns, column);
+    bool nested = false;
+    *stride = affine_factor(bind_expr(e, e->right, &b)->affine, step, &nested);
+    bind(e, &b, step, depth);
+    return nested ? NULL : bind_expr(e, e->right, &b);
+}
+
 void pack_right(Engine *e, LoopList *into)
 {
     if (e->right_by_depth) {

@@ -47,7 +47,8 @@ static bool stays_in_cache(const Engine *e)
 
 bool place_is_left_ready(Engine *e)
 {
-    return has_strides(e) && has_whole_panels(e) &&
+    e->left_even = has_strides(e);
+    return e->left_even && has_whole_panels(e) &&
            (e->column->extent <= (int64_t)FEW_PANELS * e->nr || stays_in_cache(e));
 }
 

@@ -255,6 +255,12 @@ static void print_tile(Printer *p, const Loop *l)
         text_append(p->out, ", below ");
         print_affine(p, l->depth_to);
     }
+    for (int i = 0; i < l->aheads.count; i++) {
+        const Ahead *a = &l->aheads.data[i];
+        text_printf(p->out, "%s%s[", i ? ", " : ", ask for ", a->buffer->name);
+        print_affine(p, a->offset);
+        text_printf(p->out, " + %lld*(step >> %d)]", (long long)a->stride, a->shift);
+    }
     text_append(p->out, "\n");
 }
 

@@ -251,6 +251,7 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     const Contraction *contraction = &e->l->kernel->contraction;
     for (int i = 0; i < contraction->limits.count; i++)
         limit_tile(e, t, contraction->limits.data[i]->affine, row, column);
+    ahead_ask(e, t, row, column);
 }
 
 /* Opens the loops over chunks of the depth. */

@@ -28,8 +28,9 @@ typedef struct Engine {
     int64_t chunk, suffix; /* values of it at once; values of those behind it             */
     bool single;           /* all the depth at once                                       */
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
-    bool left_ready;       /* the left operand is read where it lies, by these strides    */
+    bool left_even;        /* the left operand is a load that steps evenly, by these strides */
     int64_t row_stride, depth_stride;
+    bool left_ready;     /* … and is read where it lies                                    */
     int64_t packed_rows; /* how many of the left operand are packed at once: whole panels */
     bool right_by_depth; /* the right operand lies along the depth: packing transposes  */
     Buffer *a, *b, *c;
@@ -89,6 +90,9 @@ void pack_left(Engine *e, LoopList *into);
 const Affine *pack_left_place(const Engine *e, const Affine *row);
 /* All columns of the block. */
 void pack_right(Engine *e, LoopList *into);
+/* The right operand's load at the column and the depth, where columns lie one after the other;
+ * *stride: from one value of the depth to the next.  Else NULL. */
+const Expr *pack_source_row(Engine *e, const Affine *column, const Affine *depth, int64_t *stride);
 
 /* ---- place.c ------------------------------------------------------------------------------------------ */
 
@@ -96,6 +100,11 @@ void pack_right(Engine *e, LoopList *into);
 bool place_is_left_ready(Engine *e);
 /* The load of its element at the row and the chunk's beginning. */
 const Expr *place_left(Engine *e, const Affine *row);
+
+/* ---- ahead.c ------------------------------------------------------------------------------------------ */
+
+/* Adds to the tile at the row and the column what it asks for. */
+void ahead_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- epilogue.c --------------------------------------------------------------------------------------- */
 
