@@ -157,6 +157,23 @@ void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool
     }
 }
 
+/* ---- what a guarded body holds ------------------------------------------------------------------------------ */
+
+static void note_access(void *context, const Expr *e)
+{
+    bool *found = context;
+    *found |= e->kind == EXPR_ACCESS;
+}
+
+const Expr *adjoint_guarded_value(ExprPool *p, const Expr *body)
+{
+    bool by_data = false;
+    if (!is_call(body, &scalar_select) || !is_zero(body->args[2]))
+        return NULL;
+    expr_visit(p, body->args[0], note_access, &by_data);
+    return by_data || body->args[1]->kind != EXPR_CALL ? NULL : body->args[1];
+}
+
 /* ---- replacing a subexpression ---------------------------------------------------------------------------- */
 
 typedef struct Replacement {

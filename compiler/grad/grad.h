@@ -59,6 +59,8 @@ void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool
 const Expr *adjoint_add(ExprPool *p, const Expr *a, const Expr *b);
 /* `e` with every occurrence of `from` replaced. */
 const Expr *adjoint_replace(ExprPool *p, const Expr *e, const Expr *from, const Expr *to);
+/* The call F of `if c then F else 0`, where c depends on the place alone; NULL: it is no such body. */
+const Expr *adjoint_guarded_value(ExprPool *p, const Expr *body);
 
 /* ---- access.c: inverting an access ------------------------------------------------------------------- */
 

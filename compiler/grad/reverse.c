@@ -289,12 +289,16 @@ static const Expr *cotangent_of_body(Reverse *r, const Node *y, const Expr *ct)
 
 /* ---- a node hands its cotangent on --------------------------------------------------------------------------------- */
 
-/* The adjoint reuses the primal result: one tanh, no second one. */
+/* The adjoint reuses the primal result: one tanh, no second one; nor a second one of `if c then
+ * tanh(x) else 0`, of which c guards the cotangent too. */
 static const Expr *reuse_result(Reverse *r, const Node *y, const Expr *e)
 {
     if (y->reduction || y->body->kind != EXPR_CALL)
         return e;
-    return adjoint_replace(r->p, e, y->body, expr_access_identity(r->p, (Node *)y, y->domain));
+    const Expr *result = expr_access_identity(r->p, (Node *)y, y->domain);
+    const Expr *guarded = adjoint_guarded_value(r->p, y->body);
+    e = adjoint_replace(r->p, e, y->body, result);
+    return guarded ? adjoint_replace(r->p, e, guarded, result) : e;
 }
 
 static int leaves_with(const LeafAdjoints *leaves, const Expr *value)

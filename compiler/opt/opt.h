@@ -87,7 +87,7 @@ ExprRule opt_cancel_scalars, opt_constants_together, opt_times_reciprocal, opt_c
 /* ---- slopes.c: rewrites that use a result at hand ------------------------------------------------------- */
 
 ExprRule opt_common_divisor, opt_quotient_of_product, opt_logistic_slope, opt_flat_tail,
-    opt_sign_of_rectified;
+    opt_sign_of_rectified, opt_guarded_already;
 
 /* ---- reductions.c: rewrites of a node's reduction ----------------------------------------------------- */
 

@@ -75,6 +75,8 @@ const Rule opt_expr_rules[] = {
     {"decided-condition", "a condition that the guards around it imply or contradict",
      .expr = decided_condition},
     {"sign-of-rectified", "z > 0 where max(0, z) is at hand", .expr = opt_sign_of_rectified},
+    {"guarded-already", "if c then y else 0 where y is 0 outside of c",
+     .expr = opt_guarded_already},
     {"nested-guards", "if c then (if d then a)", .expr = nested_guards},
     {"product-under-guard", "(if c then a else 0) * b", .expr = product_under_guard},
     {"sum-under-one-guard", "(if c then a else b) + (if c then d else e)",

@@ -130,6 +130,16 @@ const Expr *opt_quotient_of_product(Rewriter *w, const Expr *e)
     return NULL;
 }
 
+/* if c then y else 0 where y is itself 0 outside of c. */
+const Expr *opt_guarded_already(Rewriter *w, const Expr *e)
+{
+    const Expr *y = opt_is_guarded(e) ? e->args[1] : NULL;
+    if (!y || y->kind != EXPR_ACCESS || !is_plain_node(y->node) || !opt_is_guarded(y->node->body))
+        return NULL;
+    const Expr *body = opt_body_at(w, y);
+    return body && opt_is_guarded(body) && body->args[0] == e->args[0] ? y : NULL;
+}
+
 /* A node y with the body max(c, z[its own indices]), or NULL. */
 static Node *rectified(Rewriter *w, const Node *z, const Expr *c)
 {
