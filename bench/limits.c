@@ -1,7 +1,8 @@
 /* What this machine can do: its f32 multiply-add rate, and how fast it reads each level of memory.
  *
- *     limits [THREADS] [wall|cpu]
+ *     limits [THREADS] [wall|cpu] [COUNT]
  *
+ * COUNT: only the first so many of multiply-adds, L1, L2, L3, DRAM; the last two take seconds.
  * Prints one line for each limit: name, median, best, all threads together, in GFLOP/s or GB/s.
  * Vectors have the width this file is compiled for (-march=native). */
 #define _GNU_SOURCE
@@ -43,7 +44,7 @@ static volatile float sink;
 static double multiply_add(Probe *p, char *memory)
 {
     (void)p;
-    const long rounds = 2 * 1000 * 1000;
+    const long rounds = 8 * 1000 * 1000;
     Vector sum[CHAINS], factor = *(Vector *)memory * 0 + 0.999f, term = factor - 0.5f;
     for (int c = 0; c < CHAINS; c++)
         sum[c] = factor + (float)c;
@@ -156,8 +157,9 @@ int main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
     bool cpu = argc > 2 && strcmp(argv[2], "cpu") == 0;
-    if (threads < 1 || threads > MAX_THREADS) {
-        fprintf(stderr, "usage: limits [THREADS] [wall|cpu]\n");
+    int count = argc > 3 ? atoi(argv[3]) : 5;
+    if (threads < 1 || threads > MAX_THREADS || count < 1 || count > 5) {
+        fprintf(stderr, "usage: limits [THREADS] [wall|cpu] [COUNT]\n");
         return 1;
     }
     size_t l1 = cache_size(0, 32 << 10);
@@ -171,7 +173,7 @@ int main(int argc, char **argv)
                       {read_memory, l3 * 8 / (size_t)threads}};
     const char *const names[] = {"fma", "L1", "L2", "L3", "DRAM"};
     printf("vector %d bits, caches %zu %zu %zu\n", WIDTH * 8, l1, l2, l3);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < count; i++)
         measure(names[i], &probes[i], threads, cpu);
     return 0;
 }

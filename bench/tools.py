@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 
@@ -79,6 +80,13 @@ def python_has(module):
 # ---- limits --------------------------------------------------------------------------------------
 
 
+NEAR = ("fma", "L1", "L2")  # what a look beside a workload measures
+
+
+def limits_now(tools, threads, clock):
+    return limits_once(tools, threads, clock, count=len(NEAR), best=False)
+
+
 class Limits:
     """What the machine does at best.  Whatever disturbs can only lower what one look finds, so each
     `look` keeps the best so far: a limit that is measured once, in a bad moment, is no limit."""
@@ -92,18 +100,26 @@ class Limits:
             best = self.best.setdefault(threads, now)
             best.update({k: max(v, best[k]) for k, v in now.items() if isinstance(v, float)})
 
+    def beside(self, threads, looks):
+        """The limits, but for medians of looks taken beside a workload where there are some: what
+        a machine gives changes from minute to minute."""
+        return {**self.best[threads],
+                **{k: statistics.median(l[k] for l in looks) for k in looks[0] if k in NEAR}}
+
     def __getitem__(self, threads):
         return self.best[threads]
 
 
-def limits_once(tools, threads, clock):
-    lines = output_of([tools.limits, str(threads), clock if threads == 1 else "wall"]).splitlines()
+def limits_once(tools, threads, clock, count=5, best=True):
+    """The best of some looks at each, or the median; `count`: of multiply-adds, L1, L2, L3, DRAM, how many."""
+    lines = output_of([tools.limits, str(threads), clock if threads == 1 else "wall",
+                       str(count)]).splitlines()
     sizes = [int(s) for s in lines[0].split("caches")[1].split()]
     limits = {"vector": lines[0].split(",")[0],
               "size": {"L1": sizes[0] * threads, "L2": sizes[1] * threads, "L3": sizes[2]}}
     for line in lines[1:]:
-        name, _, best = line.split()
-        limits[name] = float(best)
+        name, *found = line.split()
+        limits[name] = float(found[1 if best else 0])
     return limits
 
 
