@@ -211,7 +211,7 @@ static Compiled *finish_program(Compilation *c, const bool *built)
     mark_predicted(p);
     for (int i = 0; i < ENTRY_COUNT; i++)
         if (built[i])
-            compiled->schedules[i] = schedule_run(p->entries[i], p);
+            compiled->schedules[i] = schedule_run(p->entries[i], p, &c->lanes);
     memory_place_tensors(p, EMIT_HEADER_BYTES);
     emit_layout(compiled);
     return within_memory(c, compiled) ? compiled : NULL;

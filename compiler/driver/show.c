@@ -135,9 +135,18 @@ static int show_dot(Compilation *c)
                : 0;
 }
 
+static bool find_lanes(Compilation *c)
+{
+    const char *error = NULL;
+    if (emit_lane_model(&c->options->code, &c->lanes, &error, c->arena))
+        return true;
+    fail(c->options->code.target ? c->options->code.target : "target", error);
+    return false;
+}
+
 static int show_memory(Compilation *c)
 {
-    const Compiled *compiled = compile_trainer(c);
+    const Compiled *compiled = find_lanes(c) ? compile_trainer(c) : NULL;
     if (!compiled)
         return 1;
     Text t = new_text(c);
@@ -155,15 +164,6 @@ static int show_memory(Compilation *c)
         if (compiled->schedules[i])
             memory_print(&t, compiled->schedules[i]);
     return write_text(c, &t);
-}
-
-static bool find_lanes(Compilation *c)
-{
-    const char *error = NULL;
-    if (emit_lane_model(&c->options->code, &c->lanes, &error, c->arena))
-        return true;
-    fail(c->options->code.target ? c->options->code.target : "target", error);
-    return false;
 }
 
 static void note_loops(Text *out, const Schedule *s, const Kernel *k, void *context)

@@ -86,10 +86,10 @@ static void step(Tile *t, LLVMValueRef k, int ahead, LLVMValueRef *sums)
     const Loop *l = t->loop;
     LLVMValueRef a =
         at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->a_depth_stride), ""));
-    LLVMValueRef b = at_element(t, t->b, LLVMBuildMul(u->builder, k, unit_i64(u, l->columns), ""));
+    LLVMValueRef b = at_element(t, t->b, LLVMBuildMul(u->builder, k, unit_i64(u, l->b_stride), ""));
     LLVMValueRef row[MOST_PARTS];
     for (int p = 0; p < t->parts.count; p++)
-        row[p] = load_part(t, at_constant(t, b, (int64_t)ahead * l->columns), p);
+        row[p] = load_part(t, at_constant(t, b, ahead * l->b_stride), p);
     for (int i = 0; i < l->rows; i++) {
         int64_t place = ahead * l->a_depth_stride + i * l->a_row_stride;
         LLVMValueRef x = LLVMBuildLoad2(u->builder, t->real, at_constant(t, a, place), "");

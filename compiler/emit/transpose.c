@@ -7,6 +7,7 @@
 typedef struct Turn {
     KernelBuilder *kb;
     const Loop *outer, *inner, *store;
+    const Expr *load; /* what it stores */
     int width;
     int64_t from_stride, to_stride; /* S and T */
 } Turn;
@@ -19,6 +20,23 @@ static int64_t plain_factor(const Affine *a, const Index *ix)
     return nested ? 0 : factor;
 }
 
+/* Does the loop store one value, at once or by way of a register? */
+static bool is_copy(const LoopList *body, Turn *t)
+{
+    if (!body->count || body->count > 2)
+        return false;
+    const Loop *first = body->data[0], *last = body->data[body->count - 1];
+    if (last->kind != LOOP_STORE || last->data_count)
+        return false;
+    t->store = last;
+    t->load = last->value;
+    if (first == last)
+        return true;
+    t->load = first->value;
+    return first->kind == LOOP_SET && last->value->kind == EXPR_LOCAL &&
+           last->value->local == first->local;
+}
+
 static bool is_turn(KernelBuilder *kb, const Loop *outer, Turn *t)
 {
     if (kb->width > 1 || outer->how != FOR_SERIAL || outer->end || outer->step > 1 ||
@@ -26,17 +44,16 @@ static bool is_turn(KernelBuilder *kb, const Loop *outer, Turn *t)
         return false;
     const Loop *inner = outer->body.data[0];
     if (inner->kind != LOOP_FOR || inner->how != FOR_VECTOR || inner->end || inner->step > 1 ||
-        inner->body.count != 1)
-        return false;
-    const Loop *store = inner->body.data[0];
-    if (store->kind != LOOP_STORE || store->data_count ||
         (inner->begin && affine_uses(inner->begin, outer->index)))
         return false;
-    const Expr *load = store->value;
+    *t = (Turn){.kb = kb, .outer = outer, .inner = inner};
+    if (!is_copy(&inner->body, t))
+        return false;
+    const Loop *store = t->store;
+    const Expr *load = t->load;
     if (load->kind != EXPR_LOAD || load->count || !dtype_is_real(load->type) ||
         store->buffer->type != load->type || load->buffer->type != load->type)
         return false;
-    *t = (Turn){.kb = kb, .outer = outer, .inner = inner, .store = store};
     t->width = kb->u->lanes.vector_bytes / dtype_size(load->type);
     const Index *j = inner->index, *k = outer->index;
     if (plain_factor(load->affine, j) == 1) {
@@ -85,7 +102,7 @@ static LLVMValueRef corner(Turn *t, const Buffer *b, const Affine *offset)
 static void turn_square(Turn *t)
 {
     EmitUnit *u = t->kb->u;
-    const Expr *load = t->store->value;
+    const Expr *load = t->load;
     LLVMTypeRef row = unit_widen(unit_memory_type(u, load->type), t->width);
     LLVMValueRef from = corner(t, load->buffer, load->affine),
                  to = corner(t, t->store->buffer, t->store->offset);

@@ -6,13 +6,6 @@
 
 #include "schedule/schedule.h"
 
-/* What the target offers; lowering chooses tile shapes from it. */
-typedef struct LaneModel {
-    int vector_bytes;     /* width of a vector register: 64, 32, 16; 4: no vectors */
-    int vector_registers; /* 32, 16 */
-    int l1_bytes, l2_bytes;
-} LaneModel;
-
 /* A kernel's memory operand.  Operands are numbered by position, so that kernels equal up to
  * their operands print, hash and compile alike. */
 typedef enum {
@@ -85,12 +78,12 @@ struct Loop {
     const Affine *offset; /* elements */
     const DataTerm *data;
     int data_count;
-    /* TILE: b is [depth][columns], c is [rows][c_stride], all of the real type; a[i, k] is at
+    /* TILE: b is [depth][b_stride], c is [rows][c_stride], all of the real type; a[i, k] is at
      * a_offset + i * a_row_stride + k * a_depth_stride ([depth][rows], strides 1 and `rows`, or
      * [rows][depth]).  What lies beyond the problem's edge in a and b may be anything.
      * `depth` at run time is min(extent of depth_index - depth_begin, depth_length). */
     Buffer *a, *b, *c;
-    int64_t a_row_stride, a_depth_stride;
+    int64_t a_row_stride, a_depth_stride, b_stride;
     const Affine *a_offset, *b_offset, *c_offset;
     int rows, columns, c_stride;
     Index *depth_index;

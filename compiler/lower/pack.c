@@ -47,8 +47,13 @@ void pack_plan(Engine *e)
 {
     double by_depth, by_column;
     const Expr *left = lower_expr(e->l, e->left, NULL), *right = lower_expr(e->l, e->right, NULL);
-    move_last(&e->depth, cheapest(e, left, &e->depth, &by_depth));
-    move_last(&e->columns, cheapest(e, right, &e->columns, &by_column));
+    e->right_ready = place_is_right_ready(e);
+    const int inner_depth = cheapest(e, left, &e->depth, &by_depth),
+              inner_column = cheapest(e, right, &e->columns, &by_column);
+    if (!e->right_ready) {
+        move_last(&e->depth, inner_depth);
+        move_last(&e->columns, inner_column);
+    }
     e->left_by_row = by_depth < cost_flat(e, e->left, &e->rows, e->row, e->mr);
     const Index *last = e->depth.data[e->depth.count - 1];
     e->right_by_depth = e->lanes > 1 && last->extent >= e->lanes &&

@@ -246,7 +246,7 @@ static void print_tile(Printer *p, const Loop *l)
     text_printf(p->out, "; %lld, %lld] * %s[", (long long)l->a_row_stride,
                 (long long)l->a_depth_stride, l->b->name);
     print_affine(p, l->b_offset);
-    text_append(p->out, "]");
+    text_printf(p->out, "; %lld]", (long long)l->b_stride);
     if (l->depth_from) {
         text_append(p->out, ", from ");
         print_affine(p, l->depth_from);

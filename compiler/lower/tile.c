@@ -56,7 +56,8 @@ static void choose_tile(Engine *e)
         e->mr = rows < 4 ? (int)rows : 4;
         return;
     }
-    int vectors = columns > e->lanes ? 2 : 1;
+    e->nr = panel_width(e->l->lanes, e->l->real, columns);
+    int vectors = e->nr / e->lanes;
     int most = (registers - 1 - vectors) / vectors;
     if (most > 12)
         most = 12;
@@ -68,7 +69,6 @@ static void choose_tile(Engine *e)
             e->mr = mr;
         }
     }
-    e->nr = vectors * e->lanes;
 }
 
 enum { MOST_DEPTH = 256 };
@@ -153,7 +153,8 @@ static Engine plan_engine(Lowering *l, bool swapped)
     pack_plan(&e);
     choose_depth(&e);
     e.left_ready = place_is_left_ready(&e);
-    e.costs = (Costs){pack_cost_left(&e), pack_cost_right(&e), epilogue_cost(&e)};
+    const double packing_right = e.right_ready ? 0 : pack_cost_right(&e);
+    e.costs = (Costs){pack_cost_left(&e), packing_right, epilogue_cost(&e)};
     e.cost = block_choose(&e);
     e.packed_rows = pack_left_rows(&e);
     return e;
@@ -227,16 +228,31 @@ static void set_left(Engine *e, Loop *t, const Affine *row)
     t->a_depth_stride = e->left_by_row ? 1 : e->mr;
 }
 
+static void set_right(Engine *e, Loop *t, const Affine *column)
+{
+    if (e->right_ready) {
+        const Expr *load = place_right(e, column);
+        t->b = load->buffer;
+        t->b_offset = load->affine;
+        t->b_stride = e->right_stride;
+        return;
+    }
+    const Affine *local = affine_sub(e->l->pool, column, e->column_begin);
+    t->b = e->b;
+    t->b_offset = affine_scale(e->l->pool, local, e->chunk * e->suffix);
+    t->b_stride = e->nr;
+}
+
 static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
     Index *split = e->depth.data[e->split];
     int64_t depth = e->chunk * e->suffix;
     Loop *t = loop_append(e->l, into, LOOP_TILE);
-    t->b = e->b, t->c = e->c;
+    t->c = e->c;
     const Affine *local = affine_sub(p, column, e->column_begin);
     set_left(e, t, row);
-    t->b_offset = affine_scale(p, local, depth);
+    set_right(e, t, column);
     t->c_offset =
         e->single ? local
                   : affine_add(p, affine_scale(p, affine_sub(p, row, e->row_begin), e->nc), local);
@@ -299,7 +315,8 @@ static void emit_block(Engine *e, LoopList *into)
         emit_zero(e, into);
     Binding groups = e->outer;
     into = open_chunks(e, into);
-    pack_right(e, into);
+    if (!e->right_ready)
+        pack_right(e, into);
     Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
     into = open_panels(e, into, row);
     Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
@@ -317,7 +334,8 @@ static void make_buffers(Engine *e)
     int64_t depth = e->chunk * e->suffix, rows = round_up(e->single ? e->mr : e->mc, e->lanes);
     if (!e->left_ready)
         e->a = scratch_new(e->l, e->l->real, pack_left_size(e));
-    e->b = scratch_new(e->l, e->l->real, depth * e->nc);
+    if (!e->right_ready)
+        e->b = scratch_new(e->l, e->l->real, depth * e->nc);
     e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }
 

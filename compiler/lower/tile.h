@@ -30,9 +30,11 @@ typedef struct Engine {
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
     bool left_even;        /* the left operand is a load that steps evenly, by these strides */
     int64_t row_stride, depth_stride;
-    bool left_ready;     /* … and is read where it lies                                    */
-    int64_t packed_rows; /* how many of the left operand are packed at once: whole panels */
-    bool right_by_depth; /* the right operand lies along the depth: packing transposes  */
+    bool left_ready;      /* … and is read where it lies                                  */
+    int64_t packed_rows;  /* how many of the left operand are packed at once: whole panels */
+    bool right_by_depth;  /* the right operand lies along the depth: packing transposes  */
+    bool right_ready;     /* the right operand is read where it lies                     */
+    int64_t right_stride; /* from one value of the depth to the next                     */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *packed_begin;             /* of the rows that are packed at once */
@@ -77,7 +79,7 @@ double block_choose(Engine *e);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
 
-/* Chooses the order of columns and depth and the layout of the left operand. */
+/* Chooses the order of columns and depth and the layout of the operands. */
 void pack_plan(Engine *e);
 double pack_cost_left(Engine *e); /* cycles for one element */
 double pack_cost_right(Engine *e);
@@ -100,6 +102,9 @@ const Expr *pack_source_row(Engine *e, const Affine *column, const Affine *depth
 bool place_is_left_ready(Engine *e);
 /* The load of its element at the row and the chunk's beginning. */
 const Expr *place_left(Engine *e, const Affine *row);
+/* The same of the right operand; if so, puts the depth in the order of its memory. */
+bool place_is_right_ready(Engine *e);
+const Expr *place_right(Engine *e, const Affine *column);
 
 /* ---- ahead.c ------------------------------------------------------------------------------------------ */
 

@@ -192,7 +192,17 @@ static bool is_subset(uint64_t a, uint64_t b)
     return (a & ~b) == 0;
 }
 
-/* Guards go to every side that has their free indices; those that no side has, to the epilogue. */
+/* Is the value another one in each step of a recurrence? */
+static bool uses_steps(const Split *s, const Expr *value)
+{
+    for (int i = 0; i < s->node->rank; i++)
+        if (node_counts_steps(s->node, i) && expr_uses_index(s->pool, value, s->node->domain[i]))
+            return true;
+    return false;
+}
+
+/* Guards go to every side that has their free indices; those that no side has, to the epilogue; and what
+ * tells steps apart spares a side that is the same in all of them. */
 static bool build_operands(const Split *s, const Sides *t, Contraction *c)
 {
     ExprPool *p = s->pool;
@@ -208,6 +218,7 @@ static bool build_operands(const Split *s, const Sides *t, Contraction *c)
         const Expr *k = expr_const_typed(p, s->product.constant, s->node->type);
         rest = rest ? expr_mul(p, rest, k) : k;
     }
+    const bool left_steps = uses_steps(s, left), right_steps = uses_steps(s, right);
     const Expr *left_guard = NULL, *right_guard = NULL, *rest_guard = NULL;
     for (int i = 0; i < s->product.factors.count; i++) {
         const Factor *f = &s->product.factors.data[i];
@@ -215,11 +226,12 @@ static bool build_operands(const Split *s, const Sides *t, Contraction *c)
             continue;
         bool placed = false;
         uint64_t needed = f->uses & ~s->bound; /* either side may use all of the depth */
-        if (is_subset(needed, t->left)) {
+        const bool of_step = !f->uses;
+        if (is_subset(needed, t->left) && !(of_step && right_steps && !left_steps)) {
             left_guard = left_guard ? expr_and(p, left_guard, f->value) : f->value;
             placed = true;
         }
-        if (is_subset(needed, t->right)) {
+        if (is_subset(needed, t->right) && !(of_step && !right_steps)) {
             right_guard = right_guard ? expr_and(p, right_guard, f->value) : f->value;
             placed = true;
         }

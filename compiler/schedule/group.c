@@ -209,8 +209,8 @@ static bool shares_reads(Planner *p, const Kernel *k, Node *n)
 
 static bool join_kernel(Planner *p, Kernel *k, Node *n)
 {
-    if (k->kind == KERNEL_SCATTER || k->recurrence != n->recurrence ||
-        k->every != PLAN(p, n)->every || !shares_reads(p, k, n))
+    if (k->kind == KERNEL_SCATTER || PLAN(p, k->nodes.data[0])->alone ||
+        k->recurrence != n->recurrence || k->every != PLAN(p, n)->every || !shares_reads(p, k, n))
         return false;
     if (k->kind == KERNEL_CONTRACTION) {
         if (!is_epilogue_of(p, k, n))
@@ -243,7 +243,9 @@ static void start_kernel(Planner *p, Node *n, const Expr *body)
         return;
     }
     Kernel *k = new_kernel(p, KERNEL_NEST, n);
-    for (int i = 0; i < node_loop_count(n); i++)
+    const int shared =
+        PLAN(p, n)->alone ? 1 : node_loop_count(n); /* a panel is turned as a whole */
+    for (int i = 0; i < shared; i++)
         vec_push(p->arena, &k->shared, node_loop(n, i));
     add_node(p, k, n);
 }
@@ -253,7 +255,7 @@ static bool wants_own_kernel(Planner *p, Node *n)
     Contraction contraction;
     Scatter scatter;
     const Expr *body = p->schedule->bodies[n->id];
-    return scatter_recognise(p->pool, n, body, &scatter) ||
+    return PLAN(p, n)->alone || scatter_recognise(p->pool, n, body, &scatter) ||
            contract_recognise(p->pool, n, body, &contraction);
 }
 
@@ -374,19 +376,22 @@ void group_run(Planner *p)
     place_nodes(p);
 }
 
-Schedule *schedule_run(Graph *g, const Program *program)
+Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
 {
     Schedule *s = arena_new(g->arena, Schedule, 1);
     s->graph = g;
     s->program = program;
     factor_run(g);
     partial_run(g);
+    const NodeList panels = panels_run(g, lanes);
     store_prepare(g);
     Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s};
     p.plans = arena_new(g->arena, NodePlan, g->nodes.count);
     s->bodies = arena_new(g->arena, const Expr *, g->nodes.count);
     for (int i = 0; i < g->nodes.count; i++)
         p.plans[i].kernel = -1;
+    for (int i = 0; i < panels.count; i++)
+        PLAN(&p, panels.data[i])->alone = PLAN(&p, panels.data[i])->forced = true;
     store_run(&p);
     order_run(&p);
     period_run(&p);

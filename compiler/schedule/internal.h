@@ -13,6 +13,7 @@ typedef struct NodePlan {
     bool forced;        /* must have memory: a result, viewed, or read at a data subscript     */
     bool carried;       /* read at a later step                                                */
     bool late;          /* only updates want it: runs next to them                             */
+    bool alone;         /* in a kernel of its own                                              */
     int users;          /* nodes that access it, before inlining                               */
     Node *user;         /* one of them                                                         */
     bool ends_sum;      /* elementwise, and all that becomes of a reduction                    */
@@ -67,6 +68,12 @@ void factor_run(Graph *g);
 
 /* Takes large sums over examples apart: into parts, and the sum of the parts. */
 void partial_run(Graph *g);
+
+/* ---- panels.c ---------------------------------------------------------------------------------------- */
+
+/* Holds right operands of contractions in panels, where that saves packing them again; gives the nodes
+ * that do. */
+NodeList panels_run(Graph *g, const LaneModel *lanes);
 
 /* ---- store.c --------------------------------------------------------------------------------------- */
 

@@ -1,10 +1,17 @@
 /* From a graph to kernels and a memory plan: which nodes share a loop nest, what is stored where.
- * Nothing here knows a vector width. */
+ * Of the machine it knows the lane model, and that only to lay weights out for the register tile. */
 #ifndef GRADC_SCHEDULE_H
 #define GRADC_SCHEDULE_H
 
 #include "ir/ir.h"
 #include "ir/program.h"
+
+/* What the target offers; tile shapes are chosen from it. */
+typedef struct LaneModel {
+    int vector_bytes;     /* width of a vector register: 64, 32, 16; 4: no vectors */
+    int vector_registers; /* 32, 16 */
+    int l1_bytes, l2_bytes;
+} LaneModel;
 
 /* Where a node's elements are while the entry runs. */
 typedef enum {
@@ -93,9 +100,11 @@ typedef struct Schedule {
     int peak_kernel;
 } Schedule;
 
-/* ---- group.c, contract.c, store.c, cost.c, memory.c -------------------------------------------------- */
+/* ---- group.c, contract.c, panels.c, store.c, cost.c, memory.c -------------------------------------------------- */
 
-Schedule *schedule_run(Graph *g, const Program *program);
+Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes);
+/* The columns of a register tile, and of a panel of the right operand. */
+int panel_width(const LaneModel *lanes, DType type, int64_t columns);
 /* The indices that a kernel loops over for n: its domain, but for the steps of recurrences. */
 int node_loop_count(const Node *n);
 Index *node_loop(const Node *n, int i);

@@ -577,6 +577,7 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
     t->a = a, t->b = p, t->c = c;
     t->a_offset = t->b_offset = t->c_offset = number(b, 0);
     t->rows = rows, t->columns = columns, t->c_stride = stride;
+    t->b_stride = columns;
     t->a_row_stride = by_rows ? 40 : 1;
     t->a_depth_stride = by_rows ? 1 : rows;
     t->depth_index = batch(b, 40);

@@ -323,7 +323,7 @@ static void machine_tile(Machine *m, const Loop *l)
             for (int64_t k = 0; k < depth; k++) {
                 double x = load_typed(
                     tile_at(m, l->a, a + i * l->a_row_stride + k * l->a_depth_stride), l->a->type);
-                double y = load_typed(tile_at(m, l->b, b + k * l->columns + j), l->b->type);
+                double y = load_typed(tile_at(m, l->b, b + k * l->b_stride + j), l->b->type);
                 sum = round_to(sum + x * y, l->c->type);
             }
             store_typed(p, l->c->type, sum);

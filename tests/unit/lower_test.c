@@ -153,13 +153,13 @@ static Schedule *check(Bench *b)
     const char *wrong = graph_verify(b->g);
     if (wrong)
         fail_msg("%s", wrong);
-    Schedule *s = schedule_run(b->g, NULL);
+    const LaneModel lanes = {64, 32, 32768, 1 << 20};
+    Schedule *s = schedule_run(b->g, NULL, &lanes);
     if (verbose) {
         Text t;
         text_init(&t, b->arena);
         schedule_print(&t, s, NULL, NULL);
         memory_print(&t, s);
-        LaneModel lanes = {64, 32, 32768, 1 << 20};
         for (int i = 0; i < s->kernels.count; i++)
             loop_print(&t, lower_kernel(s, s->kernels.data[i], &lanes));
         puts(t.data);
@@ -421,6 +421,44 @@ static void large_product(void **unused)
     arena_destroy(b.arena);
 }
 
+static Node *product(Bench *b, const char *name, Node *x, Node *w, int g, int out, int in)
+{
+    Index *e = examples(b), *h = ix(b, "h", g), *o = ix(b, "o", out), *k = ix(b, "k", in);
+    const Affine *row = affine_add(b->p, affine_scale(b->p, A(b, h), out), A(b, o));
+    return FOLD(b, name, (e, h, o), &reduce_sum, (k),
+                expr_mul(b->p, at(b, w, row, A(b, k)), at(b, x, A(b, e), A(b, k))));
+}
+
+/* Two products with the same weights, which are put in panels once; and once more, for the product along
+ * their other dimension. */
+static void panels(void **unused)
+{
+    (void)unused;
+    static const int sizes[][3] = {{1, 258, 257}, {4, 64, 260}, {2, 135, 256}};
+    for (int i = 0; i < 3; i++) {
+        const int g = sizes[i][0], out = sizes[i][1], in = sizes[i][2];
+        Bench b = bench_create(TYPE_F32, 5);
+        Node *x = input(&b, "x", TYPE_F32, 1, in), *y = input(&b, "y", TYPE_F32, 1, in);
+        Node *w = graph_tensor(b.g, tensor(&b, "w", 2, g * out, in));
+        Node *u = product(&b, "u", x, w, g, out, in), *v = product(&b, "v", y, w, g, out, in);
+        output(&b, u);
+        output(&b, v);
+        for (int back = 0; back < 2; back++) {
+            Index *e = examples(&b), *h = ix(&b, "h", g), *o = ix(&b, "o", out),
+                  *k = ix(&b, "k", in);
+            const Affine *row = affine_add(b.p, affine_scale(b.p, A(&b, h), out), A(&b, o));
+            Node *d = FOLD(&b, "d", (e, k), &reduce_sum, (h, o),
+                           expr_mul(b.p, at(&b, w, row, A(&b, k)),
+                                    at(&b, back ? u : v, A(&b, e), A(&b, h), A(&b, o))));
+            output(&b, d);
+        }
+        Schedule *s = check(&b);
+        assert_int_equal(count_kernels(s, KERNEL_CONTRACTION), 4);
+        assert_int_equal(count_kernels(s, KERNEL_NEST), 2);
+        arena_destroy(b.arena);
+    }
+}
+
 /* Attention with heads flattened into channels: y[b, i, o] = sum[j] p[b, o/8, i, j] * v[b, j, o]. */
 static void heads(void **unused)
 {
@@ -676,23 +714,15 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),
-        cmocka_unit_test(broadcast),
-        cmocka_unit_test(softmax),
-        cmocka_unit_test(layer_norm),
-        cmocka_unit_test(batch_sums),
-        cmocka_unit_test(positions),
-        cmocka_unit_test(dense_sizes),
-        cmocka_unit_test(large_product),
-        cmocka_unit_test(convolutions),
-        cmocka_unit_test(heads),
-        cmocka_unit_test(embedding),
-        cmocka_unit_test(swap),
-        cmocka_unit_test(reversed_in_place),
-        cmocka_unit_test(adam),
-        cmocka_unit_test(views),
-        cmocka_unit_test(randomness),
-        cmocka_unit_test(pairs),
+        cmocka_unit_test(elementwise), cmocka_unit_test(broadcast),
+        cmocka_unit_test(softmax),     cmocka_unit_test(layer_norm),
+        cmocka_unit_test(batch_sums),  cmocka_unit_test(positions),
+        cmocka_unit_test(dense_sizes), cmocka_unit_test(large_product),
+        cmocka_unit_test(panels),      cmocka_unit_test(convolutions),
+        cmocka_unit_test(heads),       cmocka_unit_test(embedding),
+        cmocka_unit_test(swap),        cmocka_unit_test(reversed_in_place),
+        cmocka_unit_test(adam),        cmocka_unit_test(views),
+        cmocka_unit_test(randomness),  cmocka_unit_test(pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
