@@ -31,11 +31,14 @@ def read_shares(data):
     return shares
 
 
-def read_calls(llvm):
+def read_calls(llvm, function="step"):
     """What the step calls, in order: one function for each kernel of the schedule, where kernels
     that are equal up to their operands share one under the first one's name."""
-    step = re.search(r"^define[^\n]*@workload\.step\(.*?^}", llvm, re.M | re.S)
-    return re.findall(r"call [^@\n]*@workload\.([\w.]+)\(", step[0] if step else "")
+    body = re.search(r"^define[^\n]*@workload\." + re.escape(function) + r"\(.*?^}", llvm,
+                     re.M | re.S)
+    calls = re.findall(r"call [^@\n]*@workload\.([\w.]+)\(", body[0] if body else "")
+    return [kernel for call in calls
+            for kernel in (read_calls(llvm, call) if call.startswith("chain.") else [call])]
 
 
 def match(shares, scheduled, calls):

@@ -19,8 +19,9 @@ void dispatch_lower(Entries *es)
         es->codes[e] = arena_new(es->u->arena, Code, s->kernels.count + 1);
         for (int i = 0; i < s->kernels.count; i++) {
             LoopKernel *loops = lower_kernel(s, s->kernels.data[i], &es->u->lanes);
-            es->codes[e][i] =
-                (Code){loops, kernel_emit_once(es->u, loops, kernel_name(es, s->kernels.data[i]))};
+            es->codes[e][i] = (Code){
+                .loops = loops,
+                .function = kernel_emit_once(es->u, loops, kernel_name(es, s->kernels.data[i]))};
             if (es->most_operands < loops->operands.count)
                 es->most_operands = loops->operands.count;
             if (es->scratch_bytes < emit_align(loops->scratch_bytes))
@@ -78,7 +79,7 @@ void dispatch_run(Entries *es)
 }
 
 /* Iterations of the kernel's outermost loop: ceil(extent / step). */
-static LLVMValueRef iterations(Entry *e, const LoopKernel *k)
+LLVMValueRef dispatch_iterations(Entry *e, const LoopKernel *k)
 {
     EmitUnit *u = e->u;
     int64_t step = k->parallel_step > 0 ? k->parallel_step : 1;
@@ -92,11 +93,9 @@ static LLVMValueRef iterations(Entry *e, const LoopKernel *k)
                              u->size, false, "");
 }
 
-void entry_run_kernel(Entry *e, int number)
+void dispatch_arguments(Entry *e, const LoopKernel *k)
 {
     EmitUnit *u = e->u;
-    const Code *code = &e->es->codes[e->kind][number];
-    const LoopKernel *k = code->loops;
     for (int i = 0; i < k->operands.count; i++) {
         LLVMValueRef at[] = {unit_i32(u, 0), unit_i32(u, ARGUMENT_OPERANDS), unit_i32(u, i)};
         LLVMValueRef slot = LLVMBuildInBoundsGEP2(u->builder, e->block_type, e->block, at, 3, "");
@@ -104,7 +103,15 @@ void entry_run_kernel(Entry *e, int number)
     }
     if (k->draws)
         entry_argument(e, ARGUMENT_SITE, unit_i64(u, k->first_site));
-    LLVMValueRef count = iterations(e, k);
+}
+
+void entry_run_kernel(Entry *e, int number)
+{
+    EmitUnit *u = e->u;
+    const Code *code = &e->es->codes[e->kind][number];
+    const LoopKernel *k = code->loops;
+    dispatch_arguments(e, k);
+    LLVMValueRef count = dispatch_iterations(e, k);
     const bool serial = !k->parallel || k->serial;
     if (e->es->profiled) {
         profile_call(e, number, count, serial);
@@ -164,7 +171,11 @@ static void run_in_order(Entry *e, int from, int to, int depth, LLVMValueRef tim
         }
         if (time)
             entry_argument(e, ARGUMENT_TIME, time);
-        entry_run_kernel(e, i);
+        const int chain_end = e->es->codes[e->kind][i].chain_end;
+        if (chain_end && chain_end <= to)
+            chain_run_kernels(e, i, end = chain_end);
+        else
+            entry_run_kernel(e, i);
     }
 }
 

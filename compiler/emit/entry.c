@@ -54,18 +54,24 @@ void entry_argument(Entry *e, int field, LLVMValueRef v)
         LLVMBuildStructGEP2(e->u->builder, e->block_type, e->block, (unsigned)field, ""));
 }
 
+LLVMTypeRef entry_block_type(Entries *es)
+{
+    EmitUnit *u = es->u;
+    LLVMTypeRef fields[ARGUMENT_FIELDS + 1];
+    for (int i = 0; i < ARGUMENT_FIELDS; i++)
+        fields[i] = LLVMStructGetTypeAtIndex(u->arguments_type, (unsigned)i);
+    fields[ARGUMENT_FIELDS] = LLVMArrayType2(u->pointer, (uint64_t)es->most_operands);
+    return LLVMStructTypeInContext(u->context, fields, ARGUMENT_FIELDS + 1, false);
+}
+
 /* Fields that an entry point does not set are zero. */
 void entry_block(Entry *e)
 {
     EmitUnit *u = e->u;
-    LLVMTypeRef fields[ARGUMENT_FIELDS + 1];
-    for (int i = 0; i < ARGUMENT_FIELDS; i++)
-        fields[i] = LLVMStructGetTypeAtIndex(u->arguments_type, (unsigned)i);
-    fields[ARGUMENT_FIELDS] = LLVMArrayType2(u->pointer, (uint64_t)e->es->most_operands);
-    e->block_type = LLVMStructTypeInContext(u->context, fields, ARGUMENT_FIELDS + 1, false);
+    e->block_type = entry_block_type(e->es);
     e->block = LLVMBuildAlloca(u->builder, e->block_type, "arguments");
-    for (int i = 0; i < ARGUMENT_FIELDS; i++)
-        entry_argument(e, i, LLVMConstNull(fields[i]));
+    for (unsigned i = 0; i < ARGUMENT_FIELDS; i++)
+        entry_argument(e, (int)i, LLVMConstNull(LLVMStructGetTypeAtIndex(e->block_type, i)));
     entry_argument(e, ARGUMENT_EXAMPLES, e->n);
     entry_argument(e, ARGUMENT_SEED, entry_header_load(e, HEADER_SEED));
     entry_argument(e, ARGUMENT_STEP, entry_header_load(e, HEADER_STEP));

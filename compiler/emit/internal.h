@@ -274,6 +274,9 @@ typedef enum {
 typedef struct Code {
     LoopKernel *loops;
     LLVMValueRef function;
+    LLVMValueRef chain; /* runs a group of this kernel and the following below chain_end; or NULL */
+    int chain_end;
+    int64_t calls; /* of the function, for a group */
 } Code;
 
 typedef struct Entries {
@@ -294,7 +297,8 @@ typedef struct Entry {
     const Schedule *s;                                         /* NULL: it runs no kernels */
     LLVMValueRef function, instance, inputs, outputs, sums, n; /* n: i64 */
     LLVMTypeRef block_type;
-    LLVMValueRef block; /* EmitArguments with room for every kernel's operands */
+    LLVMValueRef block;  /* EmitArguments with room for every kernel's operands */
+    LLVMValueRef blocks; /* several, one after the other, for the kernels of a chain; or NULL */
 } Entry;
 
 /* A function of the object, without an instance or a schedule. */
@@ -308,6 +312,7 @@ LLVMValueRef entry_number64(Entry *e, LLVMValueRef size);
 LLVMValueRef entry_header(Entry *e, HeaderField field); /* its address */
 LLVMValueRef entry_header_load(Entry *e, HeaderField field);
 void entry_header_store(Entry *e, HeaderField field, LLVMValueRef v);
+LLVMTypeRef entry_block_type(Entries *es);
 /* The block that kernels are given; fields that an entry point does not set are zero. */
 void entry_block(Entry *e);
 void entry_argument(Entry *e, int field, LLVMValueRef v);
@@ -329,9 +334,16 @@ LLVMValueRef entry_is_finite(EmitUnit *u, LLVMValueRef v);
  * returned and nothing done. */
 void entry_take_examples(Entry *e, LLVMValueRef refused);
 
+/* ---- chain.c: kernels in one go, group by group ---------------------------------------------------------------- */
+
+void chain_emit(Entries *es); /* makes the functions of those that can */
+void chain_run_kernels(Entry *e, int from, int to);
+
 /* ---- dispatch.c: the kernels, lowered once and run in order -------------------------------------------------- */
 
 void dispatch_lower(Entries *es);
+LLVMValueRef dispatch_iterations(Entry *e, const LoopKernel *k); /* of the outermost loop */
+void dispatch_arguments(Entry *e, const LoopKernel *k); /* fills the block for the kernel */
 void dispatch_run(Entries *es); /* makes the function that parallel kernels go through */
 void entry_run_kernel(Entry *e, int number);
 void entry_run_kernels(Entry *e, int from, int to);

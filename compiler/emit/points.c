@@ -195,6 +195,7 @@ EntryPoints entry_points(EmitUnit *u)
     *es = (Entries){.u = u, .program = u->compiled->program};
     dispatch_lower(es);
     dispatch_run(es);
+    chain_emit(es);
     profile_run(es);
     EntryPoints p = {.bytes = instance_bytes(es),
                      .init = instance_init(es),

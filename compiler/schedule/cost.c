@@ -166,8 +166,9 @@ void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *contex
         print_steps(out, k->recurrence, i ? s->kernels.data[i - 1]->recurrence : NULL);
         text_printf(out, "%*s%3d  %-11s  ", 2 * k->steps.count, "", k->id, kind_names[k->kind]);
         print_loops(out, k);
-        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s", k->flops, k->bytes_moved,
+        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s%s", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,
+                    k->chained ? "; by groups, with the one before" : "",
                     i == s->loss_kernel ? "; then the loss is known" : "");
         if (note) {
             text_append(out, "; ");

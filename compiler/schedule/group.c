@@ -399,6 +399,8 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     support_run(&p);
     cost_run(s);
     if (!g->positions && !g->window)
+        chain_run(&p);
+    if (!g->positions && !g->window)
         layout_run(s);
     memory_run(s);
     return s;

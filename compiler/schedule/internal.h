@@ -104,6 +104,11 @@ void group_run(Planner *p);
 /* Finds what limits each contraction. */
 void support_run(Planner *p);
 
+/* ---- chain.c ---------------------------------------------------------------------------------------- */
+
+/* Finds kernels that can go through groups together. */
+void chain_run(Planner *p);
+
 /* ---- period.c --------------------------------------------------------------------------------------- */
 
 /* How often each node is needed. */

@@ -40,6 +40,15 @@ static void span_calls(Schedule *s)
     }
 }
 
+/* Where it lives in some of the kernels, it lives in all of them. */
+static void span_together(Place *p, int first, int last)
+{
+    if (p->kind != PLACE_WORKSPACE || p->same_as || p->last < first || p->first > last)
+        return;
+    p->first = p->first > first ? first : p->first;
+    p->last = p->last < last ? last : p->last;
+}
+
 /* What a step makes or reads lives as long as the loop over all steps; of generate, a call makes but one. */
 static void span_recurrences(Schedule *s)
 {
@@ -50,13 +59,20 @@ static void span_recurrences(Schedule *s)
         while (r && last + 1 < s->kernels.count &&
                recurrence_outermost(s->kernels.data[last + 1]->recurrence) == r)
             last++;
-        for (int i = 0; r && i < s->graph->nodes.count; i++) {
-            Place *p = &s->places[i];
-            if (p->kind != PLACE_WORKSPACE || p->same_as || p->last < first || p->first > last)
-                continue;
-            p->first = p->first > first ? first : p->first;
-            p->last = p->last < last ? last : p->last;
-        }
+        for (int i = 0; r && i < s->graph->nodes.count; i++)
+            span_together(&s->places[i], first, last);
+    }
+}
+
+/* What kernels of a chain make or read lives as long as all of them: they are at different groups. */
+static void span_chains(Schedule *s)
+{
+    for (int first = 0, last; first < s->kernels.count; first = last + 1) {
+        last = first;
+        while (last + 1 < s->kernels.count && s->kernels.data[last + 1]->chained)
+            last++;
+        for (int i = 0; last > first && i < s->graph->nodes.count; i++)
+            span_together(&s->places[i], first, last);
     }
 }
 
@@ -75,6 +91,7 @@ static void find_ranges(Schedule *s)
         }
     }
     span_recurrences(s);
+    span_chains(s);
     span_calls(s);
     for (int i = 0; i < s->graph->results.count; i++) {
         const Result *r = &s->graph->results.data[i];

@@ -83,6 +83,7 @@ typedef struct Kernel {
     Contraction contraction;
     Scatter scatter;
     uint64_t scratch_bytes; /* per thread, for PLACE_SCRATCH */
+    int64_t chained;        /* > 0: may run in one go with the kernel before, by so many groups */
     int64_t every; /* runs once in this many steps: 1 but for what only serves rarer updates */
     double flops, bytes_moved;
 } Kernel;
@@ -94,7 +95,7 @@ typedef struct Schedule {
     Place *places;       /* per node id */
     const Expr **bodies; /* per node id: its body with inlined producers put in */
     int loss_kernel;     /* the kernel after which the loss is known, or -1: updates run later */
-    bool examples_last; /* they lie innermost in the workspace and in scratch       */
+    bool examples_last;  /* they lie innermost in the workspace and in scratch       */
     uint64_t workspace_bytes;
     uint64_t lower_bound; /* the most bytes live at once */
     int peak_kernel;
@@ -115,7 +116,7 @@ typedef void KernelNote(Text *out, const Schedule *s, const Kernel *k, void *con
 void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context);
 /* Do n's examples lie innermost, its row's numbers as far apart as there are examples? */
 bool schedule_is_examples_last(const Schedule *s, const Node *n);
-void memory_print(Text *out, const Schedule *s);   /* --emit=memory: one entry's workspace */
+void memory_print(Text *out, const Schedule *s); /* --emit=memory: one entry's workspace */
 /* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */
 uint64_t memory_place_tensors(Program *program, uint64_t base);
 
