@@ -119,13 +119,20 @@ static int64_t most_columns(const Engine *e, int64_t half)
     return most < e->nr ? e->nr : most;
 }
 
+/* Blocks are of whole panels of rows, or of whole sums. */
+static int64_t row_unit(const Engine *e)
+{
+    return e->sum_rows ? e->sum_rows : e->mr;
+}
+
 static int64_t most_rows(const Engine *e, int64_t half, int64_t columns)
 {
     int64_t most = MOST_ROWS;
     if (!e->single)
         most = at_most(most, half / (columns * dtype_size(e->l->real)));
-    most = most / e->mr * e->mr;
-    return most < e->mr ? e->mr : most;
+    const int64_t unit = row_unit(e);
+    most = most / unit * unit;
+    return most < unit ? unit : most;
 }
 
 double block_choose(Engine *e)
@@ -143,7 +150,7 @@ double block_choose(Engine *e)
         e->nc = piece_of(columns, along, e->nr);
         const int64_t first = divide_up(rows, most_rows(e, half, e->nc));
         for (int64_t across = first; across == first || along * across <= MANY_BLOCKS; across++) {
-            e->mc = piece_of(rows, across, e->mr);
+            e->mc = piece_of(rows, across, row_unit(e));
             const double score = score_of(e, depth, groups);
             if (score < best) {
                 best = score;

@@ -1,28 +1,8 @@
 /* The epilogue of a contraction: what follows the sum, computed while the block is in cache. */
-#include "lower/tile.h"
-
-typedef struct Item {
-    Node *node;
-    const Expr *value;
-    const Affine *offset;
-    int local;
-    bool stored;
-} Item;
-
-typedef struct Epilogue {
-    Engine *e;
-    Index *row, *column;
-    const Affine *begin; /* the first row  */
-    int64_t length;      /* how many there are */
-    Binding block;
-    int sum; /* the register that holds the tile's element; those from it on are the loops' own */
-    Item *items;
-    int count;
-    bool along_rows; /* the lanes */
-} Epilogue;
+#include "lower/epilogue.h"
 
 /* The node's value over the block: its loops' names for its own domain. */
-static Binding bind_node(Epilogue *x, const Node *n)
+static Binding bind_node(const Epilogue *x, const Node *n)
 {
     const Node *sum = x->e->l->kernel->nodes.data[0];
     Binding b = {0};
@@ -33,11 +13,13 @@ static Binding bind_node(Epilogue *x, const Node *n)
     return b;
 }
 
-static Item make_item(Epilogue *x, Node *n)
+static EpilogueItem make_item(Epilogue *x, Node *n)
 {
     Lowering *l = x->e->l;
+    if (kernel_is_row_sum(l->kernel, n))
+        return row_sum_item(x, n);
     Binding b = bind_node(x, n);
-    Item item = {.node = n, .local = local_new(l, n->type)};
+    EpilogueItem item = {.node = n, .local = local_new(l, n->type)};
     item.stored = l->schedule->places[n->id].kind != PLACE_SCRATCH;
     const Expr *rest = l->kernel->contraction.rest, *sum = expr_local(l->pool, l->real, x->sum);
     if (n == l->kernel->nodes.data[0])
@@ -62,7 +44,7 @@ static double cost_along(const Epilogue *x, const Index *lane)
     Lowering *l = x->e->l;
     double total = 0;
     for (int i = 0; i < x->count; i++) {
-        const Item *item = &x->items[i];
+        const EpilogueItem *item = &x->items[i];
         total += access_cost(l, item->value, lane, x->e->lanes);
         if (item->stored) {
             const Expr *as_load = expr_load(l->pool, l->real, x->e->c, item->offset, NULL, 0);
@@ -109,11 +91,11 @@ static Buffer *turn_tile(Epilogue *x, LoopList *into)
     return turned;
 }
 
-static const Expr *load_sum(Epilogue *x, LoopList *into)
+const Expr *epilogue_load(Epilogue *x, LoopList *into)
 {
     Engine *e = x->e;
     ExprPool *p = e->l->pool;
-    const Affine *i = affine_sub(p, affine_index(p, x->row), x->begin),
+    const Affine *i = affine_sub(p, affine_index(p, x->row), x->origin),
                  *j = affine_sub(p, affine_index(p, x->column), e->column_begin);
     if (!x->along_rows)
         return expr_load(p, e->l->real, e->c, affine_add(p, affine_scale(p, i, e->nc), j), NULL, 0);
@@ -139,7 +121,7 @@ static void emit_items(Epilogue *x, LoopList *into, Hoist *h, const Expr *sum)
     for (int i = 0; i < x->count; i++)
         loop_set(l, into, x->items[i].local, hoist(h, x->items[i].value));
     for (int i = 0; i < x->count; i++) {
-        const Item *item = &x->items[i];
+        const EpilogueItem *item = &x->items[i];
         if (item->stored)
             loop_store(l, into, buffer_of(l, item->node), item->offset,
                        expr_local(l->pool, item->node->type, item->local));
@@ -155,7 +137,7 @@ static void emit_loops(Epilogue *x, LoopList *into)
     for (int i = 0; i < x->count; i++)
         if (x->items[i].stored)
             vec_push(l->arena, &h.written, buffer_to_write(l, x->items[i].node));
-    const Expr *sum = load_sum(x, into);
+    const Expr *sum = epilogue_load(x, into);
     Loop *outer = x->along_rows ? open_column(x, into, FOR_SERIAL) : open_row(x, into, FOR_SERIAL);
     LoopList inner = {0};
     Loop *lanes =
@@ -166,11 +148,12 @@ static void emit_loops(Epilogue *x, LoopList *into)
     vec_push(l->arena, &outer->body, lanes);
 }
 
-void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t length)
+void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t length,
+                   const Affine *origin)
 {
     Lowering *l = e->l;
     const Kernel *k = l->kernel;
-    Epilogue x = {.e = e, .begin = begin, .length = length, .block = e->outer};
+    Epilogue x = {.e = e, .begin = begin, .length = length, .origin = origin, .block = e->outer};
     x.row = index_copy(l->pool, e->row);
     x.column = index_copy(l->pool, e->column);
     bind_flat(e, &x.block, &e->rows, affine_index(l->pool, x.row));
@@ -178,9 +161,13 @@ void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t lengt
     bind_splits(e, &x.block);
     x.sum = local_new(l, l->real);
     x.count = k->nodes.count;
-    x.items = arena_new(l->arena, Item, x.count);
-    for (int i = 0; i < x.count; i++)
-        x.items[i] = make_item(&x, k->nodes.data[i]);
+    x.items = arena_new(l->arena, EpilogueItem, x.count);
+    for (; x.made < x.count; x.made++)
+        x.items[x.made] = make_item(&x, k->nodes.data[x.made]);
+    if (e->sum_rows) {
+        row_sum_emit(&x, into);
+        return;
+    }
     x.along_rows = choose_rows(&x);
     emit_loops(&x, into);
 }

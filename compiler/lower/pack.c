@@ -89,7 +89,8 @@ static bool is_far(const Engine *e)
  * of that. */
 int64_t pack_left_rows(Engine *e)
 {
-    if (e->left_ready || e->left_by_row || !is_far(e) || !lies_along(e, e->left, &e->rows, e->row))
+    if (e->left_ready || e->left_by_row || e->sum_rows || !is_far(e) ||
+        !lies_along(e, e->left, &e->rows, e->row))
         return e->mr;
     int64_t panels = e->mc / e->mr, at_once = panels,
             bytes = panel_size(e) * dtype_size(e->l->real);

@@ -26,6 +26,8 @@ static bool has_strides(Engine *e)
 /* The tile reads whole panels, so that all of their rows have to be there. */
 static bool has_whole_panels(const Engine *e)
 {
+    if (e->sum_rows)
+        return e->sum_rows % e->mr == 0;
     return (e->row->per_example ? e->row->per_example : e->row->extent) % e->mr == 0;
 }
 

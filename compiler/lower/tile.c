@@ -49,7 +49,7 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
 /* Columns in one or two registers, rows in as many as then are left. */
 static void choose_tile(Engine *e)
 {
-    int64_t columns = e->column->extent, rows = e->row->extent;
+    int64_t columns = e->column->extent, rows = e->sum_rows ? e->sum_rows : e->row->extent;
     int registers = e->l->lanes->vector_registers;
     if (e->lanes == 1) {
         e->nr = columns < 4 ? (int)columns : 4;
@@ -114,7 +114,7 @@ static bool writes_far_pieces(const Engine *e)
     return e->single && bytes > cache_bytes(e->l->lanes->l2_bytes) / 2;
 }
 
-static double epilogue_cost(Engine *e)
+const Affine *result_offset(Engine *e)
 {
     Lowering *l = e->l;
     const Node *n = l->kernel->nodes.data[0];
@@ -126,7 +126,12 @@ static double epilogue_cost(Engine *e)
     for (int i = 0; i < n->rank; i++)
         at[i] = affine_index(l->pool, n->domain[i]);
     Substitution s = {b.count, b.from, b.to};
-    const Affine *offset = affine_substitute(l->pool, identity_offset(l, n, at), &s);
+    return affine_substitute(l->pool, identity_offset(l, n, at), &s);
+}
+
+static double epilogue_cost(Engine *e)
+{
+    const Affine *offset = result_offset(e);
     bool nested_row, nested_column;
     int64_t by_row = affine_factor(offset, e->row, &nested_row),
             by_column = affine_factor(offset, e->column, &nested_column);
@@ -147,6 +152,7 @@ static Engine plan_engine(Lowering *l, bool swapped)
     copy_list(&e, &e.depth, c->depth.data, c->depth.count);
     e.left = swapped ? c->right : c->left;
     e.right = swapped ? c->left : c->right;
+    e.sum_rows = swapped ? 0 : kernel_sum_rows(l->kernel);
     e.row = flatten_indices(l, "row", e.rows.data, e.rows.count);
     e.column = flatten_indices(l, "column", e.columns.data, e.columns.count);
     choose_tile(&e);
@@ -162,10 +168,18 @@ static Engine plan_engine(Lowering *l, bool swapped)
 
 /* ---- the block ------------------------------------------------------------------------------------------------- */
 
+/* Rows that the tiles' buffer holds at once. */
+static int64_t buffer_rows(const Engine *e)
+{
+    if (e->single)
+        return e->sum_rows ? round_up(e->sum_rows, e->mr) : e->mr;
+    return round_up(e->mc, e->mr);
+}
+
 static void emit_zero(Engine *e, LoopList *into)
 {
     ExprPool *p = e->l->pool;
-    Index *row = index_new(p, "row", e->mc, 0, e->row->span),
+    Index *row = index_new(p, "row", buffer_rows(e), 0, e->row->span),
           *column = index_new(p, "column", e->nc, 0, e->row->span);
     into = &loop_for(e->l, into, FOR_SERIAL, row)->body;
     into = &loop_for(e->l, into, FOR_VECTOR, column)->body;
@@ -243,7 +257,9 @@ static void set_right(Engine *e, Loop *t, const Affine *column)
     t->b_stride = e->nr;
 }
 
-static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column)
+/* The tile at the row and the column, into the buffer that begins with the row `origin`. */
+static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column,
+                      const Affine *origin)
 {
     ExprPool *p = e->l->pool;
     Index *split = e->depth.data[e->split];
@@ -253,9 +269,7 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     const Affine *local = affine_sub(p, column, e->column_begin);
     set_left(e, t, row);
     set_right(e, t, column);
-    t->c_offset =
-        e->single ? local
-                  : affine_add(p, affine_scale(p, affine_sub(p, row, e->row_begin), e->nc), local);
+    t->c_offset = affine_add(p, affine_scale(p, affine_sub(p, row, origin), e->nc), local);
     t->rows = e->mr;
     t->columns = e->nr;
     t->c_stride = (int)e->nc;
@@ -288,17 +302,17 @@ static LoopList *open_chunks(Engine *e, LoopList *into)
     return into;
 }
 
-/* Opens the loop over panels of rows, which are packed so many at once. */
-static LoopList *open_panels(Engine *e, LoopList *into, Index *row)
+/* Opens the loop over the panels of `length` rows from `begin`, which are packed so many at once. */
+static LoopList *open_panels(Engine *e, LoopList *into, Index *row, const Affine *begin,
+                             int64_t length)
 {
     ExprPool *p = e->l->pool;
     bool one_by_one = e->packed_rows == e->mr;
-    e->packed_begin = e->row_begin;
-    if (e->packed_rows < e->mc || one_by_one) {
+    e->packed_begin = begin;
+    if (e->packed_rows < length || one_by_one) {
         Index *first = one_by_one ? row : index_copy(p, e->row);
         e->packed_begin = affine_index(p, first);
-        into =
-            &loop_range(e->l, into, FOR_SERIAL, first, e->row_begin, e->mc, e->packed_rows)->body;
+        into = &loop_range(e->l, into, FOR_SERIAL, first, begin, length, e->packed_rows)->body;
     }
     if (!e->left_ready)
         pack_left(e, into);
@@ -307,31 +321,61 @@ static LoopList *open_panels(Engine *e, LoopList *into, Index *row)
     return &loop_range(e->l, into, FOR_SERIAL, row, e->packed_begin, e->packed_rows, e->mr)->body;
 }
 
-static void emit_block(Engine *e, LoopList *into)
+/* The panels, into a buffer that begins with the row `origin`, or (NULL) with the panel's own; gives the
+ * body of the loop over them, *row the panel's first row. */
+static LoopList *emit_panels(Engine *e, LoopList *into, const Affine *begin, int64_t length,
+                             const Affine *origin, const Affine **row)
 {
     ExprPool *p = e->l->pool;
-    LoopList *block = into;
+    Index *panel = index_copy(p, e->row), *column = index_copy(p, e->column);
+    *row = affine_index(p, panel);
+    into = open_panels(e, into, panel, begin, length);
+    Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
+    emit_tile(e, &panels->body, *row, affine_index(p, column), origin ? origin : *row);
+    return into;
+}
+
+/* The rows that the epilogue sums over, one such set after the other. */
+static LoopList *open_sums(Engine *e, LoopList *into, const Affine **begin)
+{
+    Index *rows = index_copy(e->l->pool, e->row);
+    *begin = affine_index(e->l->pool, rows);
+    return &loop_range(e->l, into, FOR_SERIAL, rows, e->row_begin, e->mc, e->sum_rows)->body;
+}
+
+static void emit_block(Engine *e, LoopList *into)
+{
+    LoopList *block = into, *panel;
+    const Affine *row, *begin;
     if (!e->single)
         emit_zero(e, into);
     Binding groups = e->outer;
     into = open_chunks(e, into);
     if (!e->right_ready)
         pack_right(e, into);
-    Index *row = index_copy(p, e->row), *column = index_copy(p, e->column);
-    into = open_panels(e, into, row);
-    Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
-    emit_tile(e, &panels->body, affine_index(p, row), affine_index(p, column));
+    if (e->single && e->sum_rows) {
+        into = open_sums(e, into, &begin);
+        emit_panels(e, into, begin, e->sum_rows, begin, &row);
+        e->outer = groups;
+        epilogue_emit(e, into, begin, e->sum_rows, begin);
+        return;
+    }
+    panel = emit_panels(e, into, e->row_begin, e->mc, e->single ? NULL : e->row_begin, &row);
     e->outer = groups;
-    if (e->single)
-        epilogue_emit(e, into, affine_index(p, row), e->mr);
-    else
-        epilogue_emit(e, block, e->row_begin, e->mc);
+    if (e->single) {
+        epilogue_emit(e, panel, row, e->mr, row);
+    } else if (e->sum_rows) {
+        block = open_sums(e, block, &begin);
+        epilogue_emit(e, block, begin, e->sum_rows, e->row_begin);
+    } else {
+        epilogue_emit(e, block, e->row_begin, e->mc, e->row_begin);
+    }
 }
 
 /* The block has room for whole squares of lanes: the epilogue may turn it around by them. */
 static void make_buffers(Engine *e)
 {
-    int64_t depth = e->chunk * e->suffix, rows = round_up(e->single ? e->mr : e->mc, e->lanes);
+    int64_t depth = e->chunk * e->suffix, rows = round_up(buffer_rows(e), e->lanes);
     if (!e->left_ready)
         e->a = scratch_new(e->l, e->l->real, pack_left_size(e));
     if (!e->right_ready)
@@ -342,7 +386,7 @@ static void make_buffers(Engine *e)
 void lower_contraction(Lowering *l)
 {
     Engine e = plan_engine(l, false), swapped = plan_engine(l, true);
-    if (swapped.cost < e.cost)
+    if (swapped.cost < e.cost && !e.sum_rows) /* sums run over rows */
         e = swapped;
     ExprPool *p = l->pool;
     for (int i = 0; i < l->kernel->steps.count; i++)

@@ -27,6 +27,7 @@ typedef struct Engine {
     int split;             /* depth[split] goes in chunks, those before it one by one     */
     int64_t chunk, suffix; /* values of it at once; values of those behind it             */
     bool single;           /* all the depth at once                                       */
+    int64_t sum_rows;      /* the epilogue sums over so many rows at once; 0: it does not */
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
     bool left_even;        /* the left operand is a load that steps evenly, by these strides */
     int64_t row_stride, depth_stride;
@@ -71,6 +72,8 @@ void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
 /* An index that the contraction has in parts is bound to what its parts are bound to. */
 void bind_splits(Engine *e, Binding *b);
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
+/* Of the contraction's result, at the engine's row and column. */
+const Affine *result_offset(Engine *e);
 
 /* ---- block.c ------------------------------------------------------------------------------------------ */
 
@@ -113,7 +116,9 @@ void ahead_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- epilogue.c --------------------------------------------------------------------------------------- */
 
-/* What the kernel makes of its sum, over the block's columns and `length` rows from `begin`. */
-void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t length);
+/* What the kernel makes of its sum, over the block's columns and `length` rows from `begin`; the tiles'
+ * buffer begins with the row `origin`. */
+void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t length,
+                   const Affine *origin);
 
 #endif

@@ -142,10 +142,20 @@ static int nest_depth(Planner *p, const Kernel *k, Node *n)
 
 /* ---- epilogues -------------------------------------------------------------------------------------- */
 
+static bool overwrites(Planner *p, const Kernel *k)
+{
+    for (int i = 0; i < k->nodes.count; i++)
+        if (overwritten(p, k->nodes.data[i]))
+            return true;
+    return false;
+}
+
 static bool is_epilogue_of(Planner *p, const Kernel *k, Node *n)
 {
     const Node *sum = k->nodes.data[0];
-    if (n->reduction || n->rank != sum->rank || !domains_equal(n, sum, n->rank))
+    if (n->reduction)
+        return row_sum_fits(p, k, n) && !overwrites(p, k);
+    if (n->rank != sum->rank || !domains_equal(n, sum, n->rank))
         return false;
     const Node *old = overwritten(p, n);
     for (int i = 0; i < k->nodes.count; i++) {

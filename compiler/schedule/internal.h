@@ -99,6 +99,14 @@ bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s);
 
 void group_run(Planner *p);
 
+/* ---- row_sum.c --------------------------------------------------------------------------------------- */
+
+/* Of n's bound indices `outer` count the parts that it is to be taken into: where a contraction makes what it
+ * reads, perhaps one more, so that each is of a block; gives how many. */
+int row_sum_split(Graph *g, Node *n, int outer);
+/* May n, a reduction, join the epilogue of the contraction's kernel? */
+bool row_sum_fits(Planner *p, const Kernel *k, const Node *n);
+
 /* ---- support.c -------------------------------------------------------------------------------------- */
 
 /* Finds what limits each contraction. */

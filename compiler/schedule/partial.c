@@ -239,11 +239,13 @@ static Whole *find_whole(Splitter *s, Node *n)
         return NULL;
     expr_visit(g->pool, n->body, visit_read, &reads);
     const bool product = contract_recognise(g->pool, n, n->body, &contraction);
-    const int outer = !reads.outermost ? 0
-                      : product        ? count_outer_of_product(n, &reads)
-                                       : count_outer(n, &reads);
+    int outer = !reads.outermost ? 0
+                : product        ? count_outer_of_product(n, &reads)
+                                 : count_outer(n, &reads);
     if (!outer)
         return NULL;
+    if (!product)
+        outer = row_sum_split(g, n, outer);
     Whole *w = arena_new(g->arena, Whole, 1);
     *w = (Whole){.node = n, .outer = outer, .innermost = product ? NULL : reads.innermost};
     find_deviations(s, w);

@@ -75,9 +75,11 @@ typedef struct Kernel {
     const Recurrence
         *recurrence; /* run once a step, in one loop with its neighbours; or NULL     */
     VEC(Index *)
-    steps;             /* the same: of it and those around it, the innermost first, as the first
+    steps; /* the same: of it and those around it, the innermost first, as the first
                            node names them; given from outside */
-    VEC(Node *) nodes; /* computed here, in order; of a contraction: the sum, then its epilogue */
+    VEC(Node *)
+    nodes; /* computed here, in order; of a contraction: the sum, then its epilogue,
+                          elementwise or sums over rows */
     VEC(Index *)
     shared; /* KERNEL_NEST: outer loops all nodes share (as the first node names them) */
     Contraction contraction;
@@ -111,6 +113,19 @@ int node_loop_count(const Node *n);
 Index *node_loop(const Node *n, int i);
 /* Elements of the node inside the shared loops of its kernel: all of them unless PLACE_SCRATCH. */
 int64_t kernel_row_elements(const Kernel *k, const Node *n);
+/* A sum over rows of what a contraction's kernel makes: so many after one another for each of its loops. */
+typedef struct RowSum {
+    Index **
+        columns; /* for each dimension of the sum: that of the result which it is, a column, or NULL */
+    Index **outer; /* the other dimensions: flattened, the number of the sum among the rows'      */
+    int outer_count;
+} RowSum;
+
+bool kernel_is_row_sum(const Kernel *k, const Node *n);
+/* Is n, of a contraction's kernel or about to join it, such a sum? */
+bool kernel_row_sum(const Schedule *s, const Kernel *k, const Node *n, RowSum *sum);
+/* The rows of each such sum; 0: the kernel has none. */
+int64_t kernel_sum_rows(const Kernel *k);
 /* --emit=schedule; `note` adds to a kernel's line what later floors know of it, or is NULL. */
 typedef void KernelNote(Text *out, const Schedule *s, const Kernel *k, void *context);
 void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context);
