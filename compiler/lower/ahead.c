@@ -50,6 +50,104 @@ static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column
         ask(e, t, next->buffer, affine_offset(p, begin, i * e->row_stride), 1, 0);
 }
 
+/* So many elements that lie one after another from `begin`, each of `parts` tiles its part of them. */
+static void ask_region(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t elements,
+                       int64_t parts, const Affine *part)
+{
+    ExprPool *p = e->l->pool;
+    const int64_t each = divide_up(elements, parts), stride = divide_up(each, e->chunk * e->suffix);
+    if ((int64_t)b->bytes > cache_bytes(e->l->lanes->l2_bytes) / 2 &&
+        stride * dtype_size(b->type) <= LINE_BYTES)
+        ask(e, t, b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0);
+}
+
+static const Affine *tile_number(Engine *e, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+}
+
+typedef struct Rows {
+    Engine *e;
+    Loop *tile;
+    const Affine *begin;  /* the panel's first row                */
+    const Affine *number; /* of the tile among those of the panel */
+    BufferList asked;
+} Rows;
+
+static bool is_asked(Rows *r, Buffer *b)
+{
+    for (int i = 0; i < r->asked.count; i++)
+        if (r->asked.data[i] == b)
+            return true;
+    vec_push(r->e->l->arena, &r->asked, b);
+    return false;
+}
+
+/* Rows of all the depth, one after the other, of what the operand is made of. */
+static void visit_rows(void *context, const Expr *x)
+{
+    Rows *r = context;
+    Engine *e = r->e;
+    bool nested;
+    if (x->kind == EXPR_LOAD && !x->count &&
+        affine_factor(x->affine, affine_is_index(r->begin), &nested) == e->chunk * e->suffix &&
+        !nested && !is_asked(r, x->buffer))
+        ask_region(e, r->tile, x->buffer, x->affine, e->mr * e->chunk * e->suffix, e->nc / e->nr,
+                   r->number);
+}
+
+/* The next panel of rows, where it is computed. */
+static void ask_computed(Engine *e, Loop *t, const Affine *row, const Affine *column)
+{
+    Rows r = {.e = e, .tile = t, .begin = row, .number = tile_number(e, column)};
+    if (!e->left_even && e->left_by_row && e->single && e->packed_rows == e->mr)
+        expr_visit(e->l->pool, place_left(e, affine_offset(e->l->pool, row, e->mr)), visit_rows,
+                   &r);
+}
+
+/* Is the result's element at row * columns + column? */
+static bool is_in_rows(Engine *e)
+{
+    ExprPool *p = e->l->pool;
+    const Affine *row = affine_scale(p, affine_index(p, e->row), e->column->extent);
+    return e->column->extent <= e->nc &&
+           result_offset(e) == affine_add(p, row, affine_index(p, e->column));
+}
+
+static void ask_node(Rows *r, Node *n)
+{
+    Engine *e = r->e;
+    const Node *result = e->l->kernel->nodes.data[0];
+    if (n->kind != NODE_COMPUTE || e->l->schedule->places[n->id].kind != PLACE_WORKSPACE ||
+        n->rank != result->rank || node_elements(n) != node_elements(result) ||
+        is_asked(r, buffer_of(e->l, n)))
+        return;
+    const int64_t columns = e->column->extent;
+    ask_region(e, r->tile, buffer_of(e->l, n), affine_scale(e->l->pool, r->begin, columns),
+               e->mr * columns, e->nc / e->nr, r->number);
+}
+
+static void visit_operand(void *context, const Expr *x)
+{
+    if (x->kind == EXPR_ACCESS)
+        ask_node(context, x->node);
+}
+
+/* What the epilogue reads and writes, of the panel's rows. */
+static void ask_results(Engine *e, Loop *t, const Affine *row, const Affine *column)
+{
+    const Kernel *k = e->l->kernel;
+    Rows r = {.e = e, .tile = t, .begin = row, .number = tile_number(e, column)};
+    if (!e->single || !is_in_rows(e) || k->steps.count)
+        return;
+    for (int i = 0; i < k->nodes.count; i++) {
+        ask_node(&r, k->nodes.data[i]);
+        if (i > 0)
+            expr_visit(e->l->pool, e->l->schedule->bodies[k->nodes.data[i]->id], visit_operand, &r);
+    }
+}
+
 /* The next chunk of the right operand, each panel of rows its part of the depth. */
 static void ask_chunk(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
@@ -66,10 +164,62 @@ static void ask_chunk(Engine *e, Loop *t, const Affine *row, const Affine *colum
     ask_columns(e, t, next->buffer, begin, stride, log2_of(e->chunk / part));
 }
 
+/* An operand's loads at the chunk after this one, at the block's first row and column. */
+static const Expr *at_next_chunk(Engine *e, const Expr *operand)
+{
+    Binding b = e->outer;
+    bind_flat(e, &b, &e->rows, e->row_begin);
+    bind_flat(e, &b, &e->columns, e->column_begin);
+    for (int i = e->split; i < e->depth.count; i++)
+        bind(e, &b, e->depth.data[i],
+             i == e->split ? affine_offset(e->l->pool, e->depth_begin, e->chunk)
+                           : affine_constant(e->l->pool, 0));
+    return bind_expr(e, operand, &b);
+}
+
+typedef struct Chunk {
+    Rows tiles;
+    int64_t
+        width; /* of the operand's lines, which lie one after the other, for each step of depth */
+} Chunk;
+
+static void visit_chunk(void *context, const Expr *x)
+{
+    Chunk *c = context;
+    Engine *e = c->tiles.e;
+    bool nested;
+    const int64_t step = e->suffix * c->width;
+    if (x->kind == EXPR_LOAD && !x->count &&
+        affine_factor(x->affine, affine_is_index(e->depth_begin), &nested) == step && !nested &&
+        !is_asked(&c->tiles, x->buffer))
+        ask_region(e, c->tiles.tile, x->buffer, x->affine, e->chunk * step,
+                   divide_up(e->mc, e->mr) * (e->nc / e->nr), c->tiles.number);
+}
+
+/* The next chunk of operands that are computed, and lie in lines of all rows or columns. */
+static void ask_computed_chunk(Engine *e, Loop *t, const Affine *row, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    if (e->chunk == e->depth.data[e->split]->extent)
+        return;
+    const Affine *panel = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
+    Chunk c = {.tiles = {.e = e, .tile = t}};
+    c.tiles.number = affine_add(p, affine_scale(p, panel, e->nc / e->nr), tile_number(e, column));
+    c.width = e->row->extent;
+    if (!e->left_ready && e->mc >= e->row->extent)
+        expr_visit(p, at_next_chunk(e, e->left), visit_chunk, &c);
+    c.width = e->column->extent;
+    if (e->nc >= e->column->extent && e->right->kind != EXPR_ACCESS)
+        expr_visit(p, at_next_chunk(e, e->right), visit_chunk, &c);
+}
+
 void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     if (e->lanes == 1)
         return;
     ask_rows(e, t, row, column);
+    ask_computed(e, t, row, column);
+    ask_results(e, t, row, column);
     ask_chunk(e, t, row, column);
+    ask_computed_chunk(e, t, row, column);
 }
