@@ -158,6 +158,18 @@ static bool is_large(const Node *n)
     return (double)node_elements(n) * dtype_size(n->type) > LARGE_BYTES;
 }
 
+/* Is there something large to read for it?  What only repeats small numbers will not be stored. */
+static bool reads_far(Planner *p, const Node *n)
+{
+    if (!is_large(n) || n->kind != NODE_COMPUTE || n->reduction || PLAN(p, n)->forced)
+        return is_large(n);
+    const AccessList accesses = body_accesses(p->pool, n->body);
+    for (int i = 0; i < accesses.count; i++)
+        if (is_large(accesses.data[i]->node))
+            return true;
+    return !accesses.count || body_cost(p->pool, n->body) > 0;
+}
+
 /* Does n go on from a sum over its own row?  Then its row is still in cache, in one kernel. */
 static bool follows_row(const Node *n, const AccessList *accesses)
 {
@@ -179,7 +191,7 @@ static double far_savings(Planner *p, const Node *n, const AccessList *accesses)
     if (!is_large(n) || follows_row(n, accesses))
         return 0;
     for (int i = 0; i < accesses->count; i++)
-        loads += is_large(accesses->data[i]->node);
+        loads += reads_far(p, accesses->data[i]->node);
     const double stored = COST_FAR_STORE + COST_FAR_LOAD * (loads + plan->readers),
                  inlined = COST_FAR_LOAD * loads * plan->readers;
     return (double)node_elements(n) * (stored - inlined);
@@ -193,7 +205,8 @@ static bool wants_inlining(Planner *p, Node *n)
     AccessList accesses = body_accesses(p->pool, n->body);
     int loads = 0;
     for (int i = 0; i < accesses.count; i++)
-        loads += accesses.data[i]->node->rank > 0;
+        loads += accesses.data[i]->node->rank > 0 &&
+                 (!is_large(n) || is_large(accesses.data[i]->node)); /* a channel's stay near */
     double elements = (double)node_elements(n);
     if (plan->ends_sum)
         return goes_on(p, n);
