@@ -67,13 +67,14 @@ static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
     EmitUnit *u = t->kb->u;
     for (int i = 0; i < t->loop->aheads.count; i++) {
         const Ahead *a = &t->loop->aheads.data[i];
-        if (ahead && a->stride * t->bytes * unroll <= (int64_t)LINE_BYTES << a->shift)
+        const bool same_line = a->stride * t->bytes * unroll <= (int64_t)LINE_BYTES << a->shift;
+        if (ahead && (same_line || ahead % (1 << a->shift)))
             continue;
         LLVMValueRef step = LLVMBuildAdd(u->builder, k, unit_i64(u, ahead), "");
         step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
         step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride), "");
-        LLVMValueRef args[] = {at_element(t, t->aheads[i], step), unit_i32(u, 0), unit_i32(u, 3),
-                               unit_i32(u, 1)}; /* to read, into all caches, data */
+        LLVMValueRef args[] = {at_element(t, t->aheads[i], step), unit_i32(u, 0),
+                               unit_i32(u, a->near ? 3 : 2), unit_i32(u, 1)}; /* to read, data */
         LLVMTypeRef type = LLVMTypeOf(args[0]);
         unit_intrinsic(u, "llvm.prefetch", &type, 1, args, 4);
     }

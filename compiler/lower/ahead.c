@@ -6,7 +6,7 @@ enum { MOST_ROWS = 4 };
 
 static void ask(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_t stride, int shift)
 {
-    Ahead a = {buffer, offset, stride, shift};
+    Ahead a = {buffer, offset, stride, shift, .near = true};
     vec_push(e->l->arena, &t->aheads, a);
 }
 
@@ -222,4 +222,49 @@ void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
     ask_results(e, t, row, column);
     ask_chunk(e, t, row, column);
     ask_computed_chunk(e, t, row, column);
+}
+
+/* ---- what the epilogue reads ----------------------------------------------------------------------------- */
+
+typedef struct Wanted {
+    Engine *e;
+    Index *row, *column; /* of the epilogue */
+} Wanted;
+
+static bool has_ahead(const Loop *t, const Buffer *buffer)
+{
+    for (int i = 0; i < t->aheads.count; i++)
+        if (t->aheads.data[i].buffer == buffer)
+            return true;
+    return false;
+}
+
+/* The lines of the tile's own part, into the second cache: the first has the panels. */
+static void ask_own(void *context, const Expr *x)
+{
+    const Wanted *w = context;
+    Engine *e = w->e;
+    ExprPool *p = e->l->pool;
+    if (x->kind != EXPR_LOAD || x->count || x->buffer->space != SPACE_OPERAND ||
+        x->buffer->bytes <= (uint64_t)e->l->lanes->l2_bytes / 2 || has_ahead(e->tile, x->buffer))
+        return;
+    bool nested = false;
+    const int64_t stride = affine_factor(x->affine, w->row, &nested);
+    if (affine_factor(x->affine, w->column, &nested) != 1 || nested || stride <= 0)
+        return;
+    Substitution own = {2, (Index *[]){w->row, w->column},
+                        (const Affine *[]){e->tile_row, e->tile_column}};
+    const int64_t line = LINE_BYTES / dtype_size(x->type);
+    for (int64_t at = 0; at < e->nr; at += line) {
+        const Affine *offset = affine_offset(p, affine_substitute(p, x->affine, &own), at);
+        Ahead a = {x->buffer, offset, stride, log2_of(e->chunk * e->suffix / e->mr), .near = false};
+        vec_push(e->l->arena, &e->tile->aheads, a);
+    }
+}
+
+void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column)
+{
+    Wanted w = {e, row, column};
+    if (e->lanes > 1 && e->chunk * e->suffix >= e->mr)
+        expr_visit(e->l->pool, value, ask_own, &w);
 }

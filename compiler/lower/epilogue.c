@@ -169,5 +169,7 @@ void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t lengt
         return;
     }
     x.along_rows = choose_rows(&x);
+    for (int i = 0; i < x.count && e->single && !x.along_rows; i++)
+        ahead_ask_epilogue(e, x.items[i].value, x.row, x.column);
     emit_loops(&x, into);
 }

@@ -56,6 +56,7 @@ typedef struct Ahead {
     const Affine *offset;
     int64_t stride;
     int shift;
+    bool near; /* into the first cache */
 } Ahead;
 
 struct Loop {

@@ -282,6 +282,7 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     for (int i = 0; i < contraction->limits.count; i++)
         limit_tile(e, t, contraction->limits.data[i]->affine, row, column);
     ahead_ask(e, t, row, column);
+    e->tile = t, e->tile_row = row, e->tile_column = column;
 }
 
 /* Opens the loops over chunks of the depth. */

@@ -40,7 +40,9 @@ typedef struct Engine {
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *packed_begin;             /* of the rows that are packed at once */
     const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
-    Binding outer;                          /* the groups, and the depth indices before `split` */
+    Loop *tile;                             /* the one that was made, at these  */
+    const Affine *tile_row, *tile_column;
+    Binding outer; /* the groups, and the depth indices before `split` */
     Costs costs;
     double cost; /* of all of it, estimated, in cycles */
 } Engine;
@@ -113,6 +115,8 @@ const Expr *place_right(Engine *e, const Affine *column);
 
 /* Adds to the tile at the row and the column what it asks for. */
 void ahead_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
+/* Adds to the tile before what the epilogue reads, at its row and column, to make the value. */
+void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column);
 
 /* ---- epilogue.c --------------------------------------------------------------------------------------- */
 
