@@ -38,13 +38,14 @@ static void check_numbers(Entry *e, DType type, LLVMValueRef at, LLVMValueRef co
     entry_leave_unless(e, truth, unit_string(e->u, name));
 }
 
+/* Margins count: they are finite. */
 static LLVMValueRef count_of(Entry *e, const Node *n)
 {
     LLVMValueRef count = unit_i64(e->u, 1);
     for (int i = 0; i < n->rank; i++) {
         int64_t per = n->domain[i]->per_example;
         LLVMValueRef extent = per ? LLVMBuildMul(e->u->builder, e->n, unit_i64(e->u, per), "")
-                                  : unit_i64(e->u, n->domain[i]->extent);
+                                  : unit_i64(e->u, schedule_extent(e->s, n, i));
         count = LLVMBuildMul(e->u->builder, count, extent, "");
     }
     return count;
@@ -102,7 +103,7 @@ LLVMValueRef diagnose_emit(Entries *es, EntryKind kind)
             i > 0 && r && recurrence_outermost(e.s->kernels.data[i - 1]->recurrence) == r;
         if (!out && !again) /* of a recurrence, all kernels at once: none of them stores a tensor */
             entry_run_kernels(&e, i, entry_past_recurrence(&e, i, e.s->kernels.count));
-        for (int j = 0; j < k->nodes.count; j++) {
+        for (int j = 0; k->kind != KERNEL_MARGIN && j < k->nodes.count; j++) {
             const Node *n = k->nodes.data[j];
             missing[n->id] = out;
             if (!out && e.s->places[n->id].kind == PLACE_WORKSPACE)

@@ -7,7 +7,8 @@
 static const char *kernel_name(Entries *es, const Kernel *k)
 {
     const char *node = k->nodes.count ? k->nodes.data[0]->name : "kernel";
-    return arena_format(es->u->arena, "%s.%s", es->u->prefix, node);
+    return arena_format(es->u->arena, "%s.%s%s", es->u->prefix, node,
+                        k->kind == KERNEL_MARGIN ? ".margin" : "");
 }
 
 void dispatch_lower(Entries *es)

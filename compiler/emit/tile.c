@@ -80,51 +80,68 @@ static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
     }
 }
 
-/* One step of depth, at index k of both panels. */
-static void step(Tile *t, LLVMValueRef k, int ahead, LLVMValueRef *sums)
+/* Where both operands are at a step of the depth. */
+typedef struct At {
+    LLVMValueRef a, b;
+} At;
+
+static At advance(Tile *t, At from, LLVMValueRef k, const DepthLoop *l)
+{
+    LLVMBuilderRef builder = t->kb->u->builder;
+    LLVMValueRef a = LLVMBuildMul(builder, k, unit_i64(t->kb->u, l->a_stride), ""),
+                 b = LLVMBuildMul(builder, k, unit_i64(t->kb->u, l->b_stride), "");
+    return (At){at_element(t, from.a, a), at_element(t, from.b, b)};
+}
+
+/* One step of depth. */
+static void step(Tile *t, At at)
 {
     EmitUnit *u = t->kb->u;
     const Loop *l = t->loop;
-    LLVMValueRef a =
-        at_element(t, t->a, LLVMBuildMul(u->builder, k, unit_i64(u, l->a_depth_stride), ""));
-    LLVMValueRef b = at_element(t, t->b, LLVMBuildMul(u->builder, k, unit_i64(u, l->b_stride), ""));
     LLVMValueRef row[MOST_PARTS];
     for (int p = 0; p < t->parts.count; p++)
-        row[p] = load_part(t, at_constant(t, b, ahead * l->b_stride), p);
+        row[p] = load_part(t, at.b, p);
     for (int i = 0; i < l->rows; i++) {
-        int64_t place = ahead * l->a_depth_stride + i * l->a_row_stride;
-        LLVMValueRef x = LLVMBuildLoad2(u->builder, t->real, at_constant(t, a, place), "");
+        LLVMValueRef x =
+            LLVMBuildLoad2(u->builder, t->real, at_constant(t, at.a, i * l->a_row_stride), "");
         LLVMSetAlignment(x, (unsigned)t->bytes);
         for (int p = 0; p < t->parts.count; p++) {
-            LLVMValueRef *sum = &sums[i * t->parts.count + p];
+            LLVMValueRef *sum = &t->sums[i * t->parts.count + p];
             *sum = value_multiply_add(u, value_splat(u, x, t->parts.width[p]), row[p], *sum);
         }
     }
 }
 
-/* Depth from begin to end, `unroll` steps at a time; the sums travel in phis. */
-static void run_depth(Tile *t, LLVMValueRef begin, LLVMValueRef end, int unroll)
+static void run_inner(Tile *t, At at, int level);
+
+/* Steps from begin to end of a loop of the depth, `unroll` at a time, each of them the loops from `level`
+ * on; the sums travel in phis. */
+static void run_loop(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, LLVMValueRef end,
+                     int unroll, int level)
 {
     EmitUnit *u = t->kb->u;
     int count = t->loop->rows * t->parts.count;
-    LLVMValueRef *phis = arena_new(u->arena, LLVMValueRef, count),
-                 *sums = arena_new(u->arena, LLVMValueRef, count);
+    LLVMValueRef *phis = arena_new(u->arena, LLVMValueRef, count);
     LLVMBasicBlockRef before = LLVMGetInsertBlock(u->builder);
     CountedLoop c = loop_open(t->kb, begin, end, unroll, "depth");
     LLVMPositionBuilderBefore(u->builder, LLVMGetNextInstruction(c.counter));
     for (int i = 0; i < count; i++) {
         phis[i] = LLVMBuildPhi(u->builder, LLVMTypeOf(t->sums[i]), "sum");
         LLVMAddIncoming(phis[i], &t->sums[i], &before, 1);
-        sums[i] = phis[i];
+        t->sums[i] = phis[i];
     }
     LLVMPositionBuilderAtEnd(u->builder, c.body);
+    At at = advance(t, from, c.counter, l);
     for (int ahead = 0; ahead < unroll; ahead++) {
         ask_ahead(t, c.counter, ahead, unroll);
-        step(t, c.counter, ahead, sums);
+        run_inner(t,
+                  (At){at_constant(t, at.a, ahead * l->a_stride),
+                       at_constant(t, at.b, ahead * l->b_stride)},
+                  level);
     }
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(u->builder);
     for (int i = 0; i < count; i++)
-        LLVMAddIncoming(phis[i], &sums[i], &latch, 1);
+        LLVMAddIncoming(phis[i], &t->sums[i], &latch, 1);
     loop_close(t->kb, &c, false);
     for (int i = 0; i < count; i++)
         t->sums[i] = phis[i];
@@ -134,6 +151,33 @@ static void run_depth(Tile *t, LLVMValueRef begin, LLVMValueRef end, int unroll)
 static int unroll_for(int accumulators)
 {
     return accumulators <= 16 ? 4 : accumulators <= 32 ? 2 : 1;
+}
+
+/* All steps, the odd ones at the end one by one. */
+static void run_depth(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, LLVMValueRef end,
+                      int level)
+{
+    EmitUnit *u = t->kb->u;
+    const bool innermost = level == t->loop->inner_count;
+    const int unroll = innermost ? unroll_for(t->loop->rows * t->parts.count) : 1;
+    LLVMValueRef depth = LLVMBuildSub(u->builder, end, begin, "");
+    LLVMValueRef rest = LLVMBuildAnd(u->builder, depth, unit_i64(u, unroll - 1), "");
+    LLVMValueRef whole = LLVMBuildSub(u->builder, end, rest, "");
+    run_loop(t, from, l, begin, whole, unroll, level);
+    if (!LLVMIsAConstantInt(rest) || LLVMConstIntGetZExtValue(rest))
+        run_loop(t, from, l, whole, end, 1, level);
+}
+
+/* The loops from `level` on, or a step. */
+static void run_inner(Tile *t, At at, int level)
+{
+    EmitUnit *u = t->kb->u;
+    if (level == t->loop->inner_count) {
+        step(t, at);
+        return;
+    }
+    const DepthLoop *l = &t->loop->inner[level];
+    run_depth(t, at, l, unit_i64(u, 0), unit_i64(u, l->count), level + 1);
 }
 
 static LLVMValueRef later(Tile *t, LLVMValueRef a, LLVMValueRef b)
@@ -180,13 +224,8 @@ static void accumulate_depth(Tile *t)
         end = later(t, begin, sooner(t, end, in_chunk(t, l->depth_to)));
     if (l->depth_from)
         begin = sooner(t, end, later(t, begin, in_chunk(t, l->depth_from)));
-    LLVMValueRef depth = LLVMBuildSub(u->builder, end, begin, "");
-    int unroll = unroll_for(l->rows * t->parts.count);
-    LLVMValueRef rest = LLVMBuildAnd(u->builder, depth, unit_i64(u, unroll - 1), "");
-    LLVMValueRef whole = LLVMBuildSub(u->builder, end, rest, "");
-    run_depth(t, begin, whole, unroll);
-    if (!LLVMIsAConstantInt(rest) || LLVMConstIntGetZExtValue(rest))
-        run_depth(t, whole, end, 1);
+    const DepthLoop outer = {0, l->a_depth_stride, l->b_stride};
+    run_depth(t, (At){t->a, t->b}, &outer, begin, end, 0);
 }
 
 static LLVMValueRef row_of_c(Tile *t, int row)

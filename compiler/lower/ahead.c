@@ -120,8 +120,8 @@ static void ask_node(Rows *r, Node *n)
     Engine *e = r->e;
     const Node *result = e->l->kernel->nodes.data[0];
     if (n->kind != NODE_COMPUTE || e->l->schedule->places[n->id].kind != PLACE_WORKSPACE ||
-        n->rank != result->rank || node_elements(n) != node_elements(result) ||
-        is_asked(r, buffer_of(e->l, n)))
+        n->rank != result->rank || e->l->schedule->places[n->id].before ||
+        node_elements(n) != node_elements(result) || is_asked(r, buffer_of(e->l, n)))
         return;
     const int64_t columns = e->column->extent;
     ask_region(e, r->tile, buffer_of(e->l, n), affine_scale(e->l->pool, r->begin, columns),
@@ -215,7 +215,7 @@ static void ask_computed_chunk(Engine *e, Loop *t, const Affine *row, const Affi
 
 void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
-    if (e->lanes == 1)
+    if (e->lanes == 1 || t->inner_count)
         return;
     ask_rows(e, t, row, column);
     ask_computed(e, t, row, column);

@@ -78,7 +78,9 @@ static double work_of(const Engine *e, double depth, int64_t rows, int64_t colum
     const double vectors = (double)e->nr / e->lanes;
     const double tiles = (double)divide_up(rows, e->mr) * (double)divide_up(columns, e->nr);
     double cost = tiles * depth * (e->mr * vectors + 1) / 2;
-    if (!e->left_ready)
+    if (!e->single && e->windows) /* chunks are short: each fetches and stores the tile */
+        cost += tiles * depth / (double)(e->chunk * e->suffix) * e->mr * vectors;
+    if (!e->left_ready || e->windows)
         cost += (double)(rows * along) * depth * e->costs.left;
     cost += (double)(columns * across) * depth * e->costs.right;
     return cost + (double)(rows * columns) * e->costs.epilogue +
@@ -159,5 +161,6 @@ double block_choose(Engine *e)
         }
     }
     *e = chosen;
+    e->score = best;
     return groups * work_alone(e, depth);
 }

@@ -83,10 +83,11 @@ const Affine *clip_sum(Lowering *l, const Expr *value, const Expr *nothing, Inde
 /* Cuts vector loops into pieces in which conditions on their index hold throughout or nowhere. */
 void split_loops(Lowering *l, LoopList *list);
 
-/* ---- nest.c, scatter.c, tile.c ------------------------------------------------------------------------ */
+/* ---- nest.c, scatter.c, tile.c, margin.c ------------------------------------------------------------------------ */
 
 void lower_nest(Lowering *l);
 void lower_scatter(Lowering *l);
 void lower_contraction(Lowering *l);
+void lower_margin(Lowering *l);
 
 #endif

@@ -80,7 +80,7 @@ Buffer *buffer_of(Lowering *l, Node *n)
     Buffer *b = new_buffer(l, SPACE_OPERAND, n->type);
     b->slot = l->out->operands.count;
     b->node = n;
-    b->bytes = (uint64_t)node_elements(n) * (uint64_t)dtype_size(n->type);
+    b->bytes = (uint64_t)schedule_elements(l->schedule, n) * (uint64_t)dtype_size(n->type);
     b->name = arena_format(l->arena, "%%%d", b->slot);
     vec_push(l->arena, &l->out->operands, b);
     return l->buffers[n->id] = b;
@@ -196,13 +196,23 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
     }
     int64_t stride = last ? root->domain[0]->extent : 1;
     for (int i = d + 1; i < n->rank; i++)
-        stride *= one_step && node_counts_steps(n, i) ? 1 : n->domain[i]->extent;
+        stride *= one_step && node_counts_steps(n, i) ? 1 : schedule_extent(l->schedule, n, i);
     return stride;
+}
+
+/* Where the elements begin behind the margin, which only what is no view can have. */
+static const Affine *first_offset(Lowering *l, const Node *n)
+{
+    const int64_t *before = l->schedule->places[n->id].before;
+    int64_t first = 0;
+    for (int i = 0; before && i < n->rank; i++)
+        first += before[i] * dimension_stride(l, n, i);
+    return affine_constant(l->pool, first);
 }
 
 const Affine *identity_offset(Lowering *l, const Node *n, const Affine *const *at)
 {
-    const Affine *offset = affine_constant(l->pool, 0);
+    const Affine *offset = first_offset(l, n);
     for (int i = 0; i < n->rank; i++)
         offset =
             affine_add(l->pool, offset, affine_scale(l->pool, at[i], dimension_stride(l, n, i)));
@@ -212,7 +222,7 @@ const Affine *identity_offset(Lowering *l, const Node *n, const Affine *const *a
 const Affine *access_offset(Lowering *l, const Expr *access, DataTerm **data, int *count)
 {
     const Node *n = access->node;
-    const Affine *offset = affine_constant(l->pool, 0);
+    const Affine *offset = first_offset(l, n);
     *data = arena_new(l->arena, DataTerm, n->rank + 1);
     *count = 0;
     for (int i = 0; i < n->rank; i++) {
@@ -453,6 +463,8 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
         lower_contraction(&l);
     else if (k->kind == KERNEL_SCATTER)
         lower_scatter(&l);
+    else if (k->kind == KERNEL_MARGIN)
+        lower_margin(&l);
     else
         lower_nest(&l);
     split_loops(&l, &l.out->body);

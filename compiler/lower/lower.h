@@ -46,6 +46,13 @@ typedef enum {
     FOR_UNROLLED,
 } ForKind;
 
+/* A loop over steps of a tile's depth, and how far these lie apart in both operands. */
+typedef struct DepthLoop {
+    int64_t count, a_stride, b_stride;
+} DepthLoop;
+
+enum { MOST_DEPTH_LOOPS = 6 };
+
 typedef struct Loop Loop;
 typedef VEC(Loop *) LoopList;
 
@@ -79,12 +86,15 @@ struct Loop {
     const Affine *offset; /* elements */
     const DataTerm *data;
     int data_count;
-    /* TILE: b is [depth][b_stride], c is [rows][c_stride], all of the real type; a[i, k] is at
-     * a_offset + i * a_row_stride + k * a_depth_stride ([depth][rows], strides 1 and `rows`, or
-     * [rows][depth]).  What lies beyond the problem's edge in a and b may be anything.
-     * `depth` at run time is min(extent of depth_index - depth_begin, depth_length). */
+    /* TILE: c is [rows][c_stride], all of the real type; a[i, k] is at a_offset + i * a_row_stride +
+     * k * a_depth_stride, b[k, j] at b_offset + k * b_stride + j.  What lies beyond the problem's edge in
+     * a and b may be anything.
+     * `depth` at run time is min(extent of depth_index - depth_begin, depth_length); each step of it is
+     * that of the loops `inner`, the outermost first. */
     Buffer *a, *b, *c;
     int64_t a_row_stride, a_depth_stride, b_stride;
+    DepthLoop inner[MOST_DEPTH_LOOPS];
+    int inner_count;
     const Affine *a_offset, *b_offset, *c_offset;
     int rows, columns, c_stride;
     Index *depth_index;

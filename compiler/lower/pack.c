@@ -43,17 +43,19 @@ static double cost_flat(Engine *e, const Expr *operand, const IndexList *list, I
     return cost_along(e, bind_expr(e, operand, &b), flat, reach);
 }
 
+void pack_order(Engine *e)
+{
+    double cost;
+    move_last(&e->depth, cheapest(e, lower_expr(e->l, e->left, NULL), &e->depth, &cost));
+    move_last(&e->columns, cheapest(e, lower_expr(e->l, e->right, NULL), &e->columns, &cost));
+}
+
 void pack_plan(Engine *e)
 {
     double by_depth, by_column;
     const Expr *left = lower_expr(e->l, e->left, NULL), *right = lower_expr(e->l, e->right, NULL);
-    e->right_ready = place_is_right_ready(e);
-    const int inner_depth = cheapest(e, left, &e->depth, &by_depth),
-              inner_column = cheapest(e, right, &e->columns, &by_column);
-    if (!e->right_ready) {
-        move_last(&e->depth, inner_depth);
-        move_last(&e->columns, inner_column);
-    }
+    cheapest(e, left, &e->depth, &by_depth);
+    cheapest(e, right, &e->columns, &by_column);
     e->left_by_row = by_depth < cost_flat(e, e->left, &e->rows, e->row, e->mr);
     const Index *last = e->depth.data[e->depth.count - 1];
     e->right_by_depth = e->lanes > 1 && last->extent >= e->lanes &&

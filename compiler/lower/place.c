@@ -1,74 +1,123 @@
-/* Operands that need no packing: the register tile reads them where they lie.  Of the left one, a copy
- * pays for itself over many panels of columns, or where lines of the cache would fall on one another. */
+/* Operands that need no packing: the register tile reads them where they lie.  A copy pays for itself
+ * over many panels, or where lines of the cache would fall on one another. */
 #include "lower/tile.h"
 
-enum { FEW_PANELS = 2, WIDEST_PANEL = 4 };
+enum { FEW_PANELS = 2, MOST_SPAN = 65536, WIDEST_PANEL = 4 };
 
-/* Is it a plain load whose rows and chunk of depth step evenly, one of them element by element? */
-static bool has_strides(Engine *e)
+/* ---- how an operand lies ------------------------------------------------------------------------------- */
+
+/* The operand where it is a plain load of the model's numbers; NULL otherwise. */
+static const Expr *plain_load(Engine *e, const Expr *operand)
 {
-    Binding b = {0};
-    bind_flat(e, &b, &e->rows, affine_index(e->l->pool, e->row));
-    const Expr *load = bind_expr(e, e->left, &b);
-    if (load->kind != EXPR_LOAD || load->count || load->type != e->l->real ||
-        load->buffer->type != e->l->real)
-        return false;
-    bool nested = false, even = true;
-    int at = e->depth.count - 1;
-    e->row_stride = affine_factor(load->affine, e->row, &nested);
-    e->depth_stride = affine_factor(load->affine, e->depth.data[at], &nested);
-    for (int64_t step = e->depth_stride; at >= e->split; step *= e->depth.data[at--]->extent)
-        even = even && affine_factor(load->affine, e->depth.data[at], &nested) == step;
-    return even && !nested && e->row_stride > 0 && e->depth_stride > 0 &&
-           (e->row_stride == 1 || e->depth_stride == 1);
+    const Expr *load = lower_expr(e->l, operand, NULL);
+    const bool plain = load->kind == EXPR_LOAD && !load->count && load->type == e->l->real &&
+                       load->buffer->type == e->l->real;
+    return plain ? load : NULL;
 }
 
-/* The tile reads whole panels, so that all of their rows have to be there. */
-static bool has_whole_panels(const Engine *e)
+/* So many neighbours, from a multiple of that on, step evenly by *stride. */
+static int64_t even_run(const Affine *offset, const IndexList *list, int64_t *stride)
 {
-    if (e->sum_rows)
-        return e->sum_rows % e->mr == 0;
-    return (e->row->per_example ? e->row->per_example : e->row->extent) % e->mr == 0;
+    int64_t run = 1;
+    for (int i = list->count - 1; i >= 0; i--) {
+        const Index *ix = list->data[i];
+        bool nested;
+        const int64_t factor = affine_factor(offset, ix, &nested);
+        if (i == list->count - 1)
+            *stride = factor;
+        if (nested || factor != *stride * run)
+            return i == list->count - 1 ? 0 : run;
+        run *= ix->per_example ? ix->per_example : ix->extent;
+    }
+    return run;
 }
 
-/* Does the panel stay in its part of the first cache, or do too many of its lines share a set? */
-static bool stays_in_cache(const Engine *e)
+/* How far apart the values of each depth index lie; false: not evenly. */
+static bool find_steps(Engine *e, const Affine *offset, int64_t *steps)
 {
-    bool by_row = e->depth_stride == 1;
-    int64_t size = dtype_size(e->l->real), depth = e->chunk * e->suffix;
-    int64_t runs = by_row ? e->mr : depth, run = (by_row ? depth : e->mr) * size;
-    int64_t stride = (by_row ? e->row_stride : e->depth_stride) * size;
-    int64_t ways = e->l->lanes->l1_bytes / WAY_BYTES / 2;
+    bool nested = false;
+    for (int i = e->depth.count - 1; i >= 0 && !nested; i--)
+        steps[i] = affine_factor(offset, e->depth.data[i], &nested);
+    return !nested;
+}
+
+int64_t place_left_run(Engine *e)
+{
+    const Expr *load = plain_load(e, e->left);
+    if (!load || !find_steps(e, load->affine, e->left_steps))
+        return 0;
+    const int64_t run = even_run(load->affine, &e->rows, &e->row_stride);
+    const bool neighbours = e->row_stride == 1 || e->left_steps[e->depth.count - 1] == 1;
+    return e->row_stride > 0 && neighbours ? run : 0;
+}
+
+void place_note_left(Engine *e)
+{
+    const int64_t *steps = e->left_steps, run = place_left_run(e);
+    const Index *first = e->rows.data[0];
+    int64_t rows = first->per_example ? first->per_example : first->extent;
+    for (int i = 1; i < e->rows.count; i++)
+        rows *= e->rows.data[i]->extent;
+    e->depth_stride = steps[e->depth.count - 1];
+    e->left_even = run && run == rows && e->depth_stride > 0;
+    int64_t step = e->depth_stride;
+    for (int i = e->depth.count - 1; i >= e->split; step *= e->depth.data[i--]->extent)
+        e->left_even = e->left_even && steps[i] == step;
+}
+
+int64_t place_right_run(Engine *e)
+{
+    int64_t stride;
+    const Expr *load = plain_load(e, e->right);
+    if (!load || !find_steps(e, load->affine, e->right_steps))
+        return 0;
+    const int64_t run = even_run(load->affine, &e->columns, &stride);
+    return stride == 1 ? run : 0;
+}
+
+/* ---- is that better? ------------------------------------------------------------------------------------- */
+
+/* Values of the chunk's innermost depth that step evenly. */
+static int64_t inner_depth(const Engine *e, const int64_t *steps)
+{
+    int64_t count = 1;
+    for (int i = e->depth.count - 1; i >= e->split; i--) {
+        if (steps[i] != steps[e->depth.count - 1] * count)
+            break;
+        count *= i == e->split ? e->chunk : e->depth.data[i]->extent;
+    }
+    return count;
+}
+
+/* Do so many runs of numbers stay in their part of the first cache, or do too many lines share a set? */
+static bool stay_in_cache(const Engine *e, int64_t runs, int64_t run, int64_t stride)
+{
+    const int64_t size = dtype_size(e->l->real), ways = e->l->lanes->l1_bytes / WAY_BYTES / 2;
     int lines[WAY_BYTES / LINE_BYTES] = {0};
+    if (stride <= run)
+        return true; /* they overlap */
     for (int64_t i = 0; i < runs; i++)
-        for (int64_t at = i * stride / LINE_BYTES; at * LINE_BYTES < i * stride + run; at++)
+        for (int64_t at = i * stride * size / LINE_BYTES;
+             at * LINE_BYTES < (i * stride + run) * size; at++)
             if (++lines[at % (WAY_BYTES / LINE_BYTES)] > ways)
                 return false;
     return true;
 }
 
-bool place_is_left_ready(Engine *e)
+bool place_left_pays(const Engine *e)
 {
-    e->left_even = has_strides(e);
-    return e->left_even && has_whole_panels(e) &&
-           (e->column->extent <= (int64_t)FEW_PANELS * e->nr || stays_in_cache(e));
+    const int64_t depth = inner_depth(e, e->left_steps), step = e->left_steps[e->depth.count - 1];
+    if (e->column->extent <= (int64_t)FEW_PANELS * e->nr)
+        return true;
+    return step == 1 ? stay_in_cache(e, e->mr, depth, e->row_stride)
+                     : stay_in_cache(e, depth, e->mr, step);
 }
 
-/* The operand's element at a row or column and the chunk's beginning. */
-static const Expr *first_of_chunk(Engine *e, const Expr *operand, const IndexList *list,
-                                  const Affine *at)
+bool place_right_pays(const Engine *e)
 {
-    Binding b = e->outer;
-    bind_flat(e, &b, list, at);
-    for (int i = e->split; i < e->depth.count; i++)
-        bind(e, &b, e->depth.data[i],
-             i == e->split ? e->depth_begin : affine_constant(e->l->pool, 0));
-    return bind_expr(e, operand, &b);
-}
-
-const Expr *place_left(Engine *e, const Affine *row)
-{
-    return first_of_chunk(e, e->left, &e->rows, row);
+    const int64_t depth = inner_depth(e, e->right_steps), step = e->right_steps[e->depth.count - 1];
+    return depth * step * dtype_size(e->l->real) <= MOST_SPAN &&
+           stay_in_cache(e, depth, e->nr, step);
 }
 
 /* ---- the right operand, in panels ------------------------------------------------------------------------ */
@@ -134,7 +183,7 @@ static bool has_last_panel(Engine *e, const Expr *load)
     return affine_interval(last).high + e->nr <= there;
 }
 
-bool place_is_right_ready(Engine *e)
+bool place_in_panels(Engine *e)
 {
     Binding b = {0};
     bind_flat(e, &b, &e->columns, affine_index(e->l->pool, e->column));
@@ -151,6 +200,25 @@ bool place_is_right_ready(Engine *e)
     e->depth = depth;
     e->right_stride = width;
     return true;
+}
+
+/* ---- the loads ----------------------------------------------------------------------------------------------- */
+
+/* The operand's element at a row or column and the chunk's beginning. */
+static const Expr *first_of_chunk(Engine *e, const Expr *operand, const IndexList *list,
+                                  const Affine *at)
+{
+    Binding b = e->outer;
+    bind_flat(e, &b, list, at);
+    for (int i = e->split; i < e->depth.count; i++)
+        bind(e, &b, e->depth.data[i],
+             i == e->split ? e->depth_begin : affine_constant(e->l->pool, 0));
+    return bind_expr(e, operand, &b);
+}
+
+const Expr *place_left(Engine *e, const Affine *row)
+{
+    return first_of_chunk(e, e->left, &e->rows, row);
 }
 
 const Expr *place_right(Engine *e, const Affine *column)

@@ -247,6 +247,9 @@ static void print_tile(Printer *p, const Loop *l)
                 (long long)l->a_depth_stride, l->b->name);
     print_affine(p, l->b_offset);
     text_printf(p->out, "; %lld]", (long long)l->b_stride);
+    for (int i = 0; i < l->inner_count; i++)
+        text_printf(p->out, ", each %lld steps of %lld and %lld", (long long)l->inner[i].count,
+                    (long long)l->inner[i].a_stride, (long long)l->inner[i].b_stride);
     if (l->depth_from) {
         text_append(p->out, ", from ");
         print_affine(p, l->depth_from);

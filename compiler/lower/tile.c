@@ -46,39 +46,91 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
 
 #define CUT_SHORT 1.015 /* what a last panel of fewer rows costs */
 
-/* Columns in one or two registers, rows in as many as then are left. */
-static void choose_tile(Engine *e)
+enum { MOST_VECTORS = 3, MOST_PACKED = 12, MOST_IN_PLACE = 16 };
+
+/* Columns of a tile whose right operand is packed, or lies in panels. */
+static int usual_columns(const Engine *e)
 {
-    int64_t columns = e->column->extent, rows = e->sum_rows ? e->sum_rows : e->row->extent;
+    const int64_t columns = e->column->extent;
+    if (e->lanes == 1)
+        return columns < 4 ? (int)columns : 4;
+    return panel_width(e->l->lanes, e->l->real, columns);
+}
+
+/* Registers for the columns: two, or of what is read where it lies as many as fit into its runs. */
+static int choose_vectors(const Engine *e, int64_t column_run)
+{
+    for (int v = MOST_VECTORS; e->right_ready && v > 0; v--)
+        if (column_run % ((int64_t)v * e->lanes) == 0)
+            return v;
+    return e->nr / e->lanes;
+}
+
+/* Does one step lead through all of the depth? */
+static bool is_even_depth(const Engine *e, const int64_t *steps)
+{
+    int64_t step = steps[e->depth.count - 1];
+    for (int i = e->depth.count - 1; i >= 0; step *= e->depth.data[i--]->extent)
+        if (steps[i] != step)
+            return false;
+    return true;
+}
+
+/* Are all panels of what is read where it lies whole?  Those of rows begin anew with each sum over them. */
+static bool divides_runs(const Engine *e, int64_t row_run, int64_t column_run)
+{
+    return (!e->left_ready || (row_run % e->mr == 0 && e->sum_rows % e->mr == 0)) &&
+           (!e->right_ready || column_run % e->nr == 0);
+}
+
+/* Rows in as many registers as the columns leave; panels divide the runs of what is read where it lies,
+ * which a matrix is where its panels are the best ones anyway.  False: none do. */
+static bool choose_tile(Engine *e, int64_t row_run, int64_t column_run)
+{
+    const int64_t rows = e->sum_rows ? e->sum_rows : e->row->extent;
     int registers = e->l->lanes->vector_registers;
     if (e->lanes == 1) {
-        e->nr = columns < 4 ? (int)columns : 4;
         e->mr = rows < 4 ? (int)rows : 4;
-        return;
+        return divides_runs(e, row_run, column_run);
     }
-    e->nr = panel_width(e->l->lanes, e->l->real, columns);
-    int vectors = e->nr / e->lanes;
+    const int vectors = choose_vectors(e, column_run);
+    e->nr = vectors * e->lanes;
     int most = (registers - 1 - vectors) / vectors;
-    if (most > 12)
-        most = 12;
+    e->windows = e->left_ready && (e->right_ready || !is_even_depth(e, e->left_steps));
+    const int wanted = e->windows ? MOST_IN_PLACE : MOST_PACKED;
+    if (most > wanted)
+        most = wanted;
     double best = INFINITY;
     for (int mr = most; mr >= 4; mr--) {
+        if (e->windows && row_run % mr)
+            continue;
         double cost = (double)divide_up(rows, mr) * (mr + 0.7) * (rows % mr ? CUT_SHORT : 1);
         if (cost < best) {
             best = cost;
             e->mr = mr;
         }
     }
+    return best < INFINITY && divides_runs(e, row_run, column_run);
 }
 
-enum { MOST_DEPTH = 256 };
+enum { MOST_DEPTH = 256, MOST_WINDOWS = 640, LEAST_DEPTH = 48 };
 
-/* A panel of rows fills half of the first cache. */
+/* A panel of rows fills half of the first cache.  Where both operands are read where they lie, all that
+ * the block's tiles read of them does; windows overlap, so that their panels are small. */
+static int64_t most_depth(const Engine *e)
+{
+    const int64_t size = dtype_size(e->l->real), l1 = cache_bytes(e->l->lanes->l1_bytes);
+    const int64_t last = e->columns.data[e->columns.count - 1]->extent;
+    if (e->left_ready && e->right_ready && !e->in_panels)
+        return at_least(LEAST_DEPTH, l1 / 5 * 3 / (size * (at_most(e->row->extent, l1) + last)));
+    if (e->left_ready && e->row_stride > 1 && !is_even_depth(e, e->left_steps))
+        return MOST_WINDOWS / (size / 4);
+    return at_most(MOST_DEPTH / (size / 4), l1 / 2 / (e->mr * size));
+}
+
 static void choose_depth(Engine *e)
 {
-    int64_t size = dtype_size(e->l->real), scale = size / 4;
-    int64_t most =
-        at_most(MOST_DEPTH / scale, cache_bytes(e->l->lanes->l1_bytes) / 2 / (e->mr * size));
+    const int64_t most = most_depth(e);
     int at = e->depth.count - 1;
     int64_t suffix = 1;
     while (at > 0 && suffix * e->depth.data[at]->extent <= most)
@@ -142,10 +194,29 @@ static double epilogue_cost(Engine *e)
     return 2.0;
 }
 
-static Engine plan_engine(Lowering *l, bool swapped)
+/* The strides of packed operands. */
+static void set_packed_steps(Engine *e)
+{
+    int64_t suffix = 1;
+    for (int i = e->depth.count - 1; i >= e->split; suffix *= e->depth.data[i--]->extent) {
+        if (!e->left_ready)
+            e->left_steps[i] = e->left_by_row ? suffix : suffix * e->mr;
+        if (!e->right_ready || e->in_panels)
+            e->right_steps[i] = suffix * (e->in_panels ? e->right_stride : e->nr);
+    }
+    e->tile_row_stride = e->left_ready ? e->row_stride : e->left_by_row ? e->chunk * e->suffix : 1;
+}
+
+/* What is read where it lies, of a plan. */
+enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, PLACE_CHOICES = 4 };
+
+/* Of infinite cost where it cannot be. */
+static Engine plan_engine(Lowering *l, bool swapped, int in_place)
 {
     const Contraction *c = &l->kernel->contraction;
-    Engine e = {.l = l, .lanes = lane_count(l, l->real)};
+    Engine e = {.l = l, .lanes = lane_count(l, l->real), .cost = INFINITY};
+    e.left_ready = in_place & LEFT_IN_PLACE;
+    e.right_ready = in_place & RIGHT_IN_PLACE;
     copy_list(&e, &e.groups, c->groups.data, c->groups.count);
     copy_list(&e, swapped ? &e.columns : &e.rows, c->rows.data, c->rows.count);
     copy_list(&e, swapped ? &e.rows : &e.columns, c->columns.data, c->columns.count);
@@ -155,15 +226,43 @@ static Engine plan_engine(Lowering *l, bool swapped)
     e.sum_rows = swapped ? 0 : kernel_sum_rows(l->kernel);
     e.row = flatten_indices(l, "row", e.rows.data, e.rows.count);
     e.column = flatten_indices(l, "column", e.columns.data, e.columns.count);
-    choose_tile(&e);
+    e.left_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
+    e.right_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
+    lower_expr(l, e.left, NULL); /* its operands are numbered first */
+    e.nr = usual_columns(&e);
+    e.in_panels = !e.right_ready && place_in_panels(&e);
+    if (!e.in_panels)
+        pack_order(&e);
+    const int64_t row_run = e.left_ready ? place_left_run(&e) : 0,
+                  column_run = e.right_ready ? place_right_run(&e) : 0;
+    if ((e.left_ready && !row_run) || (e.right_ready && !column_run) ||
+        !choose_tile(&e, row_run, column_run))
+        return e;
+    e.right_ready = e.right_ready || e.in_panels;
     pack_plan(&e);
     choose_depth(&e);
-    e.left_ready = place_is_left_ready(&e);
-    const double packing_right = e.right_ready ? 0 : pack_cost_right(&e);
-    e.costs = (Costs){pack_cost_left(&e), packing_right, epilogue_cost(&e)};
+    place_note_left(&e);
+    set_packed_steps(&e);
+    if ((e.left_ready && !place_left_pays(&e)) ||
+        (e.right_ready && !e.in_panels && !place_right_pays(&e)))
+        return e;
+    e.costs = (Costs){e.left_ready ? 0 : pack_cost_left(&e),
+                      e.right_ready ? 0 : pack_cost_right(&e), epilogue_cost(&e)};
     e.cost = block_choose(&e);
     e.packed_rows = pack_left_rows(&e);
     return e;
+}
+
+/* Which operands to read where they lie. */
+static Engine best_plan(Lowering *l, bool swapped)
+{
+    Engine best = plan_engine(l, swapped, 0);
+    for (int in_place = 1; in_place < PLACE_CHOICES; in_place++) {
+        Engine e = plan_engine(l, swapped, in_place);
+        if (e.cost < INFINITY && e.score < best.score)
+            best = e;
+    }
+    return best;
 }
 
 /* ---- the block ------------------------------------------------------------------------------------------------- */
@@ -217,44 +316,58 @@ static void limit_tile(Engine *e, Loop *t, const Affine *test, const Affine *row
     if (nested || !largest_in_panel(p, &rest, row, e->mr) ||
         !largest_in_panel(p, &rest, column, e->nr))
         return;
+    const int64_t steps = t->depth_index->extent / d->extent; /* of each of its values */
     if (factor > 0)
-        t->depth_from = affine_scale(p, affine_quotient(p, rest, factor), -e->suffix);
+        t->depth_from = affine_scale(p, affine_quotient(p, rest, factor), -steps);
     else if (factor < 0)
         t->depth_to =
-            affine_scale(p, affine_offset(p, affine_quotient(p, rest, -factor), 1), e->suffix);
+            affine_scale(p, affine_offset(p, affine_quotient(p, rest, -factor), 1), steps);
     else if (!t->depth_to) /* all of the depth, or nothing */
-        t->depth_to = affine_scale(p, affine_offset(p, rest, 1), d->extent * e->suffix);
+        t->depth_to = affine_scale(p, affine_offset(p, rest, 1), d->extent * steps);
 }
 
 static void set_left(Engine *e, Loop *t, const Affine *row)
 {
-    if (e->left_ready) {
-        const Expr *load = place_left(e, row);
-        t->a = load->buffer;
-        t->a_offset = load->affine;
-        t->a_row_stride = e->row_stride;
-        t->a_depth_stride = e->depth_stride;
-        return;
-    }
-    t->a = e->a;
-    t->a_offset = pack_left_place(e, row);
-    t->a_row_stride = e->left_by_row ? e->chunk * e->suffix : 1;
-    t->a_depth_stride = e->left_by_row ? 1 : e->mr;
+    const Expr *load = e->left_ready ? place_left(e, row) : NULL;
+    t->a = load ? load->buffer : e->a;
+    t->a_offset = load ? load->affine : pack_left_place(e, row);
+    t->a_row_stride = e->tile_row_stride;
 }
 
 static void set_right(Engine *e, Loop *t, const Affine *column)
 {
-    if (e->right_ready) {
-        const Expr *load = place_right(e, column);
-        t->b = load->buffer;
-        t->b_offset = load->affine;
-        t->b_stride = e->right_stride;
-        return;
-    }
+    const Expr *load = e->right_ready ? place_right(e, column) : NULL;
     const Affine *local = affine_sub(e->l->pool, column, e->column_begin);
-    t->b = e->b;
-    t->b_offset = affine_scale(e->l->pool, local, e->chunk * e->suffix);
-    t->b_stride = e->nr;
+    t->b = load ? load->buffer : e->b;
+    t->b_offset = load ? load->affine : affine_scale(e->l->pool, local, e->chunk * e->suffix);
+}
+
+/* The chunk as loops, neighbours that both operands treat as one merged: what is merged with the
+ * outermost, the index that comes in chunks, counts with it. */
+static void set_depth(Engine *e, Loop *t)
+{
+    Index *split = e->depth.data[e->split];
+    int at = e->depth.count - 1;
+    DepthLoop loop = {1, e->left_steps[at], e->right_steps[at]};
+    for (; at >= e->split; at--) {
+        const int64_t a = e->left_steps[at], b = e->right_steps[at];
+        if (a != loop.a_stride * loop.count || b != loop.b_stride * loop.count) {
+            if (t->inner_count == MOST_DEPTH_LOOPS)
+                bug("a tile of more than %d loops", MOST_DEPTH_LOOPS);
+            for (int i = t->inner_count++; i > 0; i--)
+                t->inner[i] = t->inner[i - 1];
+            t->inner[0] = loop;
+            loop = (DepthLoop){1, a, b};
+        }
+        if (at > e->split)
+            loop.count *= e->depth.data[at]->extent;
+    }
+    t->a_depth_stride = loop.a_stride;
+    t->b_stride = loop.b_stride;
+    t->depth_index = index_new(e->l->pool, "depth", split->extent * loop.count,
+                               split->per_example * loop.count, split->span);
+    t->depth_begin = affine_scale(e->l->pool, e->depth_begin, loop.count);
+    t->depth_length = e->chunk * loop.count;
 }
 
 /* The tile at the row and the column, into the buffer that begins with the row `origin`. */
@@ -262,21 +375,16 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
                       const Affine *origin)
 {
     ExprPool *p = e->l->pool;
-    Index *split = e->depth.data[e->split];
-    int64_t depth = e->chunk * e->suffix;
     Loop *t = loop_append(e->l, into, LOOP_TILE);
     t->c = e->c;
     const Affine *local = affine_sub(p, column, e->column_begin);
     set_left(e, t, row);
     set_right(e, t, column);
+    set_depth(e, t);
     t->c_offset = affine_add(p, affine_scale(p, affine_sub(p, row, origin), e->nc), local);
     t->rows = e->mr;
     t->columns = e->nr;
     t->c_stride = (int)e->nc;
-    t->depth_index = index_new(p, "depth", split->extent * e->suffix,
-                               split->per_example * e->suffix, split->span);
-    t->depth_begin = affine_scale(p, e->depth_begin, e->suffix);
-    t->depth_length = depth;
     t->accumulate = !e->single;
     const Contraction *contraction = &e->l->kernel->contraction;
     for (int i = 0; i < contraction->limits.count; i++)
@@ -386,7 +494,7 @@ static void make_buffers(Engine *e)
 
 void lower_contraction(Lowering *l)
 {
-    Engine e = plan_engine(l, false), swapped = plan_engine(l, true);
+    Engine e = best_plan(l, false), swapped = best_plan(l, true);
     if (swapped.cost < e.cost && !e.sum_rows) /* sums run over rows */
         e = swapped;
     ExprPool *p = l->pool;

@@ -29,13 +29,17 @@ typedef struct Engine {
     bool single;           /* all the depth at once                                       */
     int64_t sum_rows;      /* the epilogue sums over so many rows at once; 0: it does not */
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
-    bool left_even;        /* the left operand is a load that steps evenly, by these strides */
+    bool left_ready;       /* the left operand is read where it lies                      */
+    bool right_ready;      /* the right one                                               */
+    int64_t packed_rows;   /* how many of the left operand are packed at once: whole panels */
+    bool right_by_depth;   /* the right operand lies along the depth: packing transposes  */
+    bool in_panels;        /* the right operand is read from panels, which were made for that */
+    int64_t right_stride;  /* of those, from one value of the depth to the next              */
+    bool windows;   /* the left operand lies there unevenly, or both do: no product of matrices */
+    bool left_even; /* the left operand is a load that steps evenly, by these strides */
     int64_t row_stride, depth_stride;
-    bool left_ready;      /* … and is read where it lies                                  */
-    int64_t packed_rows;  /* how many of the left operand are packed at once: whole panels */
-    bool right_by_depth;  /* the right operand lies along the depth: packing transposes  */
-    bool right_ready;     /* the right operand is read where it lies                     */
-    int64_t right_stride; /* from one value of the depth to the next                     */
+    int64_t tile_row_stride;           /* the rows as the tile reads them    */
+    int64_t *left_steps, *right_steps; /* both, by the index of the depth                 */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *packed_begin;             /* of the rows that are packed at once */
@@ -44,7 +48,8 @@ typedef struct Engine {
     const Affine *tile_row, *tile_column;
     Binding outer; /* the groups, and the depth indices before `split` */
     Costs costs;
-    double cost; /* of all of it, estimated, in cycles */
+    double cost;  /* of all of it, estimated, in cycles */
+    double score; /* the same where several threads share it */
 } Engine;
 
 static inline int64_t divide_up(int64_t a, int64_t b)
@@ -60,6 +65,11 @@ static inline int64_t round_up(int64_t value, int64_t to)
 static inline int64_t at_most(int64_t value, int64_t most)
 {
     return value < most ? value : most;
+}
+
+static inline int64_t at_least(int64_t least, int64_t value)
+{
+    return value > least ? value : least;
 }
 
 enum { LEAST_CACHE = 32768, WAY_BYTES = 4096, LINE_BYTES = 64 };
@@ -84,7 +94,9 @@ double block_choose(Engine *e);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
 
-/* Chooses the order of columns and depth and the layout of the operands. */
+/* Chooses the order of columns and depth. */
+void pack_order(Engine *e);
+/* Chooses the layout of the operands. */
 void pack_plan(Engine *e);
 double pack_cost_left(Engine *e); /* cycles for one element */
 double pack_cost_right(Engine *e);
@@ -103,12 +115,19 @@ const Expr *pack_source_row(Engine *e, const Affine *column, const Affine *depth
 
 /* ---- place.c ------------------------------------------------------------------------------------------ */
 
-/* Can the tile read the left operand where it lies, and is that better?  Sets the strides. */
-bool place_is_left_ready(Engine *e);
-/* The load of its element at the row and the chunk's beginning. */
+/* Panels of how many rows or columns the tile can read where they lie: divisors of this; 0: none.  Sets
+ * the row's stride, and the depth's. */
+int64_t place_left_run(Engine *e);
+int64_t place_right_run(Engine *e);
+/* Says whether the left operand steps evenly, and how. */
+void place_note_left(Engine *e);
+/* Is that as fast as a packed panel? */
+bool place_left_pays(const Engine *e);
+bool place_right_pays(const Engine *e);
+/* Does the right operand lie in panels as the tile wants them?  Puts the depth in their order. */
+bool place_in_panels(Engine *e);
+/* The load of the element at the row or column and the chunk's beginning. */
 const Expr *place_left(Engine *e, const Affine *row);
-/* The same of the right operand; if so, puts the depth in the order of its memory. */
-bool place_is_right_ready(Engine *e);
 const Expr *place_right(Engine *e, const Affine *column);
 
 /* ---- ahead.c ------------------------------------------------------------------------------------------ */

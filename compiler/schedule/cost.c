@@ -45,6 +45,8 @@ static double share_within(const Contraction *c)
 static double kernel_flops(const Schedule *s, const Kernel *k)
 {
     double flops = 0;
+    if (k->kind == KERNEL_MARGIN)
+        return 0;
     for (int i = 0; i < k->nodes.count; i++) {
         const Node *n = k->nodes.data[i];
         double iterations = node_iterations(n);
@@ -63,12 +65,21 @@ static double kernel_flops(const Schedule *s, const Kernel *k)
     return flops + 2 * products * share_within(&k->contraction);
 }
 
+static double margin_bytes(const Schedule *s, const Node *n)
+{
+    return (double)(schedule_elements(s, n) - node_elements(n)) * dtype_size(n->type);
+}
+
 void cost_run(Schedule *s)
 {
     for (int i = 0; i < s->kernels.count; i++) {
         Kernel *k = s->kernels.data[i];
         bool *seen = arena_new(s->graph->arena, bool, s->graph->nodes.count);
         k->flops = kernel_flops(s, k);
+        if (k->kind == KERNEL_MARGIN) {
+            k->bytes_moved = margin_bytes(s, k->nodes.data[0]);
+            continue;
+        }
         k->bytes_moved = reads_bytes(s, k, seen);
         for (int j = 0; j < k->nodes.count; j++)
             if (s->places[k->nodes.data[j]->id].kind != PLACE_SCRATCH)
@@ -79,7 +90,7 @@ void cost_run(Schedule *s)
 
 /* ---- print ---------------------------------------------------------------------------------------- */
 
-static const char *const kind_names[] = {"nest", "contraction", "scatter"};
+static const char *const kind_names[] = {"nest", "contraction", "scatter", "margin"};
 
 static void print_indices(Text *out, Index *const *indices, int count)
 {
@@ -88,7 +99,23 @@ static void print_indices(Text *out, Index *const *indices, int count)
                     (long long)indices[i]->extent);
 }
 
-static void print_loops(Text *out, const Kernel *k)
+/* `around batch:64 i:1+14+1 j:1+14+1 f:64` */
+static void print_margin(Text *out, const Schedule *s, const Node *n)
+{
+    const Place *p = &s->places[n->id];
+    text_append(out, "around");
+    for (int i = 0; i < n->rank; i++) {
+        const Index *ix = n->domain[i];
+        text_printf(out, " %s:", ix->name);
+        if (p->before[i] || p->after[i])
+            text_printf(out, "%lld+%lld+%lld", (long long)p->before[i], (long long)ix->extent,
+                        (long long)p->after[i]);
+        else
+            text_printf(out, "%lld", (long long)ix->extent);
+    }
+}
+
+static void print_loops(Text *out, const Schedule *s, const Kernel *k)
 {
     const Node *n = k->nodes.data[0];
     if (k->kind == KERNEL_CONTRACTION) {
@@ -108,6 +135,8 @@ static void print_loops(Text *out, const Kernel *k)
         print_indices(out, n->bound, n->bound_count);
         text_printf(out, ", to %s:%lld", k->scatter.index->name,
                     (long long)k->scatter.index->extent);
+    } else if (k->kind == KERNEL_MARGIN) {
+        print_margin(out, s, n);
     } else if (k->shared.count) {
         text_append(out, "shared ");
         print_indices(out, k->shared.data, k->shared.count);
@@ -165,7 +194,7 @@ void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *contex
         const Kernel *k = s->kernels.data[i];
         print_steps(out, k->recurrence, i ? s->kernels.data[i - 1]->recurrence : NULL);
         text_printf(out, "%*s%3d  %-11s  ", 2 * k->steps.count, "", k->id, kind_names[k->kind]);
-        print_loops(out, k);
+        print_loops(out, s, k);
         text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s%s", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,
                     k->chained ? "; by groups, with the one before" : "",

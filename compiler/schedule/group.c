@@ -406,6 +406,8 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     order_run(&p);
     period_run(&p);
     group_run(&p);
+    if (!g->positions && !g->window)
+        margin_run(&p);
     support_run(&p);
     cost_run(s);
     if (!g->positions && !g->window)

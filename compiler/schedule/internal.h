@@ -18,6 +18,7 @@ typedef struct NodePlan {
     Node *user;         /* one of them                                                         */
     bool ends_sum;      /* elementwise, and all that becomes of a reduction                    */
     double evaluations; /* how often its body would run were it inlined                        */
+    bool windowed;      /* a sum of products reads overlapping windows of it                   */
     double readers;     /* nodes that would then read what its body reads                      */
     NodeList reads;     /* the nodes whose memory its body reads (views resolved), each once   */
     NodeList before;    /* further nodes that must be done: readers of what it overwrites, and,
@@ -106,6 +107,11 @@ void group_run(Planner *p);
 int row_sum_split(Graph *g, Node *n, int outer);
 /* May n, a reduction, join the epilogue of the contraction's kernel? */
 bool row_sum_fits(Planner *p, const Kernel *k, const Node *n);
+
+/* ---- margin.c --------------------------------------------------------------------------------------- */
+
+/* Gives what is read through windows margins of zeros. */
+void margin_run(Planner *p);
 
 /* ---- support.c -------------------------------------------------------------------------------------- */
 

@@ -21,10 +21,11 @@ static void extend(const Schedule *s, Node *n, int kernel)
         p->last = kernel;
 }
 
-static uint64_t stored_bytes(const Place *p, const Node *n)
+static uint64_t stored_bytes(const Schedule *s, const Node *n)
 {
+    const Place *p = &s->places[n->id];
     const uint64_t steps = p->one_step ? (uint64_t)n->recurrence->steps : 1; /* of generate alone */
-    return align_up((uint64_t)node_elements(n) / steps * (uint64_t)dtype_size(n->type));
+    return align_up((uint64_t)schedule_elements(s, n) / steps * (uint64_t)dtype_size(n->type));
 }
 
 /* generate: what later calls read lives as long as the instance does nothing else. */
@@ -36,7 +37,7 @@ static void span_calls(Schedule *s)
             continue;
         p->first = 0;
         p->last = s->kernels.count - 1;
-        p->bytes = stored_bytes(p, s->graph->nodes.data[i]);
+        p->bytes = stored_bytes(s, s->graph->nodes.data[i]);
     }
 }
 
@@ -83,8 +84,12 @@ static void find_ranges(Schedule *s)
         for (int j = 0; j < k->nodes.count; j++) {
             Node *n = k->nodes.data[j];
             Place *p = &s->places[n->id];
-            p->first = p->last = i;
-            p->bytes = stored_bytes(p, n);
+            if (!p->bytes) /* its margin may have been cleared before */
+                p->first = i;
+            p->last = i;
+            p->bytes = stored_bytes(s, n);
+            if (k->kind == KERNEL_MARGIN)
+                continue;
             AccessList accesses = body_accesses(s->graph->pool, s->bodies[n->id]);
             for (int a = 0; a < accesses.count; a++)
                 extend(s, accesses.data[a]->node, i);

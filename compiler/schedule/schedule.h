@@ -31,11 +31,12 @@ typedef struct Place {
     uint64_t
         offset; /* WORKSPACE: bytes into the workspace; SCRATCH: bytes into the kernel's scratch */
     uint64_t bytes;
-    int slot;        /* PORT, OUTPUT, SUMS */
-    Tensor *tensor;  /* TENSOR */
-    int first, last; /* WORKSPACE: the kernels between which it lives */
-    bool one_step;   /* there is room for one step of its recurrence  */
-    bool lasting;    /* WORKSPACE: later calls read it                */
+    int slot;                      /* PORT, OUTPUT, SUMS */
+    Tensor *tensor;                /* TENSOR */
+    int first, last;               /* WORKSPACE: the kernels between which it lives */
+    const int64_t *before, *after; /* WORKSPACE: zeros around it, per dimension; NULL: none */
+    bool one_step;                 /* there is room for one step of its recurrence  */
+    bool lasting;                  /* WORKSPACE: later calls read it                */
 } Place;
 
 /* An index taken apart because the sum uses its quotient and its remainder: heads and channels. */
@@ -67,7 +68,12 @@ typedef struct Scatter {
     bool checked;      /* the data is known to be within the index's range */
 } Scatter;
 
-typedef enum { KERNEL_NEST, KERNEL_CONTRACTION, KERNEL_SCATTER } KernelKind;
+typedef enum {
+    KERNEL_NEST,
+    KERNEL_CONTRACTION,
+    KERNEL_SCATTER,
+    KERNEL_MARGIN, /* clears the margin of its node, which a later kernel computes */
+} KernelKind;
 
 typedef struct Kernel {
     KernelKind kind;
@@ -131,6 +137,9 @@ typedef void KernelNote(Text *out, const Schedule *s, const Kernel *k, void *con
 void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context);
 /* Do n's examples lie innermost, its row's numbers as far apart as there are examples? */
 bool schedule_is_examples_last(const Schedule *s, const Node *n);
+/* How far n's dimension d reaches in memory, and how many elements that makes, margins included. */
+int64_t schedule_extent(const Schedule *s, const Node *n, int d);
+int64_t schedule_elements(const Schedule *s, const Node *n);
 void memory_print(Text *out, const Schedule *s); /* --emit=memory: one entry's workspace */
 /* Gives every persistent tensor its offset from `base`; returns the bytes up to the end. */
 uint64_t memory_place_tensors(Program *program, uint64_t base);

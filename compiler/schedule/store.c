@@ -197,10 +197,30 @@ static double far_savings(Planner *p, const Node *n, const AccessList *accesses)
     return (double)node_elements(n) * (stored - inlined);
 }
 
+enum { OVERLAP = 4, NARROW = 4 };
+
+/* Does the user multiply windows of the node, so overlapping that each number is read several times?
+ * From memory they need no packing. */
+static bool reads_windows(Planner *p, const Node *user, const Expr *access)
+{
+    if (!is_product_sum(user) || p->graph->positions || PLAN(p, user)->inlined)
+        return false;
+    double evaluations = 1, columns = 1;
+    for (int i = 0; i < node_loop_count(user) + user->bound_count; i++) {
+        const bool is_free = i < node_loop_count(user);
+        const Index *ix = is_free ? node_loop(user, i) : user->bound[i - node_loop_count(user)];
+        if (expr_uses_index(p->pool, access, ix))
+            evaluations *= (double)ix->extent;
+        else if (is_free)
+            columns *= (double)ix->extent;
+    }
+    return columns >= NARROW && evaluations >= OVERLAP * (double)node_elements(access->node);
+}
+
 static bool wants_inlining(Planner *p, Node *n)
 {
     NodePlan *plan = PLAN(p, n);
-    if (n->kind != NODE_COMPUTE || n->reduction || plan->forced)
+    if (n->kind != NODE_COMPUTE || n->reduction || plan->forced || plan->windowed)
         return false;
     AccessList accesses = body_accesses(p->pool, n->body);
     int loads = 0;
@@ -253,6 +273,7 @@ static void decide_inlining(Planner *p)
             NodePlan *read = PLAN(p, accesses.data[j]->node);
             read->evaluations += access_evaluations(p, n, accesses.data[j]);
             read->readers += PLAN(p, n)->inlined ? PLAN(p, n)->readers : 1;
+            read->windowed = read->windowed || reads_windows(p, n, accesses.data[j]);
         }
     }
 }

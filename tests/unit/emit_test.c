@@ -580,6 +580,7 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
     t->b_stride = columns;
     t->a_row_stride = by_rows ? 40 : 1;
     t->a_depth_stride = by_rows ? 1 : rows;
+    t->b_stride = columns;
     t->depth_index = batch(b, 40);
     t->depth_length = 30;
     t->accumulate = accumulate;
@@ -602,6 +603,41 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
             expect_same(wide ? dc[i * stride + j] : fc[i * stride + j], want);
         }
     free(da), free(db), free(dc);
+    bench_free(b);
+}
+
+/* Windows read where they lie: a and b step by loops within each step of the depth. */
+static void test_tile_loops(void **state)
+{
+    enum { ROWS = 4, COLUMNS = 16, WIDE = 7, TALL = 3 };
+    Bench *b = bench_new(TYPE_F32, 0, 2);
+    Buffer *a = operand(b, TYPE_F32, 600, false), *p = operand(b, TYPE_F32, 3000, false),
+           *c = operand(b, TYPE_F32, ROWS * COLUMNS, true);
+    Loop *t = statement(b, &b->kernel->body, LOOP_TILE);
+    t->a = a, t->b = p, t->c = c;
+    t->a_offset = t->b_offset = t->c_offset = number(b, 0);
+    t->rows = ROWS, t->columns = t->c_stride = COLUMNS;
+    t->a_row_stride = 2, t->a_depth_stride = 60, t->b_stride = 500;
+    t->inner[0] = (DepthLoop){TALL, 20, 130};
+    t->inner[1] = (DepthLoop){WIDE, 1, COLUMNS};
+    t->inner_count = 2;
+    t->depth_index = batch(b, 8);
+    t->depth_length = 8;
+    float fa[600], fb[3000], fc[ROWS * COLUMNS];
+    for (int k = 0; k < 600; k++)
+        fa[k] = small(k);
+    for (int k = 0; k < 3000; k++)
+        fb[k] = small(k + 5);
+    call(b, 5, (void *[]){fa, fb, fc});
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        double want = 0;
+        for (int k = 0; k < 5 * TALL * WIDE; k++) {
+            int d = k / (TALL * WIDE), u = k / WIDE % TALL, v = k % WIDE;
+            want += (double)small(i / COLUMNS * 2 + 60 * d + 20 * u + v) *
+                    small(500 * d + 130 * u + COLUMNS * v + i % COLUMNS + 5);
+        }
+        expect_same(fc[i], want);
+    }
     bench_free(b);
 }
 
@@ -863,6 +899,7 @@ int main(void)
         cmocka_unit_test(test_scatter_add),
         cmocka_unit_test(test_transposed_copy),
         cmocka_unit_test(test_tile),
+        cmocka_unit_test(test_tile_loops),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_scalars),
         cmocka_unit_test(test_integer_functions),

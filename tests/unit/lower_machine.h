@@ -307,6 +307,20 @@ static char *tile_at(Machine *m, const Buffer *b, int64_t at)
     return (b->space == SPACE_SCRATCH ? m->scratch + b->offset : m->operands[b->slot]) + byte;
 }
 
+/* The sum, and the products of one step of the tile's depth, from its loops at `level` on. */
+static double machine_depth(Machine *m, const Loop *l, int level, int64_t a, int64_t b, double sum)
+{
+    if (level == l->inner_count) {
+        double x = load_typed(tile_at(m, l->a, a), l->a->type),
+               y = load_typed(tile_at(m, l->b, b), l->b->type);
+        return round_to(sum + x * y, l->c->type);
+    }
+    const DepthLoop *d = &l->inner[level];
+    for (int64_t k = 0; k < d->count; k++)
+        sum = machine_depth(m, l, level + 1, a + k * d->a_stride, b + k * d->b_stride, sum);
+    return sum;
+}
+
 static void machine_tile(Machine *m, const Loop *l)
 {
     assert_int_equal(m->count, 1);
@@ -320,12 +334,9 @@ static void machine_tile(Machine *m, const Loop *l)
         for (int j = 0; j < l->columns; j++) {
             char *p = tile_at(m, l->c, c + i * l->c_stride + j);
             double sum = l->accumulate ? load_typed(p, l->c->type) : 0;
-            for (int64_t k = 0; k < depth; k++) {
-                double x = load_typed(
-                    tile_at(m, l->a, a + i * l->a_row_stride + k * l->a_depth_stride), l->a->type);
-                double y = load_typed(tile_at(m, l->b, b + k * l->b_stride + j), l->b->type);
-                sum = round_to(sum + x * y, l->c->type);
-            }
+            for (int64_t k = 0; k < depth; k++)
+                sum = machine_depth(m, l, 0, a + i * l->a_row_stride + k * l->a_depth_stride,
+                                    b + k * l->b_stride + j, sum);
             store_typed(p, l->c->type, sum);
         }
 }
