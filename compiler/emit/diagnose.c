@@ -43,6 +43,8 @@ static LLVMValueRef count_of(Entry *e, const Node *n)
 {
     LLVMValueRef count = unit_i64(e->u, 1);
     for (int i = 0; i < n->rank; i++) {
+        if (e->s->places[n->id].one_step && node_counts_steps(n, i))
+            continue;
         int64_t per = n->domain[i]->per_example;
         LLVMValueRef extent = per ? LLVMBuildMul(e->u->builder, e->n, unit_i64(e->u, per), "")
                                   : unit_i64(e->u, schedule_extent(e->s, n, i));

@@ -317,6 +317,35 @@ static void place_results(Planner *p)
     }
 }
 
+/* Is the recurrence, at the step that n is at, a part of what n computes? */
+static bool is_step_of(const Node *n, const Recurrence *r)
+{
+    for (const Recurrence *own = n->recurrence; own; own = own->outer)
+        if (own == r)
+            return true;
+    return false;
+}
+
+/* What nothing reads but in the step that made it: the next step may overwrite it, while it is in cache. */
+static void place_steps(Planner *p, const bool *viewed)
+{
+    const Graph *g = p->graph;
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        Place *place = &p->schedule->places[i];
+        if (place->kind == PLACE_WORKSPACE && n->kind == NODE_COMPUTE && n->recurrence &&
+            !p->plans[i].carried && !viewed[i] && !is_result(g, n))
+            place->one_step = true;
+    }
+    for (int i = 0; i < p->order.count; i++) {
+        const Node *user = p->order.data[i];
+        const NodeList *reads = &PLAN(p, user)->reads;
+        for (int j = 0; j < reads->count; j++)
+            if (!is_step_of(user, reads->data[j]->recurrence))
+                p->schedule->places[reads->data[j]->id].one_step = false;
+    }
+}
+
 /* generate: what later calls read stays; of the rest, one row is enough. */
 static void place_positions(Planner *p)
 {
@@ -328,7 +357,8 @@ static void place_positions(Planner *p)
             place->kind = PLACE_WORKSPACE;
         const bool here = place->kind == PLACE_WORKSPACE || place->kind == PLACE_OUTPUT;
         const bool row = g->positions && n->recurrence == g->positions;
-        place->one_step = here && row && !p->plans[i].carried;
+        if (g->positions)
+            place->one_step = here && row && !p->plans[i].carried;
         place->lasting = place->kind == PLACE_WORKSPACE && !place->one_step &&
                          (g->positions || n->kind == NODE_PORT);
     }
@@ -363,6 +393,8 @@ static void place_nodes(Planner *p)
         }
     }
     place_results(p);
+    if (!g->positions)
+        place_steps(p, viewed);
     place_positions(p);
     for (int i = 0; i < g->nodes.count; i++)
         if (s->places[i].same_as) {

@@ -23,8 +23,7 @@ static void extend(const Schedule *s, Node *n, int kernel)
 
 static uint64_t stored_bytes(const Schedule *s, const Node *n)
 {
-    const Place *p = &s->places[n->id];
-    const uint64_t steps = p->one_step ? (uint64_t)n->recurrence->steps : 1; /* of generate alone */
+    const uint64_t steps = s->places[n->id].one_step ? (uint64_t)node_steps(n) : 1;
     return align_up((uint64_t)schedule_elements(s, n) / steps * (uint64_t)dtype_size(n->type));
 }
 

@@ -35,7 +35,7 @@ typedef struct Place {
     Tensor *tensor;                /* TENSOR */
     int first, last;               /* WORKSPACE: the kernels between which it lives */
     const int64_t *before, *after; /* WORKSPACE: zeros around it, per dimension; NULL: none */
-    bool one_step;                 /* there is room for one step of its recurrence  */
+    bool one_step;                 /* there is room for one step of its recurrences */
     bool lasting;                  /* WORKSPACE: later calls read it                */
 } Place;
 
