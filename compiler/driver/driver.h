@@ -27,6 +27,7 @@ typedef struct Options {
     const char *model;
     const char *library_name;
     uint64_t max_memory; /* 0: any */
+    Rates rates;         /* of the machine, for floors; 0: not given */
     bool explain, json, in_place;
     int colour; /* 0 never, 1 always, -1 on a terminal */
     EmitOptions code;

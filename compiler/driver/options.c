@@ -12,6 +12,7 @@ enum {
     OPT_PREFIX,
     OPT_STD,
     OPT_MEMORY,
+    OPT_MACHINE,
     OPT_MODEL,
     OPT_DIAGNOSTICS,
     OPT_COLOUR,
@@ -28,6 +29,7 @@ static const struct option long_options[] = {
     {"prefix", required_argument, NULL, OPT_PREFIX},
     {"std", optional_argument, NULL, OPT_STD},
     {"max-memory", required_argument, NULL, OPT_MEMORY},
+    {"machine", required_argument, NULL, OPT_MACHINE},
     {"model", required_argument, NULL, OPT_MODEL},
     {"mattr", required_argument, NULL, OPT_ATTR},
     {"diagnostics", required_argument, NULL, OPT_DIAGNOSTICS},
@@ -61,6 +63,8 @@ static void print_help(void)
            "  --prefix=NAME        of every symbol, in place of the model's name\n"
            "  --model=NAME         which of the file's models\n"
            "  --max-memory=SIZE    an error when an instance needs more (suffixes K, M, G)\n"
+           "  --machine=F,L2,M     GFLOP/s, GB/s from L2 and from memory: --emit=schedule tells "
+           "floors\n"
            "  --profile            a trainer whose `train --profile` times each kernel\n"
            "  --explain            with --emit=grad or ir: which rewrites fired\n"
            "  --diagnostics=json   messages as JSON, one a line\n"
@@ -98,6 +102,19 @@ static uint64_t read_size(const char *text)
     if (end[1] || number <= 0)
         usage_error("not a size:", text);
     return (uint64_t)(number * unit);
+}
+
+/* "234,176,15": GFLOP/s, and GB/s from the second cache and from beyond it. */
+static Rates read_rates(const char *text)
+{
+    double rates[3];
+    char *end = NULL;
+    for (int i = 0; i < 3; i++) {
+        rates[i] = strtod(i ? end + 1 : text, &end) * 1e9;
+        if (*end != (i < 2 ? ',' : 0) || !(rates[i] > 0))
+            usage_error("not GFLOP/s and GB/s from L2 and from memory, such as 234,176,15:", text);
+    }
+    return (Rates){.flops = rates[0], .near = rates[1], .far = rates[2]};
 }
 
 static void read_option(Options *o, int option, const char *value)
@@ -148,6 +165,9 @@ static void read_option(Options *o, int option, const char *value)
         break;
     case OPT_MEMORY:
         o->max_memory = read_size(value);
+        break;
+    case OPT_MACHINE:
+        o->rates = read_rates(value);
         break;
     case OPT_MODEL:
         o->model = value;

@@ -178,9 +178,11 @@ static int show_schedule(Compilation *c)
     if (!compiled)
         return 1;
     Text t = new_text(c);
+    Rates rates = c->options->rates;
+    rates.near_bytes = c->lanes.l2_bytes;
     for (int i = 0; i < ENTRY_COUNT; i++)
         if (compiled->schedules[i])
-            schedule_print(&t, compiled->schedules[i], note_loops, c);
+            schedule_print(&t, compiled->schedules[i], &rates, note_loops, c);
     return write_text(c, &t);
 }
 

@@ -186,19 +186,57 @@ static void print_steps(Text *out, const Recurrence *r, const Recurrence *before
     }
 }
 
-void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context)
+static double moving_floor(const Kernel *k, const Rates *rates)
 {
-    double flops = 0, bytes = 0;
+    return k->bytes_moved / (k->bytes_moved <= rates->near_bytes ? rates->near : rates->far);
+}
+
+double kernel_floor(const Kernel *k, const Rates *rates)
+{
+    const double compute = k->flops / rates->flops, move = moving_floor(k, rates);
+    return compute > move ? compute : move;
+}
+
+static void print_seconds(Text *out, double seconds)
+{
+    if (seconds < 1e-6)
+        text_printf(out, "%.3g ns", seconds * 1e9);
+    else if (seconds < 1e-3)
+        text_printf(out, "%.3g us", seconds * 1e6);
+    else if (seconds < 1)
+        text_printf(out, "%.3g ms", seconds * 1e3);
+    else
+        text_printf(out, "%.3g s", seconds);
+}
+
+/* Gives the floor in seconds. */
+static double print_floor(Text *out, const Kernel *k, const Rates *rates)
+{
+    const double seconds = kernel_floor(k, rates);
+    text_append(out, ", floor ");
+    print_seconds(out, seconds);
+    text_append(out, seconds > moving_floor(k, rates) ? " of flops" : " of bytes");
+    return seconds;
+}
+
+void schedule_print(Text *out, const Schedule *s, const Rates *rates, KernelNote *note,
+                    void *context)
+{
+    double flops = 0, bytes = 0, seconds = 0;
     text_printf(out, "schedule %s: %d kernels\n", s->graph->name, s->kernels.count);
     for (int i = 0; i < s->kernels.count; i++) {
         const Kernel *k = s->kernels.data[i];
         print_steps(out, k->recurrence, i ? s->kernels.data[i - 1]->recurrence : NULL);
         text_printf(out, "%*s%3d  %-11s  ", 2 * k->steps.count, "", k->id, kind_names[k->kind]);
         print_loops(out, s, k);
-        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte%s%s", k->flops, k->bytes_moved,
-                    k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0,
-                    k->chained ? "; by groups, with the one before" : "",
-                    i == s->loss_kernel ? "; then the loss is known" : "");
+        text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte", k->flops, k->bytes_moved,
+                    k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0);
+        if (rates->flops > 0)
+            seconds += print_floor(out, k, rates);
+        if (k->chained)
+            text_append(out, "; by groups, with the one before");
+        if (i == s->loss_kernel)
+            text_append(out, "; then the loss is known");
         if (note) {
             text_append(out, "; ");
             note(out, s, k, context);
@@ -211,5 +249,10 @@ void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *contex
         flops += k->flops;
         bytes += k->bytes_moved;
     }
-    text_printf(out, "total: %.6g flops, %.6g bytes\n", flops, bytes);
+    text_printf(out, "total: %.6g flops, %.6g bytes", flops, bytes);
+    if (rates->flops > 0) {
+        text_append(out, ", floor ");
+        print_seconds(out, seconds);
+    }
+    text_append(out, "\n");
 }

@@ -132,9 +132,19 @@ bool kernel_is_row_sum(const Kernel *k, const Node *n);
 bool kernel_row_sum(const Schedule *s, const Kernel *k, const Node *n, RowSum *sum);
 /* The rows of each such sum; 0: the kernel has none. */
 int64_t kernel_sum_rows(const Kernel *k);
+/* What a machine does in a second at best; flops 0: not known. */
+typedef struct Rates {
+    double flops;
+    double near, far;  /* bytes from its second cache, and from beyond it */
+    double near_bytes; /* which holds so many                             */
+} Rates;
+
+/* The least time in which it can run the kernel, in seconds: the flops', or the bytes' if that is longer. */
+double kernel_floor(const Kernel *k, const Rates *rates);
 /* --emit=schedule; `note` adds to a kernel's line what later floors know of it, or is NULL. */
 typedef void KernelNote(Text *out, const Schedule *s, const Kernel *k, void *context);
-void schedule_print(Text *out, const Schedule *s, KernelNote *note, void *context);
+void schedule_print(Text *out, const Schedule *s, const Rates *rates, KernelNote *note,
+                    void *context);
 /* Do n's examples lie innermost, its row's numbers as far apart as there are examples? */
 bool schedule_is_examples_last(const Schedule *s, const Node *n);
 /* How far n's dimension d reaches in memory, and how many elements that makes, margins included. */

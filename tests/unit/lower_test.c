@@ -158,7 +158,7 @@ static Schedule *check(Bench *b)
     if (verbose) {
         Text t;
         text_init(&t, b->arena);
-        schedule_print(&t, s, NULL, NULL);
+        schedule_print(&t, s, &(Rates){0}, NULL, NULL);
         memory_print(&t, s);
         for (int i = 0; i < s->kernels.count; i++)
             loop_print(&t, lower_kernel(s, s->kernels.data[i], &lanes));
