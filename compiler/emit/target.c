@@ -199,6 +199,7 @@ bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error,
         return false;
     const TargetFacts *f = target_facts(machine, a);
     LLVMDisposeTargetMachine(machine);
+    const int products = f->fma ? 0 : 2; /* that are yet to be added: they need registers too */
     int l1 = -1, l2 = -1;
 #ifdef _SC_LEVEL1_DCACHE_SIZE
     if (!o->target) {
@@ -207,7 +208,7 @@ bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error,
     }
 #endif
     *lanes = (LaneModel){.vector_bytes = f->vector_bytes,
-                         .vector_registers = f->vector_registers,
+                         .vector_registers = f->vector_registers - products,
                          .l1_bytes = cache_bytes(l1, 32 << 10),
                          .l2_bytes = cache_bytes(l2, 512 << 10)};
     return true;

@@ -147,10 +147,18 @@ static void run_loop(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, L
         t->sums[i] = phis[i];
 }
 
-/* Few accumulators leave the loop's own instructions in the way: more steps at a time. */
-static int unroll_for(int accumulators)
+enum { SHORT_DEPTH = 32 };
+
+/* Few accumulators leave the loop's own instructions in the way: more steps at a time. Where the depth is short
+ * and known, a number that divides it: a loop of few rounds with more steps behind it has LLVM keep the
+ * accumulators in memory. */
+static int unroll_for(int accumulators, LLVMValueRef depth)
 {
-    return accumulators <= 16 ? 4 : accumulators <= 32 ? 2 : 1;
+    int unroll = accumulators <= 16 ? 4 : accumulators <= 32 ? 2 : 1;
+    if (LLVMIsAConstantInt(depth) && LLVMConstIntGetZExtValue(depth) <= SHORT_DEPTH)
+        while (LLVMConstIntGetZExtValue(depth) % (unsigned)unroll)
+            unroll--;
+    return unroll;
 }
 
 /* All steps, the odd ones at the end one by one. */
@@ -159,9 +167,9 @@ static void run_depth(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, 
 {
     EmitUnit *u = t->kb->u;
     const bool innermost = level == t->loop->inner_count;
-    const int unroll = innermost ? unroll_for(t->loop->rows * t->parts.count) : 1;
     LLVMValueRef depth = LLVMBuildSub(u->builder, end, begin, "");
-    LLVMValueRef rest = LLVMBuildAnd(u->builder, depth, unit_i64(u, unroll - 1), "");
+    const int unroll = innermost ? unroll_for(t->loop->rows * t->parts.count, depth) : 1;
+    LLVMValueRef rest = LLVMBuildURem(u->builder, depth, unit_i64(u, unroll), "");
     LLVMValueRef whole = LLVMBuildSub(u->builder, end, rest, "");
     run_loop(t, from, l, begin, whole, unroll, level);
     if (!LLVMIsAConstantInt(rest) || LLVMConstIntGetZExtValue(rest))
