@@ -101,7 +101,7 @@ static bool choose_tile(Engine *e, int64_t row_run, int64_t column_run)
     if (most > wanted)
         most = wanted;
     double best = INFINITY;
-    for (int mr = most; mr >= 4; mr--) {
+    for (int mr = most; mr >= LEAST_TILE_ROWS; mr--) {
         if (e->windows && row_run % mr)
             continue;
         double cost = (double)divide_up(rows, mr) * (mr + 0.7) * (rows % mr ? CUT_SHORT : 1);

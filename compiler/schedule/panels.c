@@ -47,7 +47,8 @@ typedef struct Packer {
 int panel_width(const LaneModel *lanes, DType type, int64_t columns)
 {
     const int vector = lanes->vector_bytes / dtype_size(type);
-    return columns > vector ? 2 * vector : vector;
+    const bool room = lanes->vector_registers >= 2 * LEAST_TILE_ROWS + 3;
+    return columns > vector && room ? 2 * vector : vector;
 }
 
 static const Expr *find_right(ExprPool *p, const Node *n, const Contraction *c)

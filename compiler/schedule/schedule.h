@@ -112,7 +112,9 @@ typedef struct Schedule {
 /* ---- group.c, contract.c, panels.c, store.c, cost.c, memory.c -------------------------------------------------- */
 
 Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes);
-/* The columns of a register tile, and of a panel of the right operand. */
+/* The columns of a register tile, and of a panel of the right operand: two vectors where there are registers
+ * for LEAST_TILE_ROWS rows of them, with the vectors themselves and one element of the left operand. */
+enum { LEAST_TILE_ROWS = 4 };
 int panel_width(const LaneModel *lanes, DType type, int64_t columns);
 /* The indices that a kernel loops over for n: its domain, but for the steps of recurrences. */
 int node_loop_count(const Node *n);
