@@ -67,7 +67,7 @@ void place_note_left(Engine *e)
 
 int64_t place_right_run(Engine *e)
 {
-    int64_t stride;
+    int64_t stride = 0;
     const Expr *load = plain_load(e, e->right);
     if (!load || !find_steps(e, load->affine, e->right_steps))
         return 0;
