@@ -27,12 +27,19 @@ static void ask_columns(Engine *e, Loop *t, Buffer *buffer, const Affine *offset
         ask(e, t, buffer, affine_offset(e->l->pool, offset, at), stride, shift);
 }
 
+/* Of the tile among those of its panel of rows. */
+static const Affine *tile_number(Engine *e, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+}
+
 /* The next panel of rows, each of this one's tiles its part of it: some rows, or some of the depth.
  * Several panels at once are packed in the order of memory, which the processor foresees. */
 static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
-    int64_t tiles = e->nc / e->nr, rows = (e->mr + tiles - 1) / tiles;
+    int64_t tiles = e->nc / e->nr, rows = divide_up(e->mr, tiles);
     bool by_row = e->depth_stride == 1;
     if (!e->left_even || e->packed_rows > e->mr || (by_row && rows > MOST_ROWS))
         return;
@@ -40,8 +47,8 @@ static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column
     int shift = by_row ? 0 : log2_of(tiles);
     int64_t part =
         by_row ? rows * e->row_stride : ((e->chunk * e->suffix) >> shift) * e->depth_stride;
-    const Affine *tile = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
-    const Affine *begin = affine_add(p, next->affine, affine_scale(p, tile, part));
+    const Affine *begin =
+        affine_add(p, next->affine, affine_scale(p, tile_number(e, column), part));
     if (!by_row) {
         ask(e, t, next->buffer, affine_offset(p, begin, e->mr - 1), e->depth_stride, shift);
         return;
@@ -59,12 +66,6 @@ static void ask_region(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64
     if ((int64_t)b->bytes > cache_bytes(e->l->lanes->l2_bytes) / 2 &&
         stride * dtype_size(b->type) <= LINE_BYTES)
         ask(e, t, b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0);
-}
-
-static const Affine *tile_number(Engine *e, const Affine *column)
-{
-    ExprPool *p = e->l->pool;
-    return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
 }
 
 typedef struct Rows {
@@ -152,7 +153,7 @@ static void ask_results(Engine *e, Loop *t, const Affine *row, const Affine *col
 static void ask_chunk(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
-    int64_t stride, tiles = e->mc / e->mr, part = (e->chunk + tiles - 1) / tiles;
+    int64_t stride, tiles = e->mc / e->mr, part = divide_up(e->chunk, tiles);
     if (e->suffix > 1 || e->chunk == e->depth.data[e->split]->extent)
         return;
     const Expr *next =
