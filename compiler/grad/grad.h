@@ -22,6 +22,8 @@ typedef struct Seed {
 void grad_cotangents(Graph *g, const Seed *seeds, int seed_count, Node *const *wanted,
                      int wanted_count, Node **out);
 
+/* ---- losses.c --------------------------------------------------------------------------------------- */
+
 /* The gradient of every trainable parameter.
  *   needs: a verified graph whose RESULT_LOSS values are losses of one example (or of none)
  *   gives: a RESULT_GRADIENT of each unfrozen ROLE_PARAM of the program that has none yet, by
