@@ -1,7 +1,8 @@
 /* Times training steps of a compiled model on random data, or writes down what it computes.
  *
- *     step time  THREADS BLOCKS SECONDS    warm-up, then BLOCKS blocks of about SECONDS each
- *     step trace FOLDER STEPS              parameters, inputs and the loss of each step, as .npy
+ *     step time    THREADS BLOCKS SECONDS    warm-up, then BLOCKS blocks of about SECONDS each
+ *     step predict THREADS BLOCKS SECONDS    the same for inference instead of training
+ *     step trace   FOLDER STEPS              parameters, inputs and the loss of each step, as .npy
  *
  * It links with an object made by `gradc -c --prefix=workload` and with libgradrt, for its pool. */
 #define _GNU_SOURCE
@@ -21,6 +22,7 @@ enum { MAX_PORTS = 16 };
 typedef struct Data {
     void *rows[MAX_PORTS];
     const void *inputs[MAX_PORTS];
+    void *outputs[MAX_PORTS];
     uint64_t state; /* of the generator */
 } Data;
 
@@ -54,18 +56,23 @@ static void data_fill(Data *d, const gradc_model *m)
     }
 }
 
+static void *batch_of(const gradc_port *p, const gradc_model *m)
+{
+    size_t bytes = p->count * m->train->batch * raw_size(p->type);
+    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
+
 static void data_create(Data *d, const gradc_model *m)
 {
-    if (m->input_count > MAX_PORTS) {
-        fprintf(stderr, "step: more than %d inputs\n", MAX_PORTS);
+    if (m->input_count > MAX_PORTS || m->output_count > MAX_PORTS) {
+        fprintf(stderr, "step: more than %d inputs or outputs\n", MAX_PORTS);
         exit(1);
     }
     *d = (Data){.state = 88172645463325252u};
-    for (int i = 0; i < m->input_count; i++) {
-        size_t bytes = m->inputs[i].count * m->train->batch * raw_size(m->inputs[i].type);
-        d->rows[i] = aligned_alloc(64, (bytes + 63) / 64 * 64);
-        d->inputs[i] = d->rows[i];
-    }
+    for (int i = 0; i < m->input_count; i++)
+        d->inputs[i] = d->rows[i] = batch_of(&m->inputs[i], m);
+    for (int i = 0; i < m->output_count; i++)
+        d->outputs[i] = batch_of(&m->outputs[i], m);
     data_fill(d, m);
 }
 
@@ -82,21 +89,33 @@ typedef struct Span {
     double wall, cpu; /* seconds a step; cpu: of all threads */
 } Span;
 
-static Span time_steps(Instance *in, const Data *d, long steps)
+typedef void Work(const gradc_model *m, void *instance, const Data *d);
+
+static void train(const gradc_model *m, void *instance, const Data *d)
+{
+    m->step(instance, d->inputs, m->train->batch);
+}
+
+static void infer(const gradc_model *m, void *instance, const Data *d)
+{
+    m->predict(instance, d->inputs, m->train->batch, d->outputs);
+}
+
+static Span time_steps(Work *work, Instance *in, const Data *d, long steps)
 {
     double wall = seconds_on(CLOCK_MONOTONIC), cpu = seconds_on(CLOCK_PROCESS_CPUTIME_ID);
     for (long i = 0; i < steps; i++)
-        in->model->step(in->self, d->inputs, in->model->train->batch);
+        work(in->model, in->self, d);
     return (Span){(seconds_on(CLOCK_MONOTONIC) - wall) / (double)steps,
                   (seconds_on(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (double)steps};
 }
 
 /* Steps that take about `seconds` of the processor; finding out is the warm-up. */
-static long count_steps(Instance *in, const Data *d, double seconds)
+static long count_steps(Work *work, Instance *in, const Data *d, double seconds)
 {
     long steps = 1;
     for (;;) {
-        double took = time_steps(in, d, steps).cpu * (double)steps;
+        double took = time_steps(work, in, d, steps).cpu * (double)steps;
         if (took >= seconds / 2)
             return (long)((double)steps * seconds / took) + 1;
         steps *= 2;
@@ -117,7 +136,7 @@ static unsigned long peak_memory(void)
     return kilobytes << 10;
 }
 
-static int time_command(char **words)
+static int time_command(Work *work, char **words)
 {
     const gradc_model *m = &workload_model;
     size_t threads = strtoul(words[0], NULL, 10);
@@ -126,10 +145,10 @@ static int time_command(char **words)
     Data d;
     data_create(&d, m);
     instance_create(&in, m, 1, threads);
-    time_steps(&in, &d, 2);
-    long steps = count_steps(&in, &d, atof(words[2]));
+    time_steps(work, &in, &d, 2);
+    long steps = count_steps(work, &in, &d, atof(words[2]));
     for (int b = 0; b < blocks; b++) {
-        Span s = time_steps(&in, &d, steps);
+        Span s = time_steps(work, &in, &d, steps);
         printf("block %.9g %.9g\n", s.wall, s.cpu);
     }
     printf("peak %lu\nplanned %zu\nworkspace %llu\n", peak_memory(), m->bytes(threads),
@@ -215,9 +234,11 @@ static int trace_command(char **words)
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "time") == 0)
-        return time_command(argv + 2);
+        return time_command(train, argv + 2);
+    if (argc == 5 && strcmp(argv[1], "predict") == 0)
+        return time_command(infer, argv + 2);
     if (argc == 4 && strcmp(argv[1], "trace") == 0)
         return trace_command(argv + 2);
-    fprintf(stderr, "usage: step time THREADS BLOCKS SECONDS | step trace FOLDER STEPS\n");
+    fprintf(stderr, "usage: step time|predict THREADS BLOCKS SECONDS | step trace FOLDER STEPS\n");
     return 1;
 }
