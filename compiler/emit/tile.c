@@ -61,7 +61,7 @@ static LLVMValueRef load_part(Tile *t, LLVMValueRef row, int part)
     return v;
 }
 
-/* Lines that several steps share are asked for by the first of them. */
+/* Lines that several steps share are asked for by the first of them; k: the steps so far. */
 static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
 {
     EmitUnit *u = t->kb->u;
@@ -80,17 +80,28 @@ static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
     }
 }
 
-/* Where both operands are at a step of the depth. */
+/* Where both operands are at a step of the depth, and how many came before it. */
 typedef struct At {
-    LLVMValueRef a, b;
+    LLVMValueRef a, b, steps;
 } At;
 
-static At advance(Tile *t, At from, LLVMValueRef k, const DepthLoop *l)
+/* Steps of the loops from `level` on. */
+static int64_t inner_steps(const Tile *t, int level)
+{
+    int64_t steps = 1;
+    for (int i = level; i < t->loop->inner_count; i++)
+        steps *= t->loop->inner[i].count;
+    return steps;
+}
+
+static At advance(Tile *t, At from, LLVMValueRef k, const DepthLoop *l, int level)
 {
     LLVMBuilderRef builder = t->kb->u->builder;
     LLVMValueRef a = LLVMBuildMul(builder, k, unit_i64(t->kb->u, l->a_stride), ""),
-                 b = LLVMBuildMul(builder, k, unit_i64(t->kb->u, l->b_stride), "");
-    return (At){at_element(t, from.a, a), at_element(t, from.b, b)};
+                 b = LLVMBuildMul(builder, k, unit_i64(t->kb->u, l->b_stride), ""),
+                 steps = LLVMBuildMul(builder, k, unit_i64(t->kb->u, inner_steps(t, level)), "");
+    return (At){at_element(t, from.a, a), at_element(t, from.b, b),
+                LLVMBuildAdd(builder, from.steps, steps, "")};
 }
 
 /* One step of depth. */
@@ -131,12 +142,13 @@ static void run_loop(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, L
         t->sums[i] = phis[i];
     }
     LLVMPositionBuilderAtEnd(u->builder, c.body);
-    At at = advance(t, from, c.counter, l);
+    At at = advance(t, from, c.counter, l, level);
     for (int ahead = 0; ahead < unroll; ahead++) {
-        ask_ahead(t, c.counter, ahead, unroll);
+        if (level == t->loop->inner_count)
+            ask_ahead(t, at.steps, ahead, unroll);
         run_inner(t,
                   (At){at_constant(t, at.a, ahead * l->a_stride),
-                       at_constant(t, at.b, ahead * l->b_stride)},
+                       at_constant(t, at.b, ahead * l->b_stride), at.steps},
                   level);
     }
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(u->builder);
@@ -233,7 +245,7 @@ static void accumulate_depth(Tile *t)
     if (l->depth_from)
         begin = sooner(t, end, later(t, begin, in_chunk(t, l->depth_from)));
     const DepthLoop outer = {0, l->a_depth_stride, l->b_stride};
-    run_depth(t, (At){t->a, t->b}, &outer, begin, end, 0);
+    run_depth(t, (At){t->a, t->b, unit_i64(u, 0)}, &outer, begin, end, 0);
 }
 
 static LLVMValueRef row_of_c(Tile *t, int row)

@@ -216,8 +216,12 @@ static void ask_computed_chunk(Engine *e, Loop *t, const Affine *row, const Affi
 
 void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
-    if (e->lanes == 1 || t->inner_count)
+    if (e->lanes == 1)
         return;
+    if (t->inner_count) {
+        ahead_ask_windows(e, t, row, column);
+        return;
+    }
     ask_rows(e, t, row, column);
     ask_computed(e, t, row, column);
     ask_results(e, t, row, column);
@@ -225,7 +229,7 @@ void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
     ask_computed_chunk(e, t, row, column);
 }
 
-/* ---- what the epilogue reads ----------------------------------------------------------------------------- */
+/* ---- what the epilogue reads and writes ------------------------------------------------------------------ */
 
 typedef struct Wanted {
     Engine *e;
@@ -240,32 +244,60 @@ static bool has_ahead(const Loop *t, const Buffer *buffer)
     return false;
 }
 
-/* The lines of the tile's own part, into the second cache: the first has the panels. */
-static void ask_own(void *context, const Expr *x)
+/* From one row to the next within a panel; 0: that is not known. */
+static int64_t row_step(const Wanted *w, const Affine *offset)
 {
-    const Wanted *w = context;
+    ExprPool *p = w->e->l->pool;
+    const Affine *zero = affine_constant(p, 0), *one = affine_constant(p, 1);
+    const Affine *step =
+        affine_sub(p, affine_substitute(p, offset, &(Substitution){1, (Index *[]){w->row}, &one}),
+                   affine_substitute(p, offset, &(Substitution){1, (Index *[]){w->row}, &zero}));
+    return step->count ? 0 : step->constant;
+}
+
+/* The lines of the tile's own part, into the second cache: the first has the panels. */
+static void ask_own(const Wanted *w, Buffer *buffer, const Affine *offset)
+{
     Engine *e = w->e;
     ExprPool *p = e->l->pool;
-    if (x->kind != EXPR_LOAD || x->count || x->buffer->space != SPACE_OPERAND ||
-        x->buffer->bytes <= (uint64_t)e->l->lanes->l2_bytes / 2 || has_ahead(e->tile, x->buffer))
+    if (buffer->space != SPACE_OPERAND || has_ahead(e->tile, buffer) ||
+        buffer->bytes <= (uint64_t)e->l->lanes->l2_bytes / 2)
         return;
     bool nested = false;
-    const int64_t stride = affine_factor(x->affine, w->row, &nested);
-    if (affine_factor(x->affine, w->column, &nested) != 1 || nested || stride <= 0)
+    const int64_t stride = row_step(w, offset);
+    if (affine_factor(offset, w->column, &nested) != 1 || nested || stride <= 0)
         return;
     Substitution own = {2, (Index *[]){w->row, w->column},
                         (const Affine *[]){e->tile_row, e->tile_column}};
-    const int64_t line = LINE_BYTES / dtype_size(x->type);
+    const int64_t line = LINE_BYTES / dtype_size(buffer->type);
     for (int64_t at = 0; at < e->nr; at += line) {
-        const Affine *offset = affine_offset(p, affine_substitute(p, x->affine, &own), at);
-        Ahead a = {x->buffer, offset, stride, log2_of(e->chunk * e->suffix / e->mr), .near = false};
+        const Affine *begin = affine_offset(p, affine_substitute(p, offset, &own), at);
+        Ahead a = {buffer, begin, stride, log2_of(e->chunk * e->suffix / e->mr), .near = false};
         vec_push(e->l->arena, &e->tile->aheads, a);
     }
+}
+
+static void visit_own(void *context, const Expr *x)
+{
+    if (x->kind == EXPR_LOAD && !x->count)
+        ask_own(context, x->buffer, x->affine);
+}
+
+static bool can_ask_own(const Engine *e)
+{
+    return e->lanes > 1 && e->single && e->chunk * e->suffix >= e->mr;
 }
 
 void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column)
 {
     Wanted w = {e, row, column};
-    if (e->lanes > 1 && e->chunk * e->suffix >= e->mr)
-        expr_visit(e->l->pool, value, ask_own, &w);
+    if (can_ask_own(e))
+        expr_visit(e->l->pool, value, visit_own, &w);
+}
+
+void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *row, Index *column)
+{
+    Wanted w = {e, row, column};
+    if (can_ask_own(e))
+        ask_own(&w, buffer, offset);
 }

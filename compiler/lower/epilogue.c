@@ -148,6 +148,18 @@ static void emit_loops(Epilogue *x, LoopList *into)
     vec_push(l->arena, &outer->body, lanes);
 }
 
+/* What the lanes, along the columns, read and write in each row. */
+static void ask_ahead(const Epilogue *x)
+{
+    Lowering *l = x->e->l;
+    for (int i = 0; i < x->count; i++) {
+        const EpilogueItem *item = &x->items[i];
+        ahead_ask_epilogue(x->e, item->value, x->row, x->column);
+        if (item->stored && x->e->windows)
+            ahead_ask_result(x->e, buffer_to_write(l, item->node), item->offset, x->row, x->column);
+    }
+}
+
 void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t length,
                    const Affine *origin)
 {
@@ -164,12 +176,11 @@ void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t lengt
     x.items = arena_new(l->arena, EpilogueItem, x.count);
     for (; x.made < x.count; x.made++)
         x.items[x.made] = make_item(&x, k->nodes.data[x.made]);
-    if (e->sum_rows) {
+    x.along_rows = !e->sum_rows && choose_rows(&x);
+    if (!x.along_rows && (e->windows || !e->sum_rows))
+        ask_ahead(&x);
+    if (e->sum_rows)
         row_sum_emit(&x, into);
-        return;
-    }
-    x.along_rows = choose_rows(&x);
-    for (int i = 0; i < x.count && e->single && !x.along_rows; i++)
-        ahead_ask_epilogue(e, x.items[i].value, x.row, x.column);
-    emit_loops(&x, into);
+    else
+        emit_loops(&x, into);
 }

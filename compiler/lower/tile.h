@@ -136,6 +136,13 @@ const Expr *place_right(Engine *e, const Affine *column);
 void ahead_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 /* Adds to the tile before what the epilogue reads, at its row and column, to make the value. */
 void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column);
+/* The same of what it writes there. */
+void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *row, Index *column);
+
+/* ---- ahead_window.c ------------------------------------------------------------------------------------ */
+
+/* The same as ahead_ask, of a tile that reads windows in place. */
+void ahead_ask_windows(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- epilogue.c --------------------------------------------------------------------------------------- */
 
