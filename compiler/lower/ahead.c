@@ -10,14 +10,6 @@ static void ask(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_
     vec_push(e->l->arena, &t->aheads, a);
 }
 
-static int log2_of(int64_t value)
-{
-    int shift = 0;
-    while (value >> (shift + 1))
-        shift++;
-    return shift;
-}
-
 /* The lines of a panel's row of columns. */
 static void ask_columns(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_t stride,
                         int shift)

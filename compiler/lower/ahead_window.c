@@ -2,6 +2,8 @@
  * positions, and what the epilogue reads and writes. */
 #include "lower/tile.h"
 
+enum { MOST_SOME_ROWS = 64 };
+
 static int64_t steps_of(const Engine *e)
 {
     return e->chunk * e->suffix;
@@ -14,13 +16,13 @@ static bool is_large(const Engine *e, const Buffer *b)
 
 /* So many elements from `begin`, of which each of `parts` tiles asks for its part. */
 static void ask_span(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t elements,
-                     int64_t parts, const Affine *part, bool near)
+                     int64_t parts, const Affine *part)
 {
     ExprPool *p = e->l->pool;
     const int64_t each = divide_up(elements, parts), stride = divide_up(each, steps_of(e));
     if (!is_large(e, b) || stride * dtype_size(b->type) > LINE_BYTES)
         return;
-    Ahead a = {b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0, near};
+    Ahead a = {b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0, .near = true};
     vec_push(e->l->arena, &t->aheads, a);
 }
 
@@ -47,7 +49,7 @@ static void ask_next_windows(Engine *e, Loop *t, const Affine *row, const Affine
     const Expr *next = place_left(e, affine_offset(p, row, e->mr));
     const int64_t reach = reach_of(&e->depth, e->split, e->left_steps, e->row_stride);
     ask_span(e, t, next->buffer, affine_offset(p, next->affine, reach), e->mr * e->row_stride,
-             e->nc / e->nr, tile_of_panel(e, column), true);
+             e->nc / e->nr, tile_of_panel(e, column));
 }
 
 /* Of an operand the next chunk's positions, or all of the next value's of the index before it. */
@@ -59,8 +61,7 @@ static void ask_next_positions(Engine *e, Loop *t, const Expr *first, const int6
     const int64_t chunk = e->chunk * steps[e->split],
                   begin = whole ? steps[e->split - 1] : chunk + reach;
     ask_span(e, t, first->buffer, affine_offset(p, first->affine, begin),
-             whole ? chunk + reach : chunk, divide_up(e->mc, e->mr) * (e->nc / e->nr), number,
-             false);
+             whole ? chunk + reach : chunk, divide_up(e->mc, e->mr) * (e->nc / e->nr), number);
 }
 
 static int64_t column_reach(Engine *e)
@@ -73,16 +74,40 @@ static int64_t column_reach(Engine *e)
     return reach_of(columns, 0, steps, e->right_steps[e->split]);
 }
 
+/* Of rows that are some of those that lie side by side, each position's lines. */
+static void ask_next_rows(Engine *e, Loop *t, const Affine *number)
+{
+    ExprPool *p = e->l->pool;
+    const Expr *first = place_left(e, e->row_begin);
+    const bool whole = e->chunk == e->depth.data[e->split]->extent;
+    const int64_t chunk = e->chunk * e->left_steps[e->split],
+                  begin = whole ? e->left_steps[e->split - 1] : chunk,
+                  step = e->left_steps[e->depth.count - 1],
+                  each = divide_up(chunk / step, divide_up(e->mc, e->mr) * (e->nc / e->nr)),
+                  line = LINE_BYTES / dtype_size(e->l->real);
+    if (!is_large(e, first->buffer) || step <= 0 || each > steps_of(e))
+        return;
+    const Affine *at =
+        affine_add(p, affine_offset(p, first->affine, begin), affine_scale(p, number, each * step));
+    for (int64_t i = 0; i < e->mc; i += line) {
+        Ahead a = {first->buffer, affine_offset(p, at, i), step, log2_of(steps_of(e) / each),
+                   .near = true};
+        vec_push(e->l->arena, &t->aheads, a);
+    }
+}
+
 static void ask_next_chunk(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
-    const Affine *panel = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
+    const Affine *zero = affine_constant(p, 0),
+                 *panel = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
     const Affine *number =
         affine_add(p, affine_scale(p, panel, e->nc / e->nr), tile_of_panel(e, column));
     if (e->mc >= e->row->extent)
-        ask_next_positions(e, t, place_left(e, affine_constant(p, 0)), e->left_steps, 0, number);
-    ask_next_positions(e, t, place_right(e, affine_constant(p, 0)), e->right_steps, column_reach(e),
-                       number);
+        ask_next_positions(e, t, place_left(e, zero), e->left_steps, 0, number);
+    else if (e->mc <= MOST_SOME_ROWS)
+        ask_next_rows(e, t, number);
+    ask_next_positions(e, t, place_right(e, zero), e->right_steps, column_reach(e), number);
 }
 
 void ahead_ask_windows(Engine *e, Loop *t, const Affine *row, const Affine *column)

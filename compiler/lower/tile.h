@@ -72,6 +72,14 @@ static inline int64_t at_least(int64_t least, int64_t value)
     return value > least ? value : least;
 }
 
+static inline int log2_of(int64_t value)
+{
+    int shift = 0;
+    while (value >> (shift + 1))
+        shift++;
+    return shift;
+}
+
 enum { LEAST_CACHE = 32768, WAY_BYTES = 4096, LINE_BYTES = 64 };
 
 static inline int64_t cache_bytes(int bytes)
