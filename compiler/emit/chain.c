@@ -1,111 +1,56 @@
-/* Kernels that run in one go, group by group: a thread does all of them for one group, in order,
- * before it goes on to the next.  The schedule says which may; here is settled which can, for what one
- * makes of a group the others must need for that group alone. */
+/* Kernels that run in one go, group by group: a thread does all of them for one group, in order, before it
+ * goes on to the next.  What only they need lies in its scratch, before that of the kernels themselves. */
 #include "emit/internal.h"
-
-/* ---- does a kernel keep to its group? ---------------------------------------------------------------- */
-
-typedef struct Check {
-    const Code *codes; /* of the chain */
-    int count;
-    const LoopKernel *k; /* the one looked at */
-    int64_t groups;
-    bool apart; /* it keeps to its group so far */
-} Check;
-
-/* Iterations of the outermost loop for a group; 0: they do not come in groups. */
-static int64_t iterations_of_group(const LoopKernel *k, int64_t groups)
-{
-    const int64_t step = k->parallel_step > 0 ? k->parallel_step : 1;
-    if (!k->parallel || k->serial || k->body.count != 1 || k->parallel->extent % (groups * step))
-        return 0;
-    const int64_t of_group = k->parallel->extent / groups;
-    return k->parallel->per_example % of_group ? 0 : of_group / step;
-}
-
-static bool is_written(const Check *c, const Buffer *b)
-{
-    for (int i = 0; i < c->count; i++)
-        for (int j = 0; j < c->codes[i].loops->operands.count; j++) {
-            const Buffer *o = c->codes[i].loops->operands.data[j];
-            if (o->written && o->node == b->node)
-                return true;
-        }
-    return false;
-}
-
-/* Of what the chain writes, is it the group's own part that the offset is in? */
-static void check_place(Check *c, const Buffer *b, const Affine *offset, bool by_data)
-{
-    if (b->space != SPACE_OPERAND || !is_written(c, b))
-        return;
-    bool nested = false;
-    const Index *group = c->k->parallel;
-    const int64_t elements = (int64_t)b->bytes / dtype_size(b->type);
-    const int64_t factor = affine_factor(offset, group, &nested);
-    const Affine *rest =
-        affine_sub(c->k->pool, offset,
-                   affine_scale(c->k->pool, affine_index(c->k->pool, (Index *)group), factor));
-    const Interval within = affine_interval(rest);
-    c->apart = c->apart && !b->past && !by_data && !nested &&
-               factor * (group->extent / c->groups) * c->groups == elements && within.low >= 0 &&
-               within.high < factor;
-}
-
-static void check_expr(void *context, const Expr *e)
-{
-    if (e->kind == EXPR_LOAD)
-        check_place(context, e->buffer, e->affine, e->count > 0);
-}
-
-static void check_loops(Check *c, const LoopList *list)
-{
-    for (int i = 0; i < list->count; i++) {
-        const Loop *l = list->data[i];
-        if (l->value)
-            expr_visit(c->k->pool, l->value, check_expr, c);
-        if (l->kind == LOOP_STORE || l->kind == LOOP_ADD)
-            check_place(c, l->buffer, l->offset, l->data_count > 0);
-        if (l->kind == LOOP_TILE) {
-            check_place(c, l->a, l->a_offset, false);
-            check_place(c, l->b, l->b_offset, false);
-        }
-        check_loops(c, &l->body);
-    }
-}
-
-static bool updates_tensor(const LoopKernel *k)
-{
-    for (int i = 0; i < k->operands.count; i++)
-        if (k->operands.data[i]->written && k->operands.data[i]->tensor)
-            return true;
-    return false;
-}
-
-static bool keep_apart(const Code *codes, int count, int64_t groups)
-{
-    Check c = {codes, count, NULL, groups, true};
-    for (int i = 0; i < count && c.apart; i++) {
-        c.k = codes[i].loops;
-        c.apart = !updates_tensor(c.k);
-        check_loops(&c, &c.k->body);
-    }
-    return c.apart;
-}
 
 /* ---- the function of a chain --------------------------------------------------------------------------- */
 
+/* Iterations of the outermost loop for a group. */
+static int64_t iterations_of_group(const LoopKernel *k, int64_t groups)
+{
+    const int64_t step = k->parallel_step > 0 ? k->parallel_step : 1;
+    if (!k->parallel || k->parallel->extent % (groups * step))
+        bug("%s does not come in %lld groups", k->kernel->nodes.data[0]->name, (long long)groups);
+    return k->parallel->extent / groups / step;
+}
+
+/* Where the operand lies in the chain's scratch; NULL: it does not. */
+static const Place *chain_place(const Schedule *s, const Buffer *b)
+{
+    const Node *n = b->node;
+    const Place *p = b->tensor ? NULL : entry_place(s, &n);
+    return p && p->kind == PLACE_CHAIN ? p : NULL;
+}
+
+bool chain_holds(const Schedule *s, const Buffer *b)
+{
+    return chain_place(s, b);
+}
+
+/* Do both find the same operands at the same places of the chain's scratch? */
+static bool shares_scratch(const Schedule *s, const LoopKernel *k, const Schedule *t,
+                           const LoopKernel *known)
+{
+    for (int i = 0; i < k->operands.count; i++) {
+        const Place *p = chain_place(s, k->operands.data[i]),
+                    *q = chain_place(t, known->operands.data[i]);
+        if (!p != !q || (p && p->offset != q->offset))
+            return false;
+    }
+    return k->kernel->chain_bytes == known->kernel->chain_bytes;
+}
+
 /* One that runs the same kernels, as deeper blocks of a network do. */
-static LLVMValueRef chain_known(const Entries *es, const Code *codes, int count)
+static LLVMValueRef chain_known(const Entries *es, const Schedule *of, const Code *codes, int count)
 {
     for (int e = 0; e < ENTRY_COUNT; e++) {
         const Schedule *s = es->u->compiled->schedules[e];
         for (int i = 0; s && i < s->kernels.count; i++) {
             const Code *known = &es->codes[e][i];
             int same = 0;
-            while (known->chain && known->chain_end - i == count && same < count &&
+            while (known->chain && schedule_chain_end(s, i) - i == count && same < count &&
                    known[same].function == codes[same].function &&
-                   known[same].calls == codes[same].calls)
+                   known[same].calls == codes[same].calls &&
+                   shares_scratch(of, codes[same].loops, s, known[same].loops))
                 same++;
             if (same == count)
                 return known->chain;
@@ -114,14 +59,40 @@ static LLVMValueRef chain_known(const Entries *es, const Code *codes, int count)
     return NULL;
 }
 
+/* A copy of the blocks whose operands in the chain's scratch are this thread's. */
+static LLVMValueRef own_blocks(Entry *e, const Code *codes, int count, LLVMValueRef scratch)
+{
+    EmitUnit *u = e->u;
+    LLVMTypeRef type = LLVMArrayType2(e->block_type, (uint64_t)count);
+    LLVMValueRef blocks = unit_alloca(u, type);
+    LLVMBuildMemCpy(u->builder, blocks, 8, LLVMGetParam(e->function, 0), 8, LLVMSizeOf(type));
+    for (int i = 0; i < count; i++)
+        for (int slot = 0; slot < codes[i].loops->operands.count; slot++) {
+            const Place *p = chain_place(e->s, codes[i].loops->operands.data[slot]);
+            LLVMValueRef at[] = {unit_i32(u, 0), unit_i32(u, i), unit_i32(u, ARGUMENT_OPERANDS),
+                                 unit_i32(u, slot)};
+            if (p)
+                LLVMBuildStore(u->builder, unit_offset(u, scratch, p->offset),
+                               LLVMBuildInBoundsGEP2(u->builder, type, blocks, at, 4, ""));
+        }
+    return blocks;
+}
+
 /* void chain(blocks, begin, end, scratch): of a block of arguments for each kernel. */
-static LLVMValueRef chain_function(Entries *es, const Code *codes, int count)
+static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *codes, int count)
 {
     EmitUnit *u = es->u;
-    LLVMTypeRef params[] = {u->pointer, u->size, u->size, u->pointer}, block = entry_block_type(es);
+    LLVMTypeRef params[] = {u->pointer, u->size, u->size, u->pointer};
     const char *name =
         arena_format(u->arena, "chain.%s", codes[0].loops->kernel->nodes.data[0]->name);
+    const uint64_t bytes = codes[0].loops->kernel->chain_bytes;
     Entry e = entry_function(es, name, u->void_type, params, 4);
+    e.s = s;
+    e.block_type = entry_block_type(es);
+    LLVMValueRef blocks = LLVMGetParam(e.function, 0), scratch = LLVMGetParam(e.function, 3);
+    if (bytes)
+        blocks = own_blocks(&e, codes, count, scratch);
+    scratch = unit_offset(u, scratch, emit_align(bytes));
     KernelBuilder shell = {.u = u, .function = e.function}; /* for the loop alone */
     CountedLoop c = loop_open(&shell, entry_number64(&e, LLVMGetParam(e.function, 1)),
                               entry_number64(&e, LLVMGetParam(e.function, 2)), 1, "group");
@@ -129,10 +100,9 @@ static LLVMValueRef chain_function(Entries *es, const Code *codes, int count)
         LLVMValueRef calls = unit_i64(u, codes[i].calls), at = unit_i32(u, i);
         LLVMValueRef begin = LLVMBuildMul(u->builder, c.counter, calls, "");
         LLVMValueRef end = LLVMBuildAdd(u->builder, begin, calls, "");
-        LLVMValueRef args[] = {
-            LLVMBuildInBoundsGEP2(u->builder, block, LLVMGetParam(e.function, 0), &at, 1, ""),
-            LLVMBuildIntCast2(u->builder, begin, u->size, false, ""),
-            LLVMBuildIntCast2(u->builder, end, u->size, false, ""), LLVMGetParam(e.function, 3)};
+        LLVMValueRef args[] = {LLVMBuildInBoundsGEP2(u->builder, e.block_type, blocks, &at, 1, ""),
+                               LLVMBuildIntCast2(u->builder, begin, u->size, false, ""),
+                               LLVMBuildIntCast2(u->builder, end, u->size, false, ""), scratch};
         unit_call(u, codes[i].function, args, 4);
     }
     loop_close(&shell, &c, false);
@@ -145,23 +115,17 @@ static void chain_at(Entries *es, const Schedule *s, Code *codes, int first, int
     const int64_t groups = s->kernels.data[first + 1]->chained;
     Code *code = &codes[first];
     for (int i = first; i < end; i++)
-        if (!(codes[i].calls = iterations_of_group(codes[i].loops, groups)))
-            return;
-    if (!keep_apart(code, end - first, groups))
-        return;
-    LLVMValueRef known = chain_known(es, code, end - first);
-    code->chain = known ? known : chain_function(es, code, end - first);
-    code->chain_end = end;
+        codes[i].calls = iterations_of_group(codes[i].loops, groups);
+    LLVMValueRef known = chain_known(es, s, code, end - first);
+    code->chain = known ? known : chain_function(es, s, code, end - first);
 }
 
 void chain_emit(Entries *es)
 {
-    for (int e = 0; e < ENTRY_COUNT && !es->u->options.profile; e++) {
+    for (int e = 0; e < ENTRY_COUNT; e++) {
         const Schedule *s = es->u->compiled->schedules[e];
         for (int first = 0, end; s && first < s->kernels.count; first = end) {
-            end = first + 1;
-            while (end < s->kernels.count && s->kernels.data[end]->chained)
-                end++;
+            end = schedule_chain_end(s, first);
             if (end > first + 1)
                 chain_at(es, s, es->codes[e], first, end);
         }
@@ -173,10 +137,11 @@ void chain_emit(Entries *es)
 /* Room for the longest chain of the entry. */
 static LLVMValueRef chain_blocks(Entry *e)
 {
-    const Code *codes = e->es->codes[e->kind];
     int most = 0;
-    for (int i = 0; i < e->s->kernels.count; i++)
-        most = codes[i].chain_end - i > most ? codes[i].chain_end - i : most;
+    for (int i = 0, end; i < e->s->kernels.count; i = end) {
+        end = schedule_chain_end(e->s, i);
+        most = end - i > most ? end - i : most;
+    }
     return unit_alloca(e->u, LLVMArrayType2(e->block_type, (uint64_t)most));
 }
 
@@ -206,7 +171,9 @@ void chain_run_kernels(Entry *e, int from, int to)
     e->block = block;
     LLVMValueRef calls = entry_number64(e, dispatch_iterations(e, codes[from].loops));
     LLVMValueRef groups = LLVMBuildUDiv(u->builder, calls, unit_i64(u, codes[from].calls), "");
-    LLVMValueRef args[] = {e->instance, codes[from].chain, e->blocks,
-                           LLVMBuildIntCast2(u->builder, groups, u->size, false, "")};
-    unit_call(u, e->es->run, args, 4);
+    bool serial = true;
+    for (int i = from; i < to; i++)
+        serial = serial && codes[i].loops->serial;
+    dispatch_call(e, from, codes[from].chain, e->blocks,
+                  LLVMBuildIntCast2(u->builder, groups, u->size, false, ""), serial);
 }

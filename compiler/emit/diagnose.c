@@ -89,6 +89,17 @@ static bool must_leave_out(const Schedule *s, const LoopKernel *k, const bool *m
     return false;
 }
 
+/* What the kernel has made, or was left out of making. */
+static void check_kernel(Entry *e, const Kernel *k, bool out, bool *missing)
+{
+    for (int i = 0; k->kind != KERNEL_MARGIN && i < k->nodes.count; i++) {
+        const Node *n = k->nodes.data[i];
+        missing[n->id] = out;
+        if (!out && e->s->places[n->id].kind == PLACE_WORKSPACE)
+            check_numbers(e, n->type, entry_address(e, n), count_of(e, n), n->name);
+    }
+}
+
 LLVMValueRef diagnose_emit(Entries *es, EntryKind kind)
 {
     EmitUnit *u = es->u;
@@ -97,20 +108,15 @@ LLVMValueRef diagnose_emit(Entries *es, EntryKind kind)
     entry_take_examples(&e, LLVMConstNull(u->pointer));
     check_what_is_given(&e);
     bool *missing = arena_new(u->arena, bool, e.s->graph->nodes.count + 1);
-    for (int i = 0; i < e.s->kernels.count; i++) {
-        const Kernel *k = e.s->kernels.data[i];
-        bool out = must_leave_out(e.s, es->codes[kind][i].loops, missing);
-        const Recurrence *r = recurrence_outermost(k->recurrence);
-        const bool again =
-            i > 0 && r && recurrence_outermost(e.s->kernels.data[i - 1]->recurrence) == r;
-        if (!out && !again) /* of a recurrence, all kernels at once: none of them stores a tensor */
-            entry_run_kernels(&e, i, entry_past_recurrence(&e, i, e.s->kernels.count));
-        for (int j = 0; k->kind != KERNEL_MARGIN && j < k->nodes.count; j++) {
-            const Node *n = k->nodes.data[j];
-            missing[n->id] = out;
-            if (!out && e.s->places[n->id].kind == PLACE_WORKSPACE)
-                check_numbers(&e, n->type, entry_address(&e, n), count_of(&e, n), n->name);
-        }
+    for (int first = 0, end; first < e.s->kernels.count; first = end) {
+        end = entry_past_run(&e, first, e.s->kernels.count);
+        bool out = false;
+        for (int i = first; i < end; i++)
+            out = out || must_leave_out(e.s, es->codes[kind][i].loops, missing);
+        if (!out)
+            entry_run_kernels(&e, first, end);
+        for (int i = first; i < end; i++)
+            check_kernel(&e, e.s->kernels.data[i], out, missing);
     }
     LLVMBuildRet(u->builder, LLVMConstNull(u->pointer));
     return entry_finish(&e);

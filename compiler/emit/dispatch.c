@@ -11,6 +11,12 @@ static const char *kernel_name(Entries *es, const Kernel *k)
                         k->kind == KERNEL_MARGIN ? ".margin" : "");
 }
 
+/* Of a thread, with that of its chain. */
+static uint64_t kernel_scratch(const LoopKernel *k)
+{
+    return emit_align(k->kernel->chain_bytes) + emit_align(k->scratch_bytes);
+}
+
 void dispatch_lower(Entries *es)
 {
     for (int e = 0; e < ENTRY_COUNT; e++) {
@@ -25,8 +31,8 @@ void dispatch_lower(Entries *es)
                 .function = kernel_emit_once(es->u, loops, kernel_name(es, s->kernels.data[i]))};
             if (es->most_operands < loops->operands.count)
                 es->most_operands = loops->operands.count;
-            if (es->scratch_bytes < emit_align(loops->scratch_bytes))
-                es->scratch_bytes = emit_align(loops->scratch_bytes);
+            if (es->scratch_bytes < kernel_scratch(loops))
+                es->scratch_bytes = kernel_scratch(loops);
         }
     }
 }
@@ -37,7 +43,7 @@ uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes)
     for (int e = 0; e < ENTRY_COUNT; e++) {
         const Schedule *s = c->schedules[e];
         for (int i = 0; s && i < s->kernels.count; i++) {
-            uint64_t bytes = emit_align(lower_kernel(s, s->kernels.data[i], lanes)->scratch_bytes);
+            uint64_t bytes = kernel_scratch(lower_kernel(s, s->kernels.data[i], lanes));
             most = bytes > most ? bytes : most;
         }
     }
@@ -98,6 +104,8 @@ void dispatch_arguments(Entry *e, const LoopKernel *k)
 {
     EmitUnit *u = e->u;
     for (int i = 0; i < k->operands.count; i++) {
+        if (chain_holds(e->s, k->operands.data[i]))
+            continue;
         LLVMValueRef at[] = {unit_i32(u, 0), unit_i32(u, ARGUMENT_OPERANDS), unit_i32(u, i)};
         LLVMValueRef slot = LLVMBuildInBoundsGEP2(u->builder, e->block_type, e->block, at, 3, "");
         LLVMBuildStore(u->builder, entry_buffer(e, k->operands.data[i]), slot);
@@ -106,26 +114,31 @@ void dispatch_arguments(Entry *e, const LoopKernel *k)
         entry_argument(e, ARGUMENT_SITE, unit_i64(u, k->first_site));
 }
 
-void entry_run_kernel(Entry *e, int number)
+void dispatch_call(Entry *e, int number, LLVMValueRef function, LLVMValueRef arguments,
+                   LLVMValueRef count, bool serial)
 {
     EmitUnit *u = e->u;
-    const Code *code = &e->es->codes[e->kind][number];
-    const LoopKernel *k = code->loops;
-    dispatch_arguments(e, k);
-    LLVMValueRef count = dispatch_iterations(e, k);
-    const bool serial = !k->parallel || k->serial;
     if (e->es->profiled) {
-        profile_call(e, number, count, serial);
+        profile_call(e, number, function, arguments, count, serial);
         return;
     }
     if (!serial) {
-        LLVMValueRef args[] = {e->instance, code->function, e->block, count};
+        LLVMValueRef args[] = {e->instance, function, arguments, count};
         unit_call(u, e->es->run, args, 4);
         return;
     }
     LLVMValueRef scratch = unit_offset(u, e->instance, u->compiled->instance_bytes);
-    LLVMValueRef args[] = {e->block, unit_size(u, 0), count, scratch};
-    unit_call(u, code->function, args, 4);
+    LLVMValueRef args[] = {arguments, unit_size(u, 0), count, scratch};
+    unit_call(u, function, args, 4);
+}
+
+void entry_run_kernel(Entry *e, int number)
+{
+    const Code *code = &e->es->codes[e->kind][number];
+    const LoopKernel *k = code->loops;
+    dispatch_arguments(e, k);
+    dispatch_call(e, number, code->function, e->block, dispatch_iterations(e, k),
+                  !k->parallel || k->serial);
 }
 
 /* The kernels of the recurrence at `depth` end before this one. */
@@ -138,9 +151,10 @@ static int past_recurrence(const Entry *e, int from, int to, int depth)
     return end;
 }
 
-int entry_past_recurrence(const Entry *e, int from, int to)
+int entry_past_run(const Entry *e, int from, int to)
 {
-    return past_recurrence(e, from, to, 0);
+    const int end = past_recurrence(e, from, to, 0), chain_end = schedule_chain_end(e->s, from);
+    return end > chain_end ? end : chain_end;
 }
 
 static void run_in_order(Entry *e, int from, int to, int depth, LLVMValueRef time);
@@ -172,9 +186,8 @@ static void run_in_order(Entry *e, int from, int to, int depth, LLVMValueRef tim
         }
         if (time)
             entry_argument(e, ARGUMENT_TIME, time);
-        const int chain_end = e->es->codes[e->kind][i].chain_end;
-        if (chain_end && chain_end <= to)
-            chain_run_kernels(e, i, end = chain_end);
+        if (e->es->codes[e->kind][i].chain)
+            chain_run_kernels(e, i, end = schedule_chain_end(e->s, i));
         else
             entry_run_kernel(e, i);
     }

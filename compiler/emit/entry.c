@@ -156,6 +156,7 @@ LLVMValueRef entry_address(Entry *e, const Node *n)
         return unit_offset(e->u, e->sums, sizeof(double) * (uint64_t)p->slot);
     case PLACE_NOWHERE:
     case PLACE_SCRATCH:
+    case PLACE_CHAIN:
         break;
     }
     bug("%s: node %s has no address", e->s->graph->name, n->name);

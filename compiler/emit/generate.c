@@ -109,7 +109,7 @@ static void prepare_generation(Entry *e, LLVMValueRef position)
     LLVMBuildCondBr(u->builder, is_first, first, row);
     LLVMPositionBuilderAtEnd(u->builder, first);
     for (int i = 0, end; i < e->s->kernels.count; i = end) {
-        end = entry_past_recurrence(e, i, e->s->kernels.count);
+        end = entry_past_run(e, i, e->s->kernels.count);
         if (e->s->kernels.data[i]->recurrence != e->s->graph->positions)
             entry_run_kernels(e, i, end);
     }

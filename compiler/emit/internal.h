@@ -274,9 +274,8 @@ typedef enum {
 typedef struct Code {
     LoopKernel *loops;
     LLVMValueRef function;
-    LLVMValueRef chain; /* runs a group of this kernel and the following below chain_end; or NULL */
-    int chain_end;
-    int64_t calls; /* of the function, for a group */
+    LLVMValueRef chain; /* of the first of a chain: runs a group of all of it; or NULL */
+    int64_t calls;      /* of the function, for a group                                */
 } Code;
 
 typedef struct Entries {
@@ -336,7 +335,9 @@ void entry_take_examples(Entry *e, LLVMValueRef refused);
 
 /* ---- chain.c: kernels in one go, group by group ---------------------------------------------------------------- */
 
-void chain_emit(Entries *es); /* makes the functions of those that can */
+void chain_emit(Entries *es); /* makes their functions */
+/* Does the operand lie in the chain's scratch? */
+bool chain_holds(const Schedule *s, const Buffer *b);
 void chain_run_kernels(Entry *e, int from, int to);
 
 /* ---- dispatch.c: the kernels, lowered once and run in order -------------------------------------------------- */
@@ -345,10 +346,13 @@ void dispatch_lower(Entries *es);
 LLVMValueRef dispatch_iterations(Entry *e, const LoopKernel *k); /* of the outermost loop */
 void dispatch_arguments(Entry *e, const LoopKernel *k); /* fills the block for the kernel */
 void dispatch_run(Entries *es); /* makes the function that parallel kernels go through */
+/* Runs a function of kernel `number`, on the caller's thread or shared. */
+void dispatch_call(Entry *e, int number, LLVMValueRef function, LLVMValueRef arguments,
+                   LLVMValueRef count, bool serial);
 void entry_run_kernel(Entry *e, int number);
 void entry_run_kernels(Entry *e, int from, int to);
-/* The kernels of the recurrence that number `from` is part of end before this one. */
-int entry_past_recurrence(const Entry *e, int from, int to);
+/* The kernels of the recurrence, or the chain, that number `from` is part of end before this one. */
+int entry_past_run(const Entry *e, int from, int to);
 uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes); /* per thread */
 
 /* ---- instance.c ---------------------------------------------------------------------------------------------- */
@@ -387,7 +391,8 @@ EntryPoints entry_points(EmitUnit *u);
 /* ---- profile.c: with `gradc --profile` alone ------------------------------------------------------------ */
 
 void profile_run(Entries *es); /* makes the function that all kernels go through */
-void profile_call(Entry *e, int kernel, LLVMValueRef count, bool serial);
+void profile_call(Entry *e, int kernel, LLVMValueRef function, LLVMValueRef arguments,
+                  LLVMValueRef count, bool serial);
 void profile_points(Entries *es, EntryPoints *p);
 
 /* ---- descriptor.c, wrapper.c ---------------------------------------------------------------------------- */

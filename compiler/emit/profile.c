@@ -64,15 +64,13 @@ void profile_run(Entries *es)
     entry_finish(&e);
 }
 
-void profile_call(Entry *e, int kernel, LLVMValueRef count, bool serial)
+void profile_call(Entry *e, int kernel, LLVMValueRef function, LLVMValueRef arguments,
+                  LLVMValueRef count, bool serial)
 {
     EmitUnit *u = e->u;
-    LLVMValueRef args[] = {e->instance,
-                           unit_i32(u, first_number(e->es, e->kind) + kernel),
-                           e->es->codes[e->kind][kernel].function,
-                           e->block,
-                           count,
-                           unit_i32(u, serial)};
+    LLVMValueRef args[] = {e->instance, unit_i32(u, first_number(e->es, e->kind) + kernel),
+                           function,    arguments,
+                           count,       unit_i32(u, serial)};
     unit_call(u, e->es->profiled, args, 6);
 }
 
@@ -198,20 +196,30 @@ static const char *kernel_lines(EmitUnit *u, const Kernel *k)
     return t.length ? t.data : "";
 }
 
-static LLVMValueRef kernel_row(EmitUnit *u, const char *entry, const Kernel *k,
+/* Of the kernel, or of the chain that begins with it. */
+static LLVMValueRef kernel_row(EmitUnit *u, const char *entry, const Schedule *s, int first,
                                const LoopKernel *loops)
 {
     Text how;
     text_init(&how, u->arena);
     loop_summary(&how, loops);
+    const int end = schedule_chain_end(s, first);
+    const Kernel *k = s->kernels.data[first];
+    double flops = 0, bytes = 0;
+    for (int i = first; i < end; i++) {
+        flops += s->kernels.data[i]->flops;
+        bytes += s->kernels.data[i]->bytes_moved;
+    }
+    if (end > first + 1)
+        text_printf(&how, ", and %d kernels by groups with it", end - first - 1);
     const double steps = k->recurrence ? (double)k->recurrence->steps : 1;
     LLVMValueRef fields[] = {
         unit_string(u, entry),
         unit_string(u, k->nodes.count ? k->nodes.data[k->nodes.count - 1]->name : "kernel"),
         unit_string(u, how.data),
         unit_string(u, kernel_lines(u, k)),
-        LLVMConstReal(u->f64, k->flops / steps),
-        LLVMConstReal(u->f64, k->bytes_moved / steps),
+        LLVMConstReal(u->f64, flops / steps),
+        LLVMConstReal(u->f64, bytes / steps),
     };
     return LLVMConstStructInContext(u->context, fields, sizeof fields / sizeof *fields, false);
 }
@@ -225,7 +233,7 @@ static LLVMValueRef make_rows(Entries *es, int *count)
     for (int e = 0; e < ENTRY_COUNT; e++) {
         const Schedule *s = u->compiled->schedules[e];
         for (int i = 0; s && i < s->kernels.count; i++)
-            rows[row++] = kernel_row(u, entry_name(e), s->kernels.data[i], es->codes[e][i].loops);
+            rows[row++] = kernel_row(u, entry_name(e), s, i, es->codes[e][i].loops);
     }
     if (!row)
         return LLVMConstNull(u->pointer);

@@ -175,6 +175,8 @@ static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
 {
     const Node *root = storage_of((Node *)n);
     const Place *place = &l->schedule->places[root->id];
+    if (d < place->group_loops) /* a chain's scratch holds one group */
+        return 0;
     const bool last = schedule_is_examples_last(l->schedule, root);
     if (last && d == 0)
         return 1;

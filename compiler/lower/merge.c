@@ -75,9 +75,9 @@ void merge_pair(Nest *x, Stage *only, IndexList *list, int at)
     merge_in_list(x->l, list, at, merged);
 }
 
-void merge_loops(Nest *x, Stage *only, IndexList *list)
+void merge_loops(Nest *x, Stage *only, IndexList *list, int first)
 {
-    for (int at = list->count - 2; at >= 0; at--) {
+    for (int at = list->count - 2; at >= first; at--) {
         Merge m = {
             .l = x->l, .outer = list->data[at], .inner = list->data[at + 1], .possible = true};
         if (m.inner->per_example)

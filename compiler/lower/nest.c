@@ -342,6 +342,15 @@ static void examples_to_end(IndexList *shared)
         }
 }
 
+/* The loops over the groups of a chain are one, and stay apart. */
+static void merge_shared(Nest *x)
+{
+    const int groups = x->l->kernel->group_loops;
+    for (int i = 1; i < groups; i++)
+        merge_pair(x, NULL, &x->shared, 0);
+    merge_loops(x, NULL, &x->shared, groups > 0);
+}
+
 void lower_nest(Lowering *l)
 {
     Nest x = {.l = l};
@@ -351,15 +360,15 @@ void lower_nest(Lowering *l)
     if (l->schedule->examples_last)
         examples_to_end(&x.shared);
     decide_stores(&x);
-    merge_loops(&x, NULL, &x.shared);
+    merge_shared(&x);
     for (int s = 0; s < x.stages.count; s++) {
-        merge_loops(&x, x.stages.data[s], &x.stages.data[s]->free);
-        merge_loops(&x, x.stages.data[s], &x.stages.data[s]->bound);
+        merge_loops(&x, x.stages.data[s], &x.stages.data[s]->free, 0);
+        merge_loops(&x, x.stages.data[s], &x.stages.data[s]->bound, 0);
     }
     int lanes = lane_count(l, l->real);
     jam_demote(&x);
     stream_demote(&x, lanes);
-    bool across = vector_is_shared(&x, lanes);
+    bool across = x.shared.count > (l->kernel->group_loops > 0) && vector_is_shared(&x, lanes);
     LoopList *body = open_shared(&x, &l->out->body, across, lanes);
     for (int s = 0; s < x.stages.count; s++)
         emit_stage(&x, body, x.stages.data[s], across, lanes);

@@ -59,8 +59,9 @@ void stage_build_all(Nest *x);
 
 /* ---- merge.c: neighbouring loops as one ---------------------------------------------------------------- */
 
-/* All pairs of `list` for which it is possible, in the items of one stage or (NULL) of all. */
-void merge_loops(Nest *x, Stage *only, IndexList *list);
+/* All pairs of `list` from the one at `first` on for which it is possible, in the items of one stage or
+ * (NULL) of all. */
+void merge_loops(Nest *x, Stage *only, IndexList *list, int first);
 /* The pair at `at` and `at + 1`, unasked. */
 void merge_pair(Nest *x, Stage *only, IndexList *list, int at);
 

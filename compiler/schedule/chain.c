@@ -1,10 +1,17 @@
-/* Kernels that go through the same groups, such as the heads of all examples: group by group, each
- * finds in the cache what those before it made.
- *   needs: the kernels in order, and what they move
- *   gives: which of them may run in one go with the kernel before, and by how many groups */
+/* Kernels that go through the same groups, such as the heads of all examples: a thread does all of them for one
+ * group before it goes on to the next, and finds in the cache what those before made of it.
+ *   needs: the kernels in order, what they move, and where their nodes are
+ *   gives: which of them run in one go with the kernel before, and by how many groups; PLACE_CHAIN for what
+ *          never leaves its chain */
 #include "schedule/internal.h"
 
 enum { ENOUGH_GROUPS = 16, MOST_GROUP_BYTES = 1 << 20 };
+
+typedef struct Chains {
+    Planner *p;
+    const Schedule *s;
+    int *made; /* per node id: the kernel that computes it, or -1 */
+} Chains;
 
 /* The outermost loops: a batch of products goes through its groups, a nest through what its nodes share. */
 static int outer_loops(const Kernel *k, Index *const **loops)
@@ -35,10 +42,58 @@ static bool goes_through(const Kernel *k, const Kernel *first, int64_t groups)
         k->bytes_moved > (double)groups * MOST_GROUP_BYTES)
         return false;
     for (int i = 0; i < count; i++)
-        if (!extents_equal(own[i], theirs[i]))
+        if (!extents_equal(own[i], theirs[i]) || (i > 0 && own[i]->per_example))
             return false;
     return true;
 }
+
+/* ---- does a kernel keep to its group? ---------------------------------------------------------------- */
+
+/* Is it memory in which each group has a part of its own, the loops being its first dimensions? */
+static bool lies_by_groups(const Schedule *s, const Node *n, Index *const *loops, int count)
+{
+    const PlaceKind kind = s->places[n->id].kind;
+    if ((kind != PLACE_WORKSPACE && kind != PLACE_SCRATCH && kind != PLACE_OUTPUT) ||
+        n->rank < count)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!extents_equal(n->domain[i], loops[i]))
+            return false;
+    return true;
+}
+
+/* Of what kernels from `first` on make, does n read the group's own part alone? */
+static bool reads_own(const Chains *c, const Node *n, int first, int count)
+{
+    const AccessList reads = body_accesses(c->p->pool, c->s->bodies[n->id]);
+    for (int i = 0; i < reads.count; i++) {
+        const Expr *access = reads.data[i];
+        const Node *from = node_storage(access->node);
+        if (c->made[from->id] >= first &&
+            (!domains_equal(access->node, from, count) || access_has_data(access) ||
+             !access_is_aligned(access, n->domain, count)))
+            return false;
+    }
+    return true;
+}
+
+static bool keeps_apart(const Chains *c, const Kernel *k, int first, int count)
+{
+    Index *const *loops;
+    outer_loops(k, &loops);
+    if (k->kind == KERNEL_CONTRACTION && kernel_sum_rows(k))
+        return false;
+    for (int i = 0; k->kind == KERNEL_CONTRACTION && i < count; i++)
+        if (k->nodes.data[0]->domain[i] != loops[i])
+            return false;
+    for (int i = 0; i < k->nodes.count; i++)
+        if (!lies_by_groups(c->s, k->nodes.data[i], loops, count) ||
+            !reads_own(c, k->nodes.data[i], first, count))
+            return false;
+    return true;
+}
+
+/* ---- is it of use? ------------------------------------------------------------------------------------- */
 
 /* Does a node of the kernel read it, or is it one? */
 static bool has_at_hand(Planner *p, const Kernel *k, const Node *what)
@@ -67,20 +122,99 @@ static bool continues(Planner *p, const Kernel *k, int first)
     return false;
 }
 
+/* ---- what never leaves its chain ----------------------------------------------------------------------- */
+
+/* The kernel with which the chain begins that k is in; k itself: it is in none. */
+static int chain_begin(const Schedule *s, int k)
+{
+    while (s->kernels.data[k]->chained)
+        k--;
+    return k;
+}
+
+/* Marks what a kernel outside of the chain that made it reads, and what is read through views. */
+static bool *find_leaving(const Chains *c)
+{
+    const Graph *g = c->p->graph;
+    bool *leaves = arena_new(c->p->arena, bool, g->nodes.count);
+    for (int i = 0; i < g->results.count; i++)
+        leaves[node_storage(g->results.data[i].value)->id] = true;
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        if (n->kind == NODE_VIEW)
+            leaves[node_storage(n)->id] = true;
+        const NodeList *reads = &PLAN(c->p, n)->reads;
+        for (int r = 0; c->made[i] >= 0 && r < reads->count; r++) {
+            const int from = reads->data[r]->id;
+            leaves[from] |= c->made[from] < 0 ||
+                            chain_begin(c->s, c->made[from]) != chain_begin(c->s, c->made[i]);
+        }
+    }
+    return leaves;
+}
+
+static void keep_inside(const Chains *c)
+{
+    const bool *leaves = find_leaving(c);
+    for (int i = 0; i < c->s->kernels.count; i++) {
+        const Kernel *k = c->s->kernels.data[i];
+        for (int j = 0; k->group_loops && j < k->nodes.count; j++) {
+            Place *place = &c->s->places[k->nodes.data[j]->id];
+            if (place->kind != PLACE_WORKSPACE || place->before || leaves[k->nodes.data[j]->id])
+                continue;
+            place->kind = PLACE_CHAIN;
+            place->group_loops = k->group_loops;
+        }
+    }
+}
+
+/* ---- the pass ------------------------------------------------------------------------------------------ */
+
+int schedule_chain_end(const Schedule *s, int first)
+{
+    int end = first + 1;
+    while (end < s->kernels.count && s->kernels.data[end]->chained)
+        end++;
+    return end;
+}
+
+/* The chain that begins with kernel `first`; gives where it ends.  Entry points stop where the loss is known. */
+static int chain_from(const Chains *c, int first, int64_t groups)
+{
+    const Schedule *s = c->s;
+    Kernel *begin = s->kernels.data[first];
+    Index *const *loops;
+    const int count = outer_loops(begin, &loops);
+    int next = first + 1;
+    for (; next < s->kernels.count && next - 1 != s->loss_kernel; next++) {
+        Kernel *k = s->kernels.data[next];
+        if (!goes_through(k, begin, groups) || !continues(c->p, k, first) ||
+            !keeps_apart(c, k, first, count))
+            break;
+        k->chained = groups;
+        k->group_loops = begin->group_loops = count;
+    }
+    return next;
+}
+
 void chain_run(Planner *p)
 {
     const Schedule *s = p->schedule;
+    Chains c = {p, s, arena_new(p->arena, int, p->graph->nodes.count)};
+    for (int i = 0; i < p->graph->nodes.count; i++)
+        c.made[i] = -1;
+    for (int i = 0; i < s->kernels.count; i++)
+        for (int j = 0;
+             s->kernels.data[i]->kind != KERNEL_MARGIN && j < s->kernels.data[i]->nodes.count; j++)
+            c.made[s->kernels.data[i]->nodes.data[j]->id] = i;
     for (int first = 0, next; first < s->kernels.count; first = next) {
         const Kernel *k = s->kernels.data[first];
         const int64_t groups = groups_of(k);
+        Index *const *loops;
         next = first + 1;
-        if (!groups || !goes_through(k, k, groups))
-            continue;
-        for (; next < s->kernels.count; next++) {
-            Kernel *n = s->kernels.data[next];
-            if (!goes_through(n, k, groups) || !continues(p, n, first))
-                break;
-            n->chained = groups;
-        }
+        if (groups && goes_through(k, k, groups) &&
+            keeps_apart(&c, k, first, outer_loops(k, &loops)))
+            next = chain_from(&c, first, groups);
     }
+    keep_inside(&c);
 }

@@ -11,6 +11,13 @@ int64_t kernel_row_elements(const Kernel *k, const Node *n)
     return total;
 }
 
+/* In scratch: it moves no further than the second cache. */
+static bool is_near(const Schedule *s, const Node *n)
+{
+    const PlaceKind kind = s->places[n->id].kind;
+    return kind == PLACE_SCRATCH || kind == PLACE_CHAIN;
+}
+
 static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
 {
     double bytes = 0;
@@ -18,7 +25,7 @@ static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
         AccessList accesses = body_accesses(s->graph->pool, s->bodies[k->nodes.data[i]->id]);
         for (int j = 0; j < accesses.count; j++) {
             Node *from = node_storage(accesses.data[j]->node);
-            if (seen[from->id] || s->places[from->id].kind == PLACE_SCRATCH)
+            if (seen[from->id] || is_near(s, from))
                 continue;
             seen[from->id] = true;
             double touched = node_iterations(k->nodes.data[i]) * node_steps(k->nodes.data[i]),
@@ -82,7 +89,7 @@ void cost_run(Schedule *s)
         }
         k->bytes_moved = reads_bytes(s, k, seen);
         for (int j = 0; j < k->nodes.count; j++)
-            if (s->places[k->nodes.data[j]->id].kind != PLACE_SCRATCH)
+            if (!is_near(s, k->nodes.data[j]))
                 k->bytes_moved +=
                     (double)node_elements(k->nodes.data[j]) * dtype_size(k->nodes.data[j]->type);
     }
@@ -146,7 +153,8 @@ static void print_loops(Text *out, const Schedule *s, const Kernel *k)
 }
 
 static const char *const place_names[] = {
-    "inlined", "scratch", "workspace", "tensor", "input", "output", "literal", "sums",
+    "inlined", "scratch", "scratch of the chain", "workspace", "tensor", "input", "output",
+    "literal", "sums",
 };
 
 static void print_node(Text *out, const Schedule *s, const Kernel *k, const Node *n)

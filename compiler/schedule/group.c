@@ -442,10 +442,11 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
         margin_run(&p);
     support_run(&p);
     cost_run(s);
-    if (!g->positions && !g->window)
+    if (!g->positions && !g->window) {
         chain_run(&p);
-    if (!g->positions && !g->window)
+        cost_run(s); /* what stays in its chain is not moved */
         layout_run(s);
+    }
     memory_run(s);
     return s;
 }

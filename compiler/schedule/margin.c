@@ -247,7 +247,7 @@ void margin_run(Planner *p)
 int64_t schedule_extent(const Schedule *s, const Node *n, int d)
 {
     const Place *p = &s->places[n->id];
-    const int64_t extent = n->domain[d]->extent;
+    const int64_t extent = d < p->group_loops ? 1 : n->domain[d]->extent;
     return p->before ? extent + p->before[d] + p->after[d] : extent;
 }
 

@@ -17,7 +17,7 @@ static uint64_t align_up(uint64_t bytes)
 static void extend(const Schedule *s, Node *n, int kernel)
 {
     Place *p = &s->places[node_storage(n)->id];
-    if (p->kind == PLACE_WORKSPACE && p->last < kernel)
+    if ((p->kind == PLACE_WORKSPACE || p->kind == PLACE_CHAIN) && p->last < kernel)
         p->last = kernel;
 }
 
@@ -67,12 +67,10 @@ static void span_recurrences(Schedule *s)
 /* What kernels of a chain make or read lives as long as all of them: they are at different groups. */
 static void span_chains(Schedule *s)
 {
-    for (int first = 0, last; first < s->kernels.count; first = last + 1) {
-        last = first;
-        while (last + 1 < s->kernels.count && s->kernels.data[last + 1]->chained)
-            last++;
-        for (int i = 0; last > first && i < s->graph->nodes.count; i++)
-            span_together(&s->places[i], first, last);
+    for (int first = 0, end; first < s->kernels.count; first = end) {
+        end = schedule_chain_end(s, first);
+        for (int i = 0; end > first + 1 && i < s->graph->nodes.count; i++)
+            span_together(&s->places[i], first, end - 1);
     }
 }
 
@@ -139,25 +137,50 @@ static int larger_first(const void *a, const void *b)
     return p < q ? -1 : p > q;
 }
 
-static void place_workspace(Schedule *s)
+/* Gives all of them offsets; returns the bytes that it takes. */
+static uint64_t place_all(Arena *a, Place **all, int total)
 {
-    int count = s->graph->nodes.count, total = 0, done = 0;
-    Place **all = arena_new(s->graph->arena, Place *, count),
-          **placed = arena_new(s->graph->arena, Place *, count);
-    for (int i = 0; i < count; i++)
-        if (s->places[i].kind == PLACE_WORKSPACE && !s->places[i].same_as)
-            all[total++] = &s->places[i];
+    Place **placed = arena_new(a, Place *, total + 1);
+    uint64_t bytes = 0;
     qsort(all, (size_t)total, sizeof *all, larger_first);
-    s->workspace_bytes = 0;
     for (int i = 0; i < total; i++) {
         Place *p = all[i];
-        p->offset = best_fit(placed, done, p);
-        int at = done++;
+        p->offset = best_fit(placed, i, p);
+        int at = i;
         for (; at > 0 && placed[at - 1]->offset > p->offset; at--)
             placed[at] = placed[at - 1];
         placed[at] = p;
-        if (p->offset + p->bytes > s->workspace_bytes)
-            s->workspace_bytes = p->offset + p->bytes;
+        if (p->offset + p->bytes > bytes)
+            bytes = p->offset + p->bytes;
+    }
+    return bytes;
+}
+
+static void place_workspace(Schedule *s)
+{
+    int total = 0;
+    Place **all = arena_new(s->graph->arena, Place *, s->graph->nodes.count);
+    for (int i = 0; i < s->graph->nodes.count; i++)
+        if (s->places[i].kind == PLACE_WORKSPACE && !s->places[i].same_as)
+            all[total++] = &s->places[i];
+    s->workspace_bytes = place_all(s->graph->arena, all, total);
+}
+
+/* What a chain keeps to itself: of one group at a time, for which its kernels run in order. */
+static void place_chains(Schedule *s)
+{
+    for (int first = 0, end; first < s->kernels.count; first = end) {
+        int total = 0;
+        Place **all = arena_new(s->graph->arena, Place *, s->graph->nodes.count);
+        end = schedule_chain_end(s, first);
+        for (int i = 0; i < s->graph->nodes.count; i++) {
+            Place *p = &s->places[i];
+            if (p->kind == PLACE_CHAIN && first <= p->first && p->first < end)
+                all[total++] = p;
+        }
+        const uint64_t bytes = place_all(s->graph->arena, all, total);
+        for (int i = first; i < end; i++)
+            s->kernels.data[i]->chain_bytes = bytes;
     }
 }
 
@@ -206,6 +229,7 @@ void memory_run(Schedule *s)
     find_ranges(s);
     place_workspace(s);
     find_lower_bound(s);
+    place_chains(s);
     place_scratch(s);
     for (int i = 0; i < s->graph->nodes.count; i++)
         if (s->places[i].same_as) {
@@ -246,8 +270,10 @@ void memory_print(Text *out, const Schedule *s)
                     (unsigned long long)p->bytes, p->first, p->last, s->graph->nodes.data[i]->name,
                     peak ? "  (at the peak)" : "");
     }
-    for (int i = 0; i < s->kernels.count; i++)
-        if (s->kernels.data[i]->scratch_bytes)
+    for (int i = 0; i < s->kernels.count; i++) {
+        const uint64_t bytes = s->kernels.data[i]->scratch_bytes + s->kernels.data[i]->chain_bytes;
+        if (bytes)
             text_printf(out, "kernel %d: %llu bytes of scratch a thread\n", i,
-                        (unsigned long long)s->kernels.data[i]->scratch_bytes);
+                        (unsigned long long)bytes);
+    }
 }

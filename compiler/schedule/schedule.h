@@ -17,6 +17,7 @@ typedef struct LaneModel {
 typedef enum {
     PLACE_NOWHERE,   /* inlined into its users                                         */
     PLACE_SCRATCH,   /* used inside one kernel only: per-thread scratch, one row of it  */
+    PLACE_CHAIN,     /* used inside one chain only: per-thread scratch, one group of it */
     PLACE_WORKSPACE, /* instance memory, shared by live range                          */
     PLACE_TENSOR,    /* the persistent tensor's own memory                             */
     PLACE_PORT,      /* the caller's input                                             */
@@ -29,11 +30,12 @@ typedef struct Place {
     PlaceKind kind;
     Node *same_as; /* a view's storage is that of the node it views */
     uint64_t
-        offset; /* WORKSPACE: bytes into the workspace; SCRATCH: bytes into the kernel's scratch */
+        offset; /* WORKSPACE: bytes into the workspace; SCRATCH, CHAIN: into the kernel's or chain's */
     uint64_t bytes;
     int slot;                      /* PORT, OUTPUT, SUMS */
     Tensor *tensor;                /* TENSOR */
-    int first, last;               /* WORKSPACE: the kernels between which it lives */
+    int first, last;               /* WORKSPACE, CHAIN: the kernels between which it lives */
+    int group_loops;               /* CHAIN: so many leading dimensions count groups */
     const int64_t *before, *after; /* WORKSPACE: zeros around it, per dimension; NULL: none */
     bool one_step;                 /* there is room for one step of its recurrences */
     bool lasting;                  /* WORKSPACE: later calls read it                */
@@ -91,7 +93,9 @@ typedef struct Kernel {
     Contraction contraction;
     Scatter scatter;
     uint64_t scratch_bytes; /* per thread, for PLACE_SCRATCH */
-    int64_t chained;        /* > 0: may run in one go with the kernel before, by so many groups */
+    int64_t chained;        /* > 0: runs in one go with the kernel before, by so many groups */
+    int group_loops;        /* of one in a chain: its outermost loops, which count the groups */
+    uint64_t chain_bytes;   /* the same: per thread, for PLACE_CHAIN of all the chain */
     int64_t every; /* runs once in this many steps: 1 but for what only serves rarer updates */
     double flops, bytes_moved;
 } Kernel;
@@ -129,6 +133,9 @@ typedef struct RowSum {
     int outer_count;
 } RowSum;
 
+/* The kernels from this one on that run in one go, group by group, end before the one given; `first` + 1: it is
+ * in no chain, or not the first of one. */
+int schedule_chain_end(const Schedule *s, int first);
 bool kernel_is_row_sum(const Kernel *k, const Node *n);
 /* Is n, of a contraction's kernel or about to join it, such a sum? */
 bool kernel_row_sum(const Schedule *s, const Kernel *k, const Node *n, RowSum *sum);
@@ -149,7 +156,8 @@ void schedule_print(Text *out, const Schedule *s, const Rates *rates, KernelNote
                     void *context);
 /* Do n's examples lie innermost, its row's numbers as far apart as there are examples? */
 bool schedule_is_examples_last(const Schedule *s, const Node *n);
-/* How far n's dimension d reaches in memory, and how many elements that makes, margins included. */
+/* How far n's dimension d reaches in memory, and how many elements that makes, margins included; of a chain's own
+ * nodes, of one group. */
 int64_t schedule_extent(const Schedule *s, const Node *n, int d);
 int64_t schedule_elements(const Schedule *s, const Node *n);
 void memory_print(Text *out, const Schedule *s); /* --emit=memory: one entry's workspace */
