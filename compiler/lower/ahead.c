@@ -236,14 +236,13 @@ static bool has_ahead(const Loop *t, const Buffer *buffer)
     return false;
 }
 
-/* From one row to the next within a panel; 0: that is not known. */
-static int64_t row_step(const Wanted *w, const Affine *offset)
+/* From one value of the index to the next, within a panel; 0: that is not known. */
+static int64_t step_of(const Wanted *w, const Affine *offset, Index *ix)
 {
     ExprPool *p = w->e->l->pool;
     const Affine *zero = affine_constant(p, 0), *one = affine_constant(p, 1);
-    const Affine *step =
-        affine_sub(p, affine_substitute(p, offset, &(Substitution){1, (Index *[]){w->row}, &one}),
-                   affine_substitute(p, offset, &(Substitution){1, (Index *[]){w->row}, &zero}));
+    const Affine *step = affine_sub(p, affine_substitute(p, offset, &(Substitution){1, &ix, &one}),
+                                    affine_substitute(p, offset, &(Substitution){1, &ix, &zero}));
     return step->count ? 0 : step->constant;
 }
 
@@ -255,15 +254,13 @@ static void ask_own(const Wanted *w, Buffer *buffer, const Affine *offset)
     if (buffer->space != SPACE_OPERAND || has_ahead(e->tile, buffer) ||
         buffer->bytes <= (uint64_t)e->l->lanes->l2_bytes / 2)
         return;
-    bool nested = false;
-    const int64_t stride = row_step(w, offset);
-    if (affine_factor(offset, w->column, &nested) != 1 || nested || stride <= 0)
+    const int64_t stride = step_of(w, offset, w->row), line = LINE_BYTES / dtype_size(buffer->type);
+    if (step_of(w, offset, w->column) != 1 || stride <= 0)
         return;
-    Substitution own = {2, (Index *[]){w->row, w->column},
-                        (const Affine *[]){e->tile_row, e->tile_column}};
-    const int64_t line = LINE_BYTES / dtype_size(buffer->type);
     for (int64_t at = 0; at < e->nr; at += line) {
-        const Affine *begin = affine_offset(p, affine_substitute(p, offset, &own), at);
+        const Affine *own[] = {e->tile_row, affine_offset(p, e->tile_column, at)};
+        const Affine *begin =
+            affine_substitute(p, offset, &(Substitution){2, (Index *[]){w->row, w->column}, own});
         Ahead a = {buffer, begin, stride, log2_of(e->chunk * e->suffix / e->mr), .near = false};
         vec_push(e->l->arena, &e->tile->aheads, a);
     }

@@ -100,6 +100,10 @@ void opt_drop_bound(Node *n, int i);
 bool opt_fixed_by_data(Rewriter *w, Node *n);
 bool opt_one_hot_in_sum(Rewriter *w, Node *n);
 
+/* ---- phase.c: of sums in which every s-th term counts ------------------------------------------------- */
+
+bool opt_one_phase(Rewriter *w, Node *n);
+
 /* ---- means.c: of nodes around means ----------------------------------------------------------------- */
 
 bool opt_deviations_cancel(Rewriter *w, Node *n);

@@ -308,6 +308,7 @@ const Rule opt_node_rules[] = {
     {"deviations-cancel", "sum[i] (a[i] - mean[i] a[i])", .node = opt_deviations_cancel},
     {"scaled-copy", "c * y, where y is a product that nothing else needs", .node = opt_scaled_copy},
     {"fixed-by-guard", "sum[i] if i == a then e else 0", .node = fixed_by_guard},
+    {"one-phase", "sum[u] if (i - u) % s == 0 then e else 0", .node = opt_one_phase},
     {"fixed-by-data", "sum[v] if d == v then e[v] else 0", .node = opt_fixed_by_data},
     {"one-hot-in-sum", "sum[v] of a node that is 0 unless d == v", .node = opt_one_hot_in_sum},
     {"factor-leaves-sum", "sum[i] a * b[i]", .node = factor_leaves_sum},
