@@ -73,8 +73,8 @@ static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
         LLVMValueRef step = LLVMBuildAdd(u->builder, k, unit_i64(u, ahead), "");
         step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
         step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride), "");
-        LLVMValueRef args[] = {at_element(t, t->aheads[i], step), unit_i32(u, 0),
-                               unit_i32(u, a->near ? 3 : 2), unit_i32(u, 1)}; /* to read, data */
+        LLVMValueRef args[] = {at_element(t, t->aheads[i], step), unit_i32(u, 0), unit_i32(u, 3),
+                               unit_i32(u, 1)}; /* to read, near, data */
         LLVMTypeRef type = LLVMTypeOf(args[0]);
         unit_intrinsic(u, "llvm.prefetch", &type, 1, args, 4);
     }

@@ -6,7 +6,7 @@ enum { MOST_ROWS = 4 };
 
 static void ask(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_t stride, int shift)
 {
-    Ahead a = {buffer, offset, stride, shift, .near = true};
+    Ahead a = {buffer, offset, stride, shift};
     vec_push(e->l->arena, &t->aheads, a);
 }
 
@@ -246,7 +246,7 @@ static int64_t step_of(const Wanted *w, const Affine *offset, Index *ix)
     return step->count ? 0 : step->constant;
 }
 
-/* The lines of the tile's own part, into the second cache: the first has the panels. */
+/* The lines of the tile's own part. */
 static void ask_own(const Wanted *w, Buffer *buffer, const Affine *offset)
 {
     Engine *e = w->e;
@@ -261,7 +261,7 @@ static void ask_own(const Wanted *w, Buffer *buffer, const Affine *offset)
         const Affine *own[] = {e->tile_row, affine_offset(p, e->tile_column, at)};
         const Affine *begin =
             affine_substitute(p, offset, &(Substitution){2, (Index *[]){w->row, w->column}, own});
-        Ahead a = {buffer, begin, stride, log2_of(e->chunk * e->suffix / e->mr), .near = false};
+        Ahead a = {buffer, begin, stride, log2_of(e->chunk * e->suffix / e->mr)};
         vec_push(e->l->arena, &e->tile->aheads, a);
     }
 }

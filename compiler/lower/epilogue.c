@@ -155,7 +155,7 @@ static void ask_ahead(const Epilogue *x)
     for (int i = 0; i < x->count; i++) {
         const EpilogueItem *item = &x->items[i];
         ahead_ask_epilogue(x->e, item->value, x->row, x->column);
-        if (item->stored && x->e->windows)
+        if (item->stored)
             ahead_ask_result(x->e, buffer_to_write(l, item->node), item->offset, x->row, x->column);
     }
 }

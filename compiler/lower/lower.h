@@ -57,13 +57,13 @@ typedef struct Loop Loop;
 typedef VEC(Loop *) LoopList;
 
 /* Memory that later tiles read, asked for at each step of a tile's depth: the line that holds
- * element offset + (step >> shift) * stride, which may lie outside of the buffer. */
+ * element offset + (step >> shift) * stride, which may lie outside of the buffer.  It comes into the first
+ * cache: what many steps ask for again would wait in line with the panels otherwise. */
 typedef struct Ahead {
     Buffer *buffer;
     const Affine *offset;
     int64_t stride;
     int shift;
-    bool near; /* into the first cache */
 } Ahead;
 
 struct Loop {
