@@ -72,7 +72,7 @@ struct EmitUnit {
     LLVMDIBuilderRef debug; /* NULL without -g */
     LLVMMetadataRef debug_file, debug_unit, debug_signature;
     LLVMMetadataRef *debug_files; /* per source, made when first met */
-    bool flushes;                 /* subnormal results to 0 */
+    bool is_x86;
     bool optimized;
 };
 

@@ -483,6 +483,8 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
     LLVMValueRef mode = k->parallel && !k->serial ? subnormals_flush(u) : NULL;
     kernel_statements(kb, &k->body);
     subnormals_restore(u, mode);
+    if (k->stores_past && u->is_x86) /* other threads' reads come after them */
+        unit_intrinsic(u, "llvm.x86.sse.sfence", NULL, 0, NULL, 0);
     LLVMBuildRetVoid(u->builder);
     LLVMSetCurrentDebugLocation2(u->builder, NULL);
     return kb->function;

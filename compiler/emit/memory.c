@@ -182,7 +182,18 @@ LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g)
 
 /* ---- stores --------------------------------------------------------------------------------------------------- */
 
-static void store_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMValueRef v)
+/* Written around the caches. */
+static void set_past(EmitUnit *u, LLVMValueRef store)
+{
+    static const char name[] = "nontemporal";
+    LLVMMetadataRef one = LLVMValueAsMetadata(unit_i32(u, 1));
+    LLVMMetadataRef node = LLVMMDNodeInContext2(u->context, &one, 1);
+    LLVMSetMetadata(store, LLVMGetMDKindIDInContext(u->context, name, sizeof name - 1),
+                    LLVMMetadataAsValue(u->context, node));
+}
+
+static void store_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMValueRef v,
+                      bool past)
 {
     EmitUnit *u = kb->u;
     LLVMTypeRef types[] = {LLVMTypeOf(v), u->pointer};
@@ -191,7 +202,10 @@ static void store_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMV
         masked(kb, "llvm.masked.store", types, args, 3, 1, dtype_size(b->type));
         return;
     }
-    LLVMSetAlignment(LLVMBuildStore(u->builder, v, at), (unsigned)dtype_size(b->type));
+    LLVMValueRef store = LLVMBuildStore(u->builder, v, at);
+    LLVMSetAlignment(store, (unsigned)(dtype_size(b->type) * (past ? kb->width : 1)));
+    if (past)
+        set_past(u, store);
 }
 
 static void scatter(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef lanes,
@@ -217,7 +231,7 @@ void memory_store(KernelBuilder *kb, const Loop *s)
     }
     LLVMValueRef lanes = to_memory(kb, value_splat(u, v, kb->width), b->type);
     if (o.stride == 1 && !o.lanes)
-        store_row(kb, b, at, lanes);
+        store_row(kb, b, at, lanes, s->past);
     else
         scatter(kb, b, at, offset_lanes(kb, &o, is_wide(b)), lanes);
 }
@@ -276,7 +290,7 @@ void memory_add(KernelBuilder *kb, const Loop *s)
     }
     LLVMValueRef lanes = to_memory(kb, value_splat(u, v, kb->width), b->type);
     if (o.stride == 1 && !o.lanes)
-        store_row(kb, b, at, sum(kb, b, load_row(kb, b, at, kb->mask), lanes));
+        store_row(kb, b, at, sum(kb, b, load_row(kb, b, at, kb->mask), lanes), false);
     else
         add_each(kb, b, at, offset_lanes(kb, &o, is_wide(b)), lanes);
 }

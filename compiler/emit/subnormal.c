@@ -16,7 +16,7 @@ static void write_mode(EmitUnit *u, LLVMValueRef mode)
 
 LLVMValueRef subnormals_flush(EmitUnit *u)
 {
-    if (!u->flushes)
+    if (!u->is_x86)
         return NULL;
     LLVMValueRef at = unit_alloca(u, u->i32);
     unit_intrinsic(u, "llvm.x86.sse.stmxcsr", NULL, 0, &at, 1);

@@ -47,7 +47,7 @@ EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real,
     LLVMSetModuleDataLayout(u->module, u->layout);
     char *triple = LLVMGetTargetMachineTriple(u->machine);
     LLVMSetTarget(u->module, triple);
-    u->flushes = !strncmp(triple, "x86_64", 6);
+    u->is_x86 = !strncmp(triple, "x86_64", 6);
     LLVMDisposeMessage(triple);
     make_types(u);
     return u;
@@ -107,7 +107,7 @@ LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool
         add_text_attribute(u, f, "prefer-vector-width", bits);
         add_text_attribute(u, f, "min-legal-vector-width", bits);
     }
-    if (u->flushes)
+    if (u->is_x86)
         add_text_attribute(u, f, "denormal-fp-math", "preserve-sign,ieee");
     add_attribute(u, f, "nounwind", 0);
     add_attribute(u, f, "uwtable", 2); /* profilers walk the stack */

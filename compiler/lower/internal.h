@@ -83,6 +83,11 @@ const Affine *clip_sum(Lowering *l, const Expr *value, const Expr *nothing, Inde
 /* Cuts vector loops into pieces in which conditions on their index hold throughout or nowhere. */
 void split_loops(Lowering *l, LoopList *list);
 
+/* ---- past.c -------------------------------------------------------------------------------------------- */
+
+/* Marks the stores of results that no cache keeps until they are read. */
+void store_past_caches(Lowering *l);
+
 /* ---- nest.c, scatter.c, tile.c, margin.c ------------------------------------------------------------------------ */
 
 void lower_nest(Lowering *l);

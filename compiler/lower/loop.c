@@ -470,5 +470,6 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
     else
         lower_nest(&l);
     split_loops(&l, &l.out->body);
+    store_past_caches(&l);
     return l.out;
 }

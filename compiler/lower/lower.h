@@ -86,6 +86,7 @@ struct Loop {
     const Affine *offset; /* elements */
     const DataTerm *data;
     int data_count;
+    bool past; /* STORE: whole vectors, which no cache need keep */
     /* TILE: c is [rows][c_stride], all of the real type; a[i, k] is at a_offset + i * a_row_stride +
      * k * a_depth_stride, b[k, j] at b_offset + k * b_stride + j.  What lies beyond the problem's edge in
      * a and b may be anything.
@@ -118,7 +119,8 @@ typedef struct LoopKernel {
     int first_site;  /* … the least of their sites: given with each call, others count from it */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
     int64_t parallel_step;
-    bool serial; /* too little work to be worth waking a thread */
+    bool stores_past; /* the caches, somewhere */
+    bool serial;      /* too little work to be worth waking a thread */
     Span span;
 } LoopKernel;
 

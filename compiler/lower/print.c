@@ -293,7 +293,7 @@ static void print_loop(Printer *p, const Loop *l, int depth)
     case LOOP_STORE:
     case LOOP_ADD:
         print_place(p, l->buffer, l->offset, l->data, l->data_count);
-        text_append(p->out, l->kind == LOOP_ADD ? " += " : " = ");
+        text_append(p->out, l->kind == LOOP_ADD ? " += " : l->past ? " past= " : " = ");
         break;
     }
     print_expr(p, l->value);
