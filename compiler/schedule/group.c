@@ -19,6 +19,7 @@ static Kernel *new_kernel(Planner *p, KernelKind kind, const Node *first)
     for (const Recurrence *r = first->recurrence; r; r = r->outer)
         vec_push(p->arena, &k->steps, node_step(first, r));
     k->every = PLAN(p, first)->every;
+    k->band = PLAN(p, first)->band;
     k->id = p->schedule->kernels.count;
     vec_push(p->arena, &p->schedule->kernels, k);
     return k;
@@ -219,7 +220,7 @@ static bool shares_reads(Planner *p, const Kernel *k, Node *n)
 
 static bool join_kernel(Planner *p, Kernel *k, Node *n)
 {
-    if (k->kind == KERNEL_SCATTER || PLAN(p, k->nodes.data[0])->alone ||
+    if (k->kind == KERNEL_SCATTER || PLAN(p, k->nodes.data[0])->alone || k->band ||
         k->recurrence != n->recurrence || k->every != PLAN(p, n)->every || !shares_reads(p, k, n))
         return false;
     if (k->kind == KERNEL_CONTRACTION) {
@@ -269,8 +270,25 @@ static bool wants_own_kernel(Planner *p, Node *n)
            contract_recognise(p->pool, n, body, &contraction);
 }
 
+/* The nodes of a band stand together in the order: the last kernel is theirs, or is to be. */
+static void place_in_band(Planner *p, Node *n)
+{
+    const int last = p->schedule->kernels.count - 1;
+    Kernel *k = last < 0 ? NULL : p->schedule->kernels.data[last];
+    if (!k || k->band != PLAN(p, n)->band) {
+        k = new_kernel(p, KERNEL_NEST, n);
+        for (int i = 0; i < p->bands.data[k->band - 1].loops; i++)
+            vec_push(p->arena, &k->shared, node_loop(n, i));
+    }
+    add_node(p, k, n);
+}
+
 static void place_in_kernel(Planner *p, Node *n)
 {
+    if (PLAN(p, n)->band) {
+        place_in_band(p, n);
+        return;
+    }
     if (!wants_own_kernel(p, n))
         for (int i = earliest_kernel(p, n); i < p->schedule->kernels.count; i++)
             if (join_kernel(p, p->schedule->kernels.data[i], n))
@@ -418,6 +436,16 @@ void group_run(Planner *p)
     place_nodes(p);
 }
 
+static void plan_bands(Planner *p)
+{
+    for (int i = 0; i < p->bands.count; i++)
+        for (int k = 0; k < p->bands.data[i].nodes.count; k++) {
+            NodePlan *plan = PLAN(p, p->bands.data[i].nodes.data[k]);
+            plan->band = i + 1;
+            plan->forced = k < p->bands.data[i].held;
+        }
+}
+
 Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
 {
     Schedule *s = arena_new(g->arena, Schedule, 1);
@@ -425,15 +453,17 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     s->program = program;
     factor_run(g);
     partial_run(g);
+    const BandList bands = band_run(g, lanes);
     const NodeList panels = panels_run(g, lanes);
     store_prepare(g);
-    Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s};
+    Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s, .bands = bands};
     p.plans = arena_new(g->arena, NodePlan, g->nodes.count);
     s->bodies = arena_new(g->arena, const Expr *, g->nodes.count);
     for (int i = 0; i < g->nodes.count; i++)
         p.plans[i].kernel = -1;
     for (int i = 0; i < panels.count; i++)
         PLAN(&p, panels.data[i])->alone = PLAN(&p, panels.data[i])->forced = true;
+    plan_bands(&p);
     store_run(&p);
     order_run(&p);
     period_run(&p);

@@ -14,6 +14,7 @@ typedef struct NodePlan {
     bool carried;       /* read at a later step                                                */
     bool late;          /* only updates want it: runs next to them                             */
     bool alone;         /* in a kernel of its own                                              */
+    int band;           /* > 0: in one kernel with the others of this band                     */
     int users;          /* nodes that access it, before inlining                               */
     Node *user;         /* one of them                                                         */
     bool ends_sum;      /* elementwise, and all that becomes of a reduction                    */
@@ -29,6 +30,15 @@ typedef struct NodePlan {
     int mark;
 } NodePlan;
 
+/* What is to be one kernel; the first `held` of it are kept in scratch for the others to read. */
+typedef struct BandNodes {
+    NodeList nodes;
+    int held;
+    int loops; /* that all share: over examples, and over the bands of one */
+} BandNodes;
+
+typedef VEC(BandNodes) BandList;
+
 typedef struct Planner {
     Graph *graph;
     ExprPool *pool;
@@ -36,6 +46,7 @@ typedef struct Planner {
     Schedule *schedule;
     NodePlan *plans; /* per node id */
     NodeList order;  /* stored nodes in the order they run */
+    BandList bands;
     int mark;
 } Planner;
 
@@ -69,6 +80,11 @@ void factor_run(Graph *g);
 
 /* Takes large sums over examples apart: into parts, and the sum of the parts. */
 void partial_run(Graph *g);
+
+/* ---- band.c ------------------------------------------------------------------------------------------- */
+
+/* Computes what is read through windows some rows at a time; gives the nodes of each band. */
+BandList band_run(Graph *g, const LaneModel *lanes);
 
 /* ---- panels.c ---------------------------------------------------------------------------------------- */
 
@@ -112,6 +128,8 @@ bool row_sum_fits(Planner *p, const Kernel *k, const Node *n);
 
 /* Gives what is read through windows margins of zeros. */
 void margin_run(Planner *p);
+/* `if inside then access else 0`: gives the access; NULL: it is none. */
+const Expr *match_window(ExprPool *p, const Expr *e);
 
 /* ---- support.c -------------------------------------------------------------------------------------- */
 

@@ -41,8 +41,7 @@ static bool all_keep_inside(ExprPool *p, const Expr *condition, const Expr *acce
     return keeps_inside(p, condition, access);
 }
 
-/* `if inside then access else 0`: gives the access; NULL: it is none. */
-static const Expr *match_window(ExprPool *p, const Expr *e)
+const Expr *match_window(ExprPool *p, const Expr *e)
 {
     double otherwise;
     if (e->kind != EXPR_CALL || e->function != &scalar_select || e->args[1]->kind != EXPR_ACCESS ||

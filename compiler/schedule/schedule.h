@@ -96,6 +96,7 @@ typedef struct Kernel {
     int64_t chained;        /* > 0: runs in one go with the kernel before, by so many groups */
     int group_loops;        /* of one in a chain: its outermost loops, which count the groups */
     uint64_t chain_bytes;   /* the same: per thread, for PLACE_CHAIN of all the chain */
+    int band;               /* > 0: its nodes are those of this band, row by row in scratch */
     int64_t every; /* runs once in this many steps: 1 but for what only serves rarer updates */
     double flops, bytes_moved;
 } Kernel;

@@ -143,6 +143,14 @@ static bool goes_on(Planner *p, const Node *n)
     return true;
 }
 
+/* Is the only user a band's, which keeps it for all others there? */
+static bool is_held(Planner *p, const Node *n)
+{
+    const NodePlan *plan = &p->plans[n->id];
+    return plan->users == 1 && PLAN(p, plan->user)->band && PLAN(p, plan->user)->forced &&
+           !plan->user->reduction;
+}
+
 /* In flops of a lane.  What does not fit into a core's caches comes from far memory, where moving a
  * number takes as long as a dozen operations. */
 enum {
@@ -229,7 +237,7 @@ static bool wants_inlining(Planner *p, Node *n)
                  (!is_large(n) || is_large(accesses.data[i]->node)); /* a channel's stay near */
     double elements = (double)node_elements(n);
     if (plan->ends_sum)
-        return goes_on(p, n);
+        return goes_on(p, n) || is_held(p, n);
     double cost = body_cost(p->pool, n->body);
     double weight = cost + (loads > 1 ? (loads - 1) * COST_EXTRA_LOAD : 0);
     double inlined = plan->evaluations * weight;
