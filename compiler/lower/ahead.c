@@ -212,6 +212,8 @@ void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
         return;
     if (t->inner_count) {
         ahead_ask_windows(e, t, row, column);
+        if (!e->right_ready)
+            ask_computed_chunk(e, t, row, column);
         return;
     }
     ask_rows(e, t, row, column);

@@ -15,6 +15,23 @@ static const Expr *plain_load(Engine *e, const Expr *operand)
     return plain ? load : NULL;
 }
 
+/* The list in the order of the load's memory: the widest step first. */
+static IndexList sort_by_step(Engine *e, const IndexList *list, const Expr *load)
+{
+    IndexList sorted = {0};
+    for (int i = 0; i < list->count; i++) {
+        Index *ix = list->data[i];
+        int at = sorted.count;
+        vec_push(e->l->arena, &sorted, ix);
+        for (; at > 0 && affine_factor(load->affine, sorted.data[at - 1], NULL) <
+                             affine_factor(load->affine, ix, NULL);
+             at--)
+            sorted.data[at] = sorted.data[at - 1];
+        sorted.data[at] = ix;
+    }
+    return sorted;
+}
+
 /* So many neighbours, from a multiple of that on, step evenly by *stride. */
 static int64_t even_run(const Affine *offset, const IndexList *list, int64_t *stride)
 {
@@ -39,6 +56,13 @@ static bool find_steps(Engine *e, const Affine *offset, int64_t *steps)
     for (int i = e->depth.count - 1; i >= 0 && !nested; i--)
         steps[i] = affine_factor(offset, e->depth.data[i], &nested);
     return !nested;
+}
+
+void place_order_rows(Engine *e)
+{
+    const Expr *load = plain_load(e, e->left);
+    if (load && !e->rows.data[0]->per_example) /* examples stay outermost */
+        e->rows = sort_by_step(e, &e->rows, load);
 }
 
 int64_t place_left_run(Engine *e)
@@ -122,23 +146,6 @@ bool place_right_pays(const Engine *e)
 
 /* ---- the right operand, in panels ------------------------------------------------------------------------ */
 
-/* The depth in the order of the load's memory: the widest step first. */
-static IndexList sort_depth(Engine *e, const Expr *load)
-{
-    IndexList sorted = {0};
-    for (int i = 0; i < e->depth.count; i++) {
-        Index *ix = e->depth.data[i];
-        int at = sorted.count;
-        vec_push(e->l->arena, &sorted, ix);
-        for (; at > 0 && affine_factor(load->affine, sorted.data[at - 1], NULL) <
-                             affine_factor(load->affine, ix, NULL);
-             at--)
-            sorted.data[at] = sorted.data[at - 1];
-        sorted.data[at] = ix;
-    }
-    return sorted;
-}
-
 /* What is left of the offset without the depth, which steps evenly by *step; NULL where it does not. */
 static const Affine *without_depth(Engine *e, const Affine *offset, const IndexList *depth,
                                    int64_t *step)
@@ -191,7 +198,7 @@ bool place_in_panels(Engine *e)
     if (load->kind != EXPR_LOAD || load->count || load->type != e->l->real ||
         load->buffer->type != e->l->real)
         return false;
-    const IndexList depth = sort_depth(e, load);
+    const IndexList depth = sort_by_step(e, &e->depth, load);
     int64_t width;
     const Affine *offset = without_depth(e, load->affine, &depth, &width);
     if (!offset || width % e->nr || width > (int64_t)WIDEST_PANEL * e->nr ||

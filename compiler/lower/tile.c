@@ -224,6 +224,8 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
     e.left = swapped ? c->right : c->left;
     e.right = swapped ? c->left : c->right;
     e.sum_rows = swapped ? 0 : kernel_sum_rows(l->kernel);
+    if (e.left_ready && !e.sum_rows)
+        place_order_rows(&e);
     e.row = flatten_indices(l, "row", e.rows.data, e.rows.count);
     e.column = flatten_indices(l, "column", e.columns.data, e.columns.count);
     e.left_steps = arena_new(l->arena, int64_t, e.depth.count + 1);

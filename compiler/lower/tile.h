@@ -123,6 +123,8 @@ const Expr *pack_source_row(Engine *e, const Affine *column, const Affine *depth
 
 /* ---- place.c ------------------------------------------------------------------------------------------ */
 
+/* Puts the rows in the order of the left operand's memory. */
+void place_order_rows(Engine *e);
 /* Panels of how many rows or columns the tile can read where they lie: divisors of this; 0: none.  Sets
  * the row's stride, and the depth's. */
 int64_t place_left_run(Engine *e);

@@ -100,6 +100,22 @@ AccessList body_accesses(ExprPool *p, const Expr *body)
     return v.list;
 }
 
+enum { OVERLAP = 4, NARROW = 4 };
+
+bool access_overlaps(ExprPool *p, const Expr *access, const Node *user)
+{
+    double evaluations = 1, columns = 1;
+    for (int i = 0; i < node_loop_count(user) + user->bound_count; i++) {
+        const bool is_free = i < node_loop_count(user);
+        const Index *ix = is_free ? node_loop(user, i) : user->bound[i - node_loop_count(user)];
+        if (expr_uses_index(p, access, ix))
+            evaluations *= (double)ix->extent;
+        else if (is_free)
+            columns *= (double)ix->extent;
+    }
+    return columns >= NARROW && evaluations >= OVERLAP * (double)node_elements(access->node);
+}
+
 double node_iterations(const Node *n)
 {
     double total = 1;

@@ -455,6 +455,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     partial_run(g);
     const BandList bands = band_run(g, lanes);
     const NodeList panels = panels_run(g, lanes);
+    input_run(g);
     store_prepare(g);
     Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s, .bands = bands};
     p.plans = arena_new(g->arena, NodePlan, g->nodes.count);

@@ -67,6 +67,8 @@ bool domains_equal(const Node *a, const Node *b, int count);
 /* The distinct accesses of a body, in a stable order. */
 typedef VEC(const Expr *) AccessList;
 AccessList body_accesses(ExprPool *p, const Expr *body);
+/* Is it a factor of a product of matrices, of windows so overlapping that each number is read several times? */
+bool access_overlaps(ExprPool *p, const Expr *access, const Node *user);
 double node_iterations(const Node *n); /* domain and bound, at the largest batch; of one step */
 double node_steps(const Node *n);      /* how often they run */
 double body_cost(ExprPool *p, const Expr *body);
@@ -91,6 +93,11 @@ BandList band_run(Graph *g, const LaneModel *lanes);
 /* Holds right operands of contractions in panels, where that saves packing them again; gives the nodes
  * that do. */
 NodeList panels_run(Graph *g, const LaneModel *lanes);
+
+/* ---- input.c ---------------------------------------------------------------------------------------- */
+
+/* Gives inputs that are read through windows copies in the workspace. */
+void input_run(Graph *g);
 
 /* ---- store.c --------------------------------------------------------------------------------------- */
 

@@ -205,24 +205,11 @@ static double far_savings(Planner *p, const Node *n, const AccessList *accesses)
     return (double)node_elements(n) * (stored - inlined);
 }
 
-enum { OVERLAP = 4, NARROW = 4 };
-
-/* Does the user multiply windows of the node, so overlapping that each number is read several times?
- * From memory they need no packing. */
+/* Does the user multiply windows of the node?  From memory they need no packing. */
 static bool reads_windows(Planner *p, const Node *user, const Expr *access)
 {
-    if (!is_product_sum(user) || p->graph->positions || PLAN(p, user)->inlined)
-        return false;
-    double evaluations = 1, columns = 1;
-    for (int i = 0; i < node_loop_count(user) + user->bound_count; i++) {
-        const bool is_free = i < node_loop_count(user);
-        const Index *ix = is_free ? node_loop(user, i) : user->bound[i - node_loop_count(user)];
-        if (expr_uses_index(p->pool, access, ix))
-            evaluations *= (double)ix->extent;
-        else if (is_free)
-            columns *= (double)ix->extent;
-    }
-    return columns >= NARROW && evaluations >= OVERLAP * (double)node_elements(access->node);
+    return is_product_sum(user) && !p->graph->positions && !PLAN(p, user)->inlined &&
+           access_overlaps(p->pool, access, user);
 }
 
 static bool wants_inlining(Planner *p, Node *n)
