@@ -226,6 +226,9 @@ LLVMValueRef extent_value(KernelBuilder *kb, const Index *ix); /* i64, at run ti
 /* ---- memory.c: loads and stores ----------------------------------------------------------------------- */
 
 LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g);
+/* A vector of what lies there, of the mask's lanes; NULL: of all. */
+LLVMValueRef memory_load_row(KernelBuilder *kb, LLVMTypeRef row, LLVMValueRef at, LLVMValueRef mask,
+                             int align);
 void memory_store(KernelBuilder *kb, const Loop *store);
 void memory_add(KernelBuilder *kb, const Loop *add);
 void memory_ask(KernelBuilder *kb, const Loop *ask);
@@ -251,6 +254,12 @@ LLVMValueRef local_lanes(KernelBuilder *kb, int local); /* the alloca that holds
 /* ---- tile.c -------------------------------------------------------------------------------------------- */
 
 void tile_emit(KernelBuilder *kb, const Loop *tile);
+/* So many values of the depth there are. */
+LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *tile);
+
+/* ---- dots.c -------------------------------------------------------------------------------------------- */
+
+void dots_emit(KernelBuilder *kb, const Loop *tile);
 
 /* ---- transpose.c --------------------------------------------------------------------------------------- */
 

@@ -395,7 +395,10 @@ static void emit_statement(KernelBuilder *kb, const Loop *s)
         memory_ask(kb, s);
         break;
     case LOOP_TILE:
-        tile_emit(kb, s);
+        if (s->along_depth)
+            dots_emit(kb, s);
+        else
+            tile_emit(kb, s);
         break;
     }
 }

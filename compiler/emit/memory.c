@@ -139,11 +139,11 @@ static LLVMValueRef load_one(KernelBuilder *kb, const Buffer *b, LLVMValueRef of
     return v;
 }
 
-static LLVMValueRef load_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMValueRef mask)
+LLVMValueRef memory_load_row(KernelBuilder *kb, LLVMTypeRef row, LLVMValueRef at, LLVMValueRef mask,
+                             int align)
 {
     EmitUnit *u = kb->u;
-    LLVMTypeRef types[] = {unit_widen(unit_memory_type(u, b->type), kb->width), u->pointer};
-    int align = dtype_size(b->type);
+    LLVMTypeRef types[] = {row, u->pointer};
     if (mask) {
         LLVMValueRef args[] = {at, mask, LLVMConstNull(types[0])};
         return masked(kb, "llvm.masked.load", types, args, 3, 0, align);
@@ -151,6 +151,12 @@ static LLVMValueRef load_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at
     LLVMValueRef v = LLVMBuildLoad2(u->builder, types[0], at, "");
     LLVMSetAlignment(v, (unsigned)align);
     return v;
+}
+
+static LLVMValueRef load_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMValueRef mask)
+{
+    LLVMTypeRef row = unit_widen(unit_memory_type(kb->u, b->type), kb->width);
+    return memory_load_row(kb, row, at, mask, dtype_size(b->type));
 }
 
 static LLVMValueRef gather(KernelBuilder *kb, const Buffer *b, LLVMValueRef base,

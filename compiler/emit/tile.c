@@ -200,31 +200,30 @@ static void run_inner(Tile *t, At at, int level)
     run_depth(t, at, l, unit_i64(u, 0), unit_i64(u, l->count), level + 1);
 }
 
-static LLVMValueRef later(Tile *t, LLVMValueRef a, LLVMValueRef b)
+static LLVMValueRef later(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
 {
-    LLVMBuilderRef builder = t->kb->u->builder;
+    LLVMBuilderRef builder = u->builder;
     return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSGT, a, b, ""), a, b, "");
 }
 
-static LLVMValueRef sooner(Tile *t, LLVMValueRef a, LLVMValueRef b)
+static LLVMValueRef sooner(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
 {
-    LLVMBuilderRef builder = t->kb->u->builder;
+    LLVMBuilderRef builder = u->builder;
     return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
 }
 
-static LLVMValueRef depth_of(Tile *t)
+LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *l)
 {
-    EmitUnit *u = t->kb->u;
-    const Loop *l = t->loop;
-    LLVMValueRef begin = l->depth_begin ? offset_scalar(t->kb, l->depth_begin) : unit_i64(u, 0);
-    int64_t latest = kernel_latest(t->kb, l->depth_begin);
+    EmitUnit *u = kb->u;
+    LLVMValueRef begin = l->depth_begin ? offset_scalar(kb, l->depth_begin) : unit_i64(u, 0);
+    int64_t latest = kernel_latest(kb, l->depth_begin);
     if (l->depth_length && !l->depth_index->per_example &&
         latest + l->depth_length <= l->depth_index->extent)
         return unit_i64(u, l->depth_length);
-    LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(t->kb, l->depth_index), begin, "");
+    LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(kb, l->depth_index), begin, "");
     if (!l->depth_length)
         return left;
-    return sooner(t, left, unit_i64(u, l->depth_length));
+    return sooner(u, left, unit_i64(u, l->depth_length));
 }
 
 /* A bound of the depth, from the chunk's beginning. */
@@ -239,11 +238,11 @@ static void accumulate_depth(Tile *t)
 {
     EmitUnit *u = t->kb->u;
     const Loop *l = t->loop;
-    LLVMValueRef begin = unit_i64(u, 0), end = depth_of(t);
+    LLVMValueRef begin = unit_i64(u, 0), end = tile_depth(t->kb, l);
     if (l->depth_to)
-        end = later(t, begin, sooner(t, end, in_chunk(t, l->depth_to)));
+        end = later(u, begin, sooner(u, end, in_chunk(t, l->depth_to)));
     if (l->depth_from)
-        begin = sooner(t, end, later(t, begin, in_chunk(t, l->depth_from)));
+        begin = sooner(u, end, later(u, begin, in_chunk(t, l->depth_from)));
     const DepthLoop outer = {0, l->a_depth_stride, l->b_stride};
     run_depth(t, (At){t->a, t->b, unit_i64(u, 0)}, &outer, begin, end, 0);
 }

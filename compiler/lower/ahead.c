@@ -276,7 +276,7 @@ static void visit_own(void *context, const Expr *x)
 
 static bool can_ask_own(const Engine *e)
 {
-    return e->lanes > 1 && e->single && e->chunk * e->suffix >= e->mr;
+    return e->lanes > 1 && !e->dots && e->single && e->chunk * e->suffix >= e->mr;
 }
 
 void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column)

@@ -22,7 +22,7 @@ static const struct {
     double weight;
 } served[] = {{1, 2}, {2, 2}, {4, 0.5}, {8, 0.15}};
 
-static double depth_of(const Engine *e)
+double depth_of(const Engine *e)
 {
     double depth = 1;
     for (int i = 0; i < e->depth.count; i++)
@@ -77,12 +77,17 @@ static double work_of(const Engine *e, double depth, int64_t rows, int64_t colum
 {
     const double vectors = (double)e->nr / e->lanes;
     const double tiles = (double)divide_up(rows, e->mr) * (double)divide_up(columns, e->nr);
-    double cost = tiles * depth * (e->mr * vectors + 1) / 2;
+    double cost = e->dots ? dots_cost(e, rows, columns) : tiles * depth * (e->mr * vectors + 1) / 2;
     if (!e->single && e->windows) /* chunks are short: each fetches and stores the tile */
         cost += tiles * depth / (double)(e->chunk * e->suffix) * e->mr * vectors;
+    if (e->dots && e->row->extent > e->mr) /* for packing, memory is asked ahead */
+        cost +=
+            2 * depth *
+            ((double)(rows * along) * e->costs.left + (double)(columns * across) * e->costs.right);
     if (!e->left_ready || e->windows)
         cost += (double)(rows * along) * depth * e->costs.left;
-    cost += (double)(columns * across) * depth * e->costs.right;
+    if (!e->dots)
+        cost += (double)(columns * across) * depth * e->costs.right;
     return cost + (double)(rows * columns) * e->costs.epilogue +
            (double)(across * along) * BLOCK_CYCLES;
 }

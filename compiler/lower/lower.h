@@ -103,6 +103,11 @@ struct Loop {
     int64_t depth_length;
     const Affine *depth_from, *depth_to; /* what lies outside adds nothing; NULL: no limit */
     bool accumulate;                     /* add to what c holds */
+    bool
+        along_depth; /* b[k, j] is at b_offset + k + j * b_stride instead, and a's depth stride 1; of rows
+                         and columns beyond these indices' extents nothing is read            */
+    Index *row, *column;
+    const Affine *row_begin, *column_begin;
     VEC(Ahead) aheads;
 };
 

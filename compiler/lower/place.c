@@ -99,6 +99,35 @@ int64_t place_right_run(Engine *e)
     return stride == 1 ? run : 0;
 }
 
+/* Is it a plain load whose lines, one for each index of the list, lie along the depth, evenly apart? */
+static bool lies_along_depth(Engine *e, const Expr *operand, const IndexList *list, int64_t *steps,
+                             int64_t *stride)
+{
+    const Expr *load = plain_load(e, operand);
+    int64_t lines = 1;
+    for (int i = 0; i < list->count; i++)
+        lines *= list->data[i]->per_example ? list->data[i]->per_example : list->data[i]->extent;
+    if (!load || !find_steps(e, load->affine, steps) || steps[e->depth.count - 1] != 1 ||
+        !place_is_even(e, steps))
+        return false;
+    return even_run(load->affine, list, stride) == lines && *stride > 0;
+}
+
+bool place_along_depth(Engine *e)
+{
+    return lies_along_depth(e, e->left, &e->rows, e->left_steps, &e->row_stride) &&
+           lies_along_depth(e, e->right, &e->columns, e->right_steps, &e->column_stride);
+}
+
+bool place_is_even(const Engine *e, const int64_t *steps)
+{
+    int64_t step = steps[e->depth.count - 1];
+    for (int i = e->depth.count - 1; i >= 0; step *= e->depth.data[i--]->extent)
+        if (steps[i] != step)
+            return false;
+    return true;
+}
+
 /* ---- is that better? ------------------------------------------------------------------------------------- */
 
 /* Values of the chunk's innermost depth that step evenly. */
@@ -113,8 +142,7 @@ static int64_t inner_depth(const Engine *e, const int64_t *steps)
     return count;
 }
 
-/* Do so many runs of numbers stay in their part of the first cache, or do too many lines share a set? */
-static bool stay_in_cache(const Engine *e, int64_t runs, int64_t run, int64_t stride)
+bool place_stays_in_cache(const Engine *e, int64_t runs, int64_t run, int64_t stride)
 {
     const int64_t size = dtype_size(e->l->real), ways = e->l->lanes->l1_bytes / WAY_BYTES / 2;
     int lines[WAY_BYTES / LINE_BYTES] = {0};
@@ -133,15 +161,15 @@ bool place_left_pays(const Engine *e)
     const int64_t depth = inner_depth(e, e->left_steps), step = e->left_steps[e->depth.count - 1];
     if (e->column->extent <= (int64_t)FEW_PANELS * e->nr)
         return true;
-    return step == 1 ? stay_in_cache(e, e->mr, depth, e->row_stride)
-                     : stay_in_cache(e, depth, e->mr, step);
+    return step == 1 ? place_stays_in_cache(e, e->mr, depth, e->row_stride)
+                     : place_stays_in_cache(e, depth, e->mr, step);
 }
 
 bool place_right_pays(const Engine *e)
 {
     const int64_t depth = inner_depth(e, e->right_steps), step = e->right_steps[e->depth.count - 1];
     return depth * step * dtype_size(e->l->real) <= MOST_SPAN &&
-           stay_in_cache(e, depth, e->nr, step);
+           place_stays_in_cache(e, depth, e->nr, step);
 }
 
 /* ---- the right operand, in panels ------------------------------------------------------------------------ */

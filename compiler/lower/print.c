@@ -246,7 +246,7 @@ static void print_tile(Printer *p, const Loop *l)
     text_printf(p->out, "; %lld, %lld] * %s[", (long long)l->a_row_stride,
                 (long long)l->a_depth_stride, l->b->name);
     print_affine(p, l->b_offset);
-    text_printf(p->out, "; %lld]", (long long)l->b_stride);
+    text_printf(p->out, "; %lld%s]", (long long)l->b_stride, l->along_depth ? ", 1" : "");
     for (int i = 0; i < l->inner_count; i++)
         text_printf(p->out, ", each %lld steps of %lld and %lld", (long long)l->inner[i].count,
                     (long long)l->inner[i].a_stride, (long long)l->inner[i].b_stride);

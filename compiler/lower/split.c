@@ -17,7 +17,6 @@ typedef struct Split {
 
 /* ---- where to cut ------------------------------------------------------------------------------------- */
 
-
 /* Is it factor * index + constant, and nothing more? */
 static int64_t factor_alone(const Split *s, const Affine *a)
 {

@@ -66,16 +66,6 @@ static int choose_vectors(const Engine *e, int64_t column_run)
     return e->nr / e->lanes;
 }
 
-/* Does one step lead through all of the depth? */
-static bool is_even_depth(const Engine *e, const int64_t *steps)
-{
-    int64_t step = steps[e->depth.count - 1];
-    for (int i = e->depth.count - 1; i >= 0; step *= e->depth.data[i--]->extent)
-        if (steps[i] != step)
-            return false;
-    return true;
-}
-
 /* Are all panels of what is read where it lies whole?  Those of rows begin anew with each sum over them. */
 static bool divides_runs(const Engine *e, int64_t row_run, int64_t column_run)
 {
@@ -96,7 +86,7 @@ static bool choose_tile(Engine *e, int64_t row_run, int64_t column_run)
     const int vectors = choose_vectors(e, column_run);
     e->nr = vectors * e->lanes;
     int most = (registers - 1 - vectors) / vectors;
-    e->windows = e->left_ready && (e->right_ready || !is_even_depth(e, e->left_steps));
+    e->windows = e->left_ready && (e->right_ready || !place_is_even(e, e->left_steps));
     const int wanted = e->windows ? MOST_IN_PLACE : MOST_PACKED;
     if (most > wanted)
         most = wanted;
@@ -121,14 +111,16 @@ static int64_t most_depth(const Engine *e)
 {
     const int64_t size = dtype_size(e->l->real), l1 = cache_bytes(e->l->lanes->l1_bytes);
     const int64_t last = e->columns.data[e->columns.count - 1]->extent;
+    if (e->dots)
+        return at_least(LEAST_DEPTH, l1 / 2 / (e->mr * size));
     if (e->left_ready && e->right_ready && !e->in_panels)
         return at_least(LEAST_DEPTH, l1 / 5 * 3 / (size * (at_most(e->row->extent, l1) + last)));
-    if (e->left_ready && e->row_stride > 1 && !is_even_depth(e, e->left_steps))
+    if (e->left_ready && e->row_stride > 1 && !place_is_even(e, e->left_steps))
         return MOST_WINDOWS / (size / 4);
     return at_most(MOST_DEPTH / (size / 4), l1 / 2 / (e->mr * size));
 }
 
-static void choose_depth(Engine *e)
+void depth_choose(Engine *e)
 {
     const int64_t most = most_depth(e);
     int at = e->depth.count - 1;
@@ -208,15 +200,16 @@ static void set_packed_steps(Engine *e)
 }
 
 /* What is read where it lies, of a plan. */
-enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, PLACE_CHOICES = 4 };
+enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, DOTS = 4, PLACE_CHOICES = 5 };
 
 /* Of infinite cost where it cannot be. */
 static Engine plan_engine(Lowering *l, bool swapped, int in_place)
 {
     const Contraction *c = &l->kernel->contraction;
     Engine e = {.l = l, .lanes = lane_count(l, l->real), .cost = INFINITY};
-    e.left_ready = in_place & LEFT_IN_PLACE;
-    e.right_ready = in_place & RIGHT_IN_PLACE;
+    e.dots = in_place == DOTS;
+    e.left_ready = e.dots || in_place & LEFT_IN_PLACE;
+    e.right_ready = e.dots || in_place & RIGHT_IN_PLACE;
     copy_list(&e, &e.groups, c->groups.data, c->groups.count);
     copy_list(&e, swapped ? &e.columns : &e.rows, c->rows.data, c->rows.count);
     copy_list(&e, swapped ? &e.rows : &e.columns, c->columns.data, c->columns.count);
@@ -231,6 +224,15 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
     e.left_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
     e.right_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
     lower_expr(l, e.left, NULL); /* its operands are numbered first */
+    if (e.dots) {
+        pack_order(&e);
+        if (dots_choose(&e)) {
+            e.costs.epilogue = epilogue_cost(&e);
+            e.cost = block_choose(&e);
+            e.packed_rows = e.mr;
+        }
+        return e;
+    }
     e.nr = usual_columns(&e);
     e.in_panels = !e.right_ready && place_in_panels(&e);
     if (!e.in_panels)
@@ -242,7 +244,7 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
         return e;
     e.right_ready = e.right_ready || e.in_panels;
     pack_plan(&e);
-    choose_depth(&e);
+    depth_choose(&e);
     place_note_left(&e);
     set_packed_steps(&e);
     if ((e.left_ready && !place_left_pays(&e)) ||
@@ -391,7 +393,10 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     const Contraction *contraction = &e->l->kernel->contraction;
     for (int i = 0; i < contraction->limits.count; i++)
         limit_tile(e, t, contraction->limits.data[i]->affine, row, column);
-    ahead_ask(e, t, row, column);
+    if (e->dots)
+        dots_set(e, t, row, column);
+    else
+        ahead_ask(e, t, row, column);
     e->tile = t, e->tile_row = row, e->tile_column = column;
 }
 

@@ -35,9 +35,11 @@ typedef struct Engine {
     bool right_by_depth;   /* the right operand lies along the depth: packing transposes  */
     bool in_panels;        /* the right operand is read from panels, which were made for that */
     int64_t right_stride;  /* of those, from one value of the depth to the next              */
+    bool dots;             /* both lie along the depth, and the lanes run along it */
     bool windows;   /* the left operand lies there unevenly, or both do: no product of matrices */
     bool left_even; /* the left operand is a load that steps evenly, by these strides */
     int64_t row_stride, depth_stride;
+    int64_t column_stride;             /* of dots                            */
     int64_t tile_row_stride;           /* the rows as the tile reads them    */
     int64_t *left_steps, *right_steps; /* both, by the index of the depth                 */
     Buffer *a, *b, *c;
@@ -97,8 +99,21 @@ const Affine *result_offset(Engine *e);
 
 /* ---- block.c ------------------------------------------------------------------------------------------ */
 
+double depth_of(const Engine *e); /* values */
 /* Chooses the size of a block, for a tile and a chunk of the depth; gives the cost of all blocks. */
 double block_choose(Engine *e);
+
+/* How much of the depth goes at once, for a tile. */
+void depth_choose(Engine *e);
+
+/* ---- dots.c ------------------------------------------------------------------------------------------- */
+
+/* Chooses the tile and the chunk of the depth; false: the operands do not lie so. */
+bool dots_choose(Engine *e);
+/* Cycles for so many rows and columns, without the epilogue. */
+double dots_cost(const Engine *e, int64_t rows, int64_t columns);
+/* Makes the tile at the row and the column one of dots. */
+void dots_set(const Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
 
@@ -129,8 +144,14 @@ void place_order_rows(Engine *e);
  * the row's stride, and the depth's. */
 int64_t place_left_run(Engine *e);
 int64_t place_right_run(Engine *e);
+/* Do both operands lie along the depth, in lines that are evenly apart?  Sets the strides. */
+bool place_along_depth(Engine *e);
+/* Does one step lead through all of the depth? */
+bool place_is_even(const Engine *e, const int64_t *steps);
 /* Says whether the left operand steps evenly, and how. */
 void place_note_left(Engine *e);
+/* Do so many runs of numbers stay in their part of the first cache, or do too many lines share a set? */
+bool place_stays_in_cache(const Engine *e, int64_t runs, int64_t run, int64_t stride);
 /* Is that as fast as a packed panel? */
 bool place_left_pays(const Engine *e);
 bool place_right_pays(const Engine *e);

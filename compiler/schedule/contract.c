@@ -101,7 +101,7 @@ static bool is_safe(ExprPool *p, const Expr *e, const Facts *facts)
 
 /* ---- choosing sides -------------------------------------------------------------------------------- */
 
-enum { MOST_INDICES = 24, MOST_FACTORS = 8, SMALL_PROBLEM = 16384, NARROW = 4 };
+enum { MOST_INDICES = 24, MOST_FACTORS = 8, SMALL_PROBLEM = 16384, NARROW = 4, FEW_EXAMPLES = 8 };
 
 typedef struct Split {
     ExprPool *pool;
@@ -393,6 +393,13 @@ static bool list_indices(Split *s, const Expr *body)
     return true;
 }
 
+/* A weight's gradient of a few examples is as quickly computed where it is stored as passed on in tiles. */
+static bool is_few_examples(const Node *n, const Contraction *c, double depth)
+{
+    return n->bound_count == 1 && n->bound[0]->per_example && depth < FEW_EXAMPLES &&
+           c->left->kind == EXPR_ACCESS && c->right->kind == EXPR_ACCESS;
+}
+
 bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
 {
     if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || node_loop_count(n) < 2)
@@ -412,7 +419,7 @@ bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
     if (!build_operands(&s, &sides, c) || !sort_indices(&s, &sides, c))
         return false;
     orient(&s, c);
-    return true;
+    return !is_few_examples(n, c, depth);
 }
 
 /* ---- scatter ------------------------------------------------------------------------------------------ */

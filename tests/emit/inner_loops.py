@@ -2,7 +2,7 @@
 """The innermost loops of an assembly file in which multiply-adds are the bulk: how many of them, and how often
 they go to the stack.
 
-    inner_loops.py FILE.s [--least=N]      loops of at least N multiply-adds (default 12)
+    inner_loops.py FILE.s [--least=N]      loops of at least N multiply-adds (default 10)
 
 Prints, for each function: NAME, multiply-adds, instructions, stack accesses; and what the worst of all is."""
 import re
@@ -44,7 +44,7 @@ def loops(body):
 
 
 def main():
-    least = 12
+    least = 10
     for argument in sys.argv[2:]:
         least = int(argument.removeprefix("--least="))
     worst = 0
@@ -52,7 +52,7 @@ def main():
         for name, body in functions(f.read().splitlines()):
             for code in loops(body):
                 adds = sum(bool(MULTIPLY_ADD.search(l)) for l in code)
-                if adds < least or 4 * adds < len(code):
+                if adds < least or 4 * adds + 8 < len(code):
                     continue
                 stack = sum(bool(STACK.search(l)) for l in code)
                 worst = max(worst, stack)

@@ -321,6 +321,13 @@ static double machine_depth(Machine *m, const Loop *l, int level, int64_t a, int
     return sum;
 }
 
+/* The line of an operand that lies along the depth: beyond the index's last one that is read again. */
+static int64_t line_of(Machine *m, const Index *index, const Affine *begin, int64_t i)
+{
+    const int64_t left = machine_extent(m, index) - 1 - machine_affine(m, begin, 0);
+    return i < left ? i : left;
+}
+
 static void machine_tile(Machine *m, const Loop *l)
 {
     assert_int_equal(m->count, 1);
@@ -334,9 +341,15 @@ static void machine_tile(Machine *m, const Loop *l)
         for (int j = 0; j < l->columns; j++) {
             char *p = tile_at(m, l->c, c + i * l->c_stride + j);
             double sum = l->accumulate ? load_typed(p, l->c->type) : 0;
+            int64_t row = i, column = j, b_stride = l->b_stride;
+            if (l->along_depth) {
+                row = line_of(m, l->row, l->row_begin, i);
+                column = line_of(m, l->column, l->column_begin, j) * l->b_stride;
+                b_stride = 1;
+            }
             for (int64_t k = 0; k < depth; k++)
-                sum = machine_depth(m, l, 0, a + i * l->a_row_stride + k * l->a_depth_stride,
-                                    b + k * l->b_stride + j, sum);
+                sum = machine_depth(m, l, 0, a + row * l->a_row_stride + k * l->a_depth_stride,
+                                    b + k * b_stride + column, sum);
             store_typed(p, l->c->type, sum);
         }
 }
