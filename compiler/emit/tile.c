@@ -61,14 +61,20 @@ static LLVMValueRef load_part(Tile *t, LLVMValueRef row, int part)
     return v;
 }
 
+/* Steps of depth that are done at once. */
+static int64_t slides(const Tile *t)
+{
+    return t->loop->slide.count ? t->loop->slide.count : 1;
+}
+
 /* Lines that several steps share are asked for by the first of them; k: the steps so far. */
-static void ask_ahead(Tile *t, LLVMValueRef k, int ahead, int unroll)
+static void ask_ahead(Tile *t, LLVMValueRef k, int64_t ahead, int64_t unroll)
 {
     EmitUnit *u = t->kb->u;
     for (int i = 0; i < t->loop->aheads.count; i++) {
         const Ahead *a = &t->loop->aheads.data[i];
         const bool same_line = a->stride * t->bytes * unroll <= (int64_t)LINE_BYTES << a->shift;
-        if (ahead && (same_line || ahead % (1 << a->shift)))
+        if (ahead && (same_line || ahead % (1 << a->shift) >= slides(t)))
             continue;
         LLVMValueRef step = LLVMBuildAdd(u->builder, k, unit_i64(u, ahead), "");
         step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
@@ -88,7 +94,7 @@ typedef struct At {
 /* Steps of the loops from `level` on. */
 static int64_t inner_steps(const Tile *t, int level)
 {
-    int64_t steps = 1;
+    int64_t steps = slides(t);
     for (int i = level; i < t->loop->inner_count; i++)
         steps *= t->loop->inner[i].count;
     return steps;
@@ -123,6 +129,30 @@ static void step(Tile *t, At at)
     }
 }
 
+/* All steps of the slide: an element serves each row whose window it is in. */
+static void slide(Tile *t, At at)
+{
+    EmitUnit *u = t->kb->u;
+    const Loop *l = t->loop;
+    const int count = (int)l->slide.count, parts = t->parts.count,
+              sign = l->slide.a_stride < 0 ? -1 : 1, reach = sign * (count - 1);
+    LLVMValueRef *rows = arena_new(u->arena, LLVMValueRef, count * parts);
+    for (int s = 0; s < count; s++)
+        for (int p = 0; p < parts; p++)
+            rows[s * parts + p] = load_part(t, at_constant(t, at.b, s * l->slide.b_stride), p);
+    for (int q = sign < 0 ? reach : 0; q < l->rows + (sign < 0 ? 0 : reach); q++) {
+        LLVMValueRef x =
+            LLVMBuildLoad2(u->builder, t->real, at_constant(t, at.a, q * l->a_row_stride), "");
+        LLVMSetAlignment(x, (unsigned)t->bytes);
+        for (int s = 0; s < count; s++)
+            for (int p = 0, i = q - sign * s; i >= 0 && i < l->rows && p < parts; p++) {
+                LLVMValueRef *sum = &t->sums[i * parts + p];
+                *sum = value_multiply_add(u, value_splat(u, x, t->parts.width[p]),
+                                          rows[s * parts + p], *sum);
+            }
+    }
+}
+
 static void run_inner(Tile *t, At at, int level);
 
 /* Steps from begin to end of a loop of the depth, `unroll` at a time, each of them the loops from `level`
@@ -145,7 +175,7 @@ static void run_loop(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, L
     At at = advance(t, from, c.counter, l, level);
     for (int ahead = 0; ahead < unroll; ahead++) {
         if (level == t->loop->inner_count)
-            ask_ahead(t, at.steps, ahead, unroll);
+            ask_ahead(t, at.steps, ahead * slides(t), unroll * slides(t));
         run_inner(t,
                   (At){at_constant(t, at.a, ahead * l->a_stride),
                        at_constant(t, at.b, ahead * l->b_stride), at.steps},
@@ -180,7 +210,8 @@ static void run_depth(Tile *t, At from, const DepthLoop *l, LLVMValueRef begin, 
     EmitUnit *u = t->kb->u;
     const bool innermost = level == t->loop->inner_count;
     LLVMValueRef depth = LLVMBuildSub(u->builder, end, begin, "");
-    const int unroll = innermost ? unroll_for(t->loop->rows * t->parts.count, depth) : 1;
+    const int unroll =
+        innermost ? unroll_for(t->loop->rows * t->parts.count * (int)slides(t), depth) : 1;
     LLVMValueRef rest = LLVMBuildURem(u->builder, depth, unit_i64(u, unroll), "");
     LLVMValueRef whole = LLVMBuildSub(u->builder, end, rest, "");
     run_loop(t, from, l, begin, whole, unroll, level);
@@ -193,7 +224,10 @@ static void run_inner(Tile *t, At at, int level)
 {
     EmitUnit *u = t->kb->u;
     if (level == t->loop->inner_count) {
-        step(t, at);
+        if (t->loop->slide.count)
+            slide(t, at);
+        else
+            step(t, at);
         return;
     }
     const DepthLoop *l = &t->loop->inner[level];

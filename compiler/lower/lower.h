@@ -91,11 +91,13 @@ struct Loop {
      * k * a_depth_stride, b[k, j] at b_offset + k * b_stride + j.  What lies beyond the problem's edge in
      * a and b may be anything.
      * `depth` at run time is min(extent of depth_index - depth_begin, depth_length); each step of it is
-     * that of the loops `inner`, the outermost first. */
+     * that of the loops `inner`, the outermost first, and then of `slide`, if it has any: its a_stride is
+     * a_row_stride or the negative of that, so that neighbouring rows share what they read. */
     Buffer *a, *b, *c;
     int64_t a_row_stride, a_depth_stride, b_stride;
     DepthLoop inner[MOST_DEPTH_LOOPS];
     int inner_count;
+    DepthLoop slide;
     const Affine *a_offset, *b_offset, *c_offset;
     int rows, columns, c_stride;
     Index *depth_index;

@@ -250,6 +250,9 @@ static void print_tile(Printer *p, const Loop *l)
     for (int i = 0; i < l->inner_count; i++)
         text_printf(p->out, ", each %lld steps of %lld and %lld", (long long)l->inner[i].count,
                     (long long)l->inner[i].a_stride, (long long)l->inner[i].b_stride);
+    if (l->slide.count)
+        text_printf(p->out, ", each slid %lld times by %lld and %lld", (long long)l->slide.count,
+                    (long long)l->slide.a_stride, (long long)l->slide.b_stride);
     if (l->depth_from) {
         text_append(p->out, ", from ");
         print_affine(p, l->depth_from);

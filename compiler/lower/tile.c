@@ -346,14 +346,37 @@ static void set_right(Engine *e, Loop *t, const Affine *column)
     t->b_offset = load ? load->affine : affine_scale(e->l->pool, local, e->chunk * e->suffix);
 }
 
+enum { MOST_SLIDES = 7 };
+
+/* The index of the depth that moves windows by whole rows: with one vector of columns each multiply-add would
+ * fetch an element of its own, where those of neighbouring rows are the same.  -1: there is none. */
+static int find_slide(const Engine *e)
+{
+    for (int i = e->split + 1; e->windows && e->nr == e->lanes && i < e->depth.count; i++) {
+        const int64_t count = e->depth.data[i]->extent, step = e->left_steps[i];
+        if ((step == e->row_stride || step == -e->row_stride) && count > 1 &&
+            count <= MOST_SLIDES && e->mr + count + 2 <= e->l->lanes->vector_registers)
+            return i;
+    }
+    return -1;
+}
+
 /* The chunk as loops, neighbours that both operands treat as one merged: what is merged with the
  * outermost, the index that comes in chunks, counts with it. */
 static void set_depth(Engine *e, Loop *t)
 {
     Index *split = e->depth.data[e->split];
+    const int slide = find_slide(e);
     int at = e->depth.count - 1;
+    if (slide >= 0)
+        t->slide =
+            (DepthLoop){e->depth.data[slide]->extent, e->left_steps[slide], e->right_steps[slide]};
+    if (slide == at)
+        at--;
     DepthLoop loop = {1, e->left_steps[at], e->right_steps[at]};
     for (; at >= e->split; at--) {
+        if (at == slide)
+            continue;
         const int64_t a = e->left_steps[at], b = e->right_steps[at];
         if (a != loop.a_stride * loop.count || b != loop.b_stride * loop.count) {
             if (t->inner_count == MOST_DEPTH_LOOPS)

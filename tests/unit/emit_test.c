@@ -641,6 +641,47 @@ static void test_tile_loops(void **state)
     bench_free(b);
 }
 
+/* Rows whose windows overlap share what they read, in either direction. */
+static void check_slide(int sign)
+{
+    enum { ROWS = 6, COLUMNS = 16, STEPS = 3, FIRST = 20 };
+    Bench *b = bench_new(TYPE_F32, 0, 2);
+    Buffer *a = operand(b, TYPE_F32, 600, false), *p = operand(b, TYPE_F32, 3000, false),
+           *c = operand(b, TYPE_F32, ROWS * COLUMNS, true);
+    Loop *t = statement(b, &b->kernel->body, LOOP_TILE);
+    t->a = a, t->b = p, t->c = c;
+    t->a_offset = number(b, FIRST), t->b_offset = t->c_offset = number(b, 0);
+    t->rows = ROWS, t->columns = t->c_stride = COLUMNS;
+    t->a_row_stride = 5, t->a_depth_stride = 60, t->b_stride = 300;
+    t->inner[0] = (DepthLoop){4, 1, COLUMNS};
+    t->inner_count = 1;
+    t->slide = (DepthLoop){STEPS, 5 * sign, 80};
+    t->depth_index = batch(b, 8);
+    t->depth_length = 8;
+    float fa[600], fb[3000], fc[ROWS * COLUMNS];
+    for (int k = 0; k < 600; k++)
+        fa[k] = small(k);
+    for (int k = 0; k < 3000; k++)
+        fb[k] = small(k + 5);
+    call(b, 5, (void *[]){fa, fb, fc});
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        double want = 0;
+        for (int k = 0; k < 5 * 4 * STEPS; k++) {
+            int d = k / (4 * STEPS), u = k / STEPS % 4, v = k % STEPS;
+            want += (double)small(FIRST + i / COLUMNS * 5 + 60 * d + u + 5 * sign * v) *
+                    small(300 * d + COLUMNS * u + 80 * v + i % COLUMNS + 5);
+        }
+        expect_same(fc[i], want);
+    }
+    bench_free(b);
+}
+
+static void test_tile_slides(void **state)
+{
+    check_slide(1);
+    check_slide(-1);
+}
+
 static void test_tile(void **state)
 {
     for (int depth = 0; depth < 12; depth += 3)
@@ -900,6 +941,7 @@ int main(void)
         cmocka_unit_test(test_transposed_copy),
         cmocka_unit_test(test_tile),
         cmocka_unit_test(test_tile_loops),
+        cmocka_unit_test(test_tile_slides),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_scalars),
         cmocka_unit_test(test_integer_functions),

@@ -310,12 +310,12 @@ static char *tile_at(Machine *m, const Buffer *b, int64_t at)
 /* The sum, and the products of one step of the tile's depth, from its loops at `level` on. */
 static double machine_depth(Machine *m, const Loop *l, int level, int64_t a, int64_t b, double sum)
 {
-    if (level == l->inner_count) {
+    if (level == l->inner_count + (l->slide.count > 0)) {
         double x = load_typed(tile_at(m, l->a, a), l->a->type),
                y = load_typed(tile_at(m, l->b, b), l->b->type);
         return round_to(sum + x * y, l->c->type);
     }
-    const DepthLoop *d = &l->inner[level];
+    const DepthLoop *d = level == l->inner_count ? &l->slide : &l->inner[level];
     for (int64_t k = 0; k < d->count; k++)
         sum = machine_depth(m, l, level + 1, a + k * d->a_stride, b + k * d->b_stride, sum);
     return sum;
