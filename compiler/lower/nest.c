@@ -260,7 +260,9 @@ static void emit_stage(Nest *x, LoopList *into, Stage *st, bool lanes_outside, i
     if (st->free.count && st->bound.count)
         stage_hoist(x, into, st, &st->bound, false, first_local(st));
     bool is_short = v && v->extent <= (int64_t)SHORT_VECTORS * lanes;
+    band_ask(x, into, st, true);
     LoopList *inner = open_loops(x, into, &st->bound, v, is_short, bound_ends);
+    band_ask(x, inner, st, false);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind != ITEM_POST)
             item_evaluate(l, inner, &st->items.data[i]);

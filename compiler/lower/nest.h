@@ -91,6 +91,11 @@ bool stream_is_worth(const Stage *st, const Index *v, int lanes);
 /* The stage, inside its free loops other than that over v. */
 void stream_emit(Nest *x, LoopList *into, Stage *st, Index *v, int first_local);
 
+/* ---- band.c: what the next band of rows will want ------------------------------------------------------ */
+
+/* Where the stage reads windows: asks for their makings, around its sums or at each of their terms. */
+void band_ask(Nest *x, LoopList *into, const Stage *st, bool around);
+
 /* ---- turn.c: small operands that lanes read at a stride ------------------------------------------------ */
 
 /* May the load be read from a copy that is turned once in each call of the kernel? */

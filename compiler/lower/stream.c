@@ -111,8 +111,9 @@ static void visit_load(void *context, const Expr *e)
 {
     Asking *a = context;
     bool nested;
-    if (e->kind != EXPR_LOAD || e->count || affine_factor(e->affine, a->row, &nested) <= 0 ||
-        nested || affine_factor(e->affine, a->stream->lane, &nested) != 1 || nested)
+    if (e->kind != EXPR_LOAD || e->count || e->buffer->space == SPACE_SCRATCH ||
+        affine_factor(e->affine, a->row, &nested) <= 0 || nested ||
+        affine_factor(e->affine, a->stream->lane, &nested) != 1 || nested)
         return;
     for (int i = 0; i < a->loads.count; i++)
         if (a->loads.data[i]->buffer == e->buffer) {
@@ -153,6 +154,7 @@ static void emit_terms(Stream *s, LoopList *into)
         emit_asking(s, terms, row.data[0], ROW_TERMS);
     else
         emit_asking(s, terms, s->stage->bound.data[s->stage->bound.count - 2], 1);
+    band_ask(s->nest, terms, s->stage, false);
     for (int i = 0; i < s->stage->items.count; i++)
         if (s->sums[i])
             item_evaluate(l, terms, &s->stage->items.data[i]);

@@ -109,12 +109,36 @@ static const Expr *read_member(Splitter *s, const Member *m, const Expr *access)
     return expr_access(p, m->node, at);
 }
 
+/* A factor of the product that is read in a window, and zero where the condition does not hold; what is
+ * beside it can be read there as well. */
+static bool is_zero_outside(const Splitter *s, const Expr *condition, const Expr *product)
+{
+    ExprPool *p = s->graph->pool;
+    for (int i = 0; i < 2; i++)
+        if (product->args[i]->kind == EXPR_ACCESS && matches(s, product->args[i]) &&
+            all_keep_inside(p, condition, product->args[i]) &&
+            expr_reads_inside(p, NULL, product->args[1 - i]))
+            return true;
+    return false;
+}
+
+/* `if inside then weight * access else 0`: the window itself is zero outside. */
+static bool is_idle(const Splitter *s, const Expr *e)
+{
+    double otherwise;
+    return e->kind == EXPR_CALL && e->function == &scalar_select && e->args[1]->kind == EXPR_CALL &&
+           e->args[1]->function == &scalar_mul && expr_is_const(e->args[2], &otherwise) &&
+           otherwise == 0 && is_zero_outside(s, e->args[0], e->args[1]);
+}
+
 static const Expr *rewrite(Splitter *s, const Expr *e)
 {
     const Expr *access = e->kind == EXPR_ACCESS ? e : match_window(s->graph->pool, e);
     const Window *w = matches(s, access);
     if (w)
         return read_window(s->graph, s->at, w, access);
+    if (is_idle(s, e))
+        return s->made.data[e->args[1]->id];
     if (e->kind != EXPR_CALL)
         return e;
     const Expr *args[3];

@@ -137,6 +137,8 @@ bool row_sum_fits(Planner *p, const Kernel *k, const Node *n);
 void margin_run(Planner *p);
 /* `if inside then access else 0`: gives the access; NULL: it is none. */
 const Expr *match_window(ExprPool *p, const Expr *e);
+/* Does the condition keep the access's subscripts inside their dimensions, and no more? */
+bool all_keep_inside(ExprPool *p, const Expr *condition, const Expr *access);
 
 /* ---- support.c -------------------------------------------------------------------------------------- */
 

@@ -33,7 +33,7 @@ static bool keeps_inside(ExprPool *p, const Expr *test, const Expr *access)
     return false;
 }
 
-static bool all_keep_inside(ExprPool *p, const Expr *condition, const Expr *access)
+bool all_keep_inside(ExprPool *p, const Expr *condition, const Expr *access)
 {
     if (condition->kind == EXPR_CALL && condition->function == &scalar_and)
         return all_keep_inside(p, condition->args[0], access) &&
