@@ -1,4 +1,4 @@
-/* The engine for contractions, of tile.c, place.c, pack.c and epilogue.c.  Private to this floor. */
+/* The engine for contractions: tile.c, and what it plans and makes its tiles with.  Private to this floor. */
 #ifndef GRADC_LOWER_TILE_H
 #define GRADC_LOWER_TILE_H
 
@@ -94,6 +94,13 @@ void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
 /* An index that the contraction has in parts is bound to what its parts are bound to. */
 void bind_splits(Engine *e, Binding *b);
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
+
+/* ---- plan.c ------------------------------------------------------------------------------------------- */
+
+/* How the kernel's contraction is computed. */
+Engine plan_contraction(Lowering *l);
+/* How much of the depth goes at once, for a tile. */
+void depth_choose(Engine *e);
 /* Of the contraction's result, at the engine's row and column. */
 const Affine *result_offset(Engine *e);
 
@@ -102,9 +109,6 @@ const Affine *result_offset(Engine *e);
 double depth_of(const Engine *e); /* values */
 /* Chooses the size of a block, for a tile and a chunk of the depth; gives the cost of all blocks. */
 double block_choose(Engine *e);
-
-/* How much of the depth goes at once, for a tile. */
-void depth_choose(Engine *e);
 
 /* ---- dots.c ------------------------------------------------------------------------------------------- */
 
