@@ -157,9 +157,9 @@ static void *work(void *argument)
     Pool *p = self.pool;
     for (uint32_t seen = 0;;) {
         await_job(p, seen);
+        seen = job_number(p); /* first: of the job that ends it all, quit was set before */
         if (atomic_load(&p->quit))
             return NULL;
-        seen = job_number(p);
         if (do_shares(p, self.index))
             wake_caller(p);
     }

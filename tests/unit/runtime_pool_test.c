@@ -54,11 +54,24 @@ static void sleeping_workers_wake(void **state)
     pool_destroy(p);
 }
 
+/* Workers may see the last job when it is done already and the pool is about to end. */
+static void ends_right_after_a_job(void **state)
+{
+    static double out[N];
+    char scratch[3 * 64] __attribute__((aligned(64)));
+    for (int round = 0; round < 2000; round++) {
+        Pool *p = pool_create(3);
+        pool_run(p, waves, out, 3, scratch, 64);
+        pool_destroy(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(sleeping_workers_wake),
+        cmocka_unit_test(ends_right_after_a_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
