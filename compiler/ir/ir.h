@@ -204,6 +204,8 @@ const Expr *expr_substitute(ExprPool *p, const Expr *e, const Substitution *s);
  * another; data subscripts are rebuilt before their access reaches `leaf`.  Shared subtrees once. */
 typedef const Expr *ExprMap(void *context, const Expr *e);
 const Expr *expr_map(ExprPool *p, const Expr *e, ExprMap *leaf, void *context);
+/* The same, where `call` may give what is to be mapped in place of a call; either may be NULL. */
+const Expr *expr_map_calls(ExprPool *p, const Expr *e, ExprMap *leaf, ExprMap *call, void *context);
 /* Calls `visit` once for every distinct subexpression, operands first (data subscripts included). */
 typedef void ExprVisit(void *context, const Expr *e);
 void expr_visit(ExprPool *p, const Expr *e, ExprVisit *visit, void *context);

@@ -62,7 +62,7 @@ static void memo_put(Memo *m, const Expr *from, const Expr *to)
 
 typedef struct Mapping {
     ExprPool *pool;
-    ExprMap *leaf;
+    ExprMap *leaf, *call; /* NULL: as it is */
     void *context;
     Memo memo;
 } Mapping;
@@ -71,6 +71,9 @@ static const Expr *map_expr(Mapping *m, const Expr *e);
 
 static const Expr *map_call(Mapping *m, const Expr *e)
 {
+    const Expr *instead = m->call ? m->call(m->context, e) : e;
+    if (instead != e)
+        return map_expr(m, instead);
     const Expr *args[3];
     bool changed = false;
     for (int i = 0; i < e->function->arity; i++) {
@@ -107,17 +110,22 @@ static const Expr *map_load(Mapping *m, const Expr *e)
     return changed ? expr_load(m->pool, e->type, e->buffer, e->affine, data, e->count) : e;
 }
 
+static const Expr *map_leaf(Mapping *m, const Expr *e)
+{
+    return m->leaf ? m->leaf(m->context, e) : e;
+}
+
 static const Expr *map_anew(Mapping *m, const Expr *e)
 {
     switch (e->kind) {
     case EXPR_CALL:
         return map_call(m, e);
     case EXPR_ACCESS:
-        return m->leaf(m->context, map_access(m, e));
+        return map_leaf(m, map_access(m, e));
     case EXPR_LOAD:
-        return m->leaf(m->context, map_load(m, e));
+        return map_leaf(m, map_load(m, e));
     default:
-        return m->leaf(m->context, e);
+        return map_leaf(m, e);
     }
 }
 
@@ -133,7 +141,12 @@ static const Expr *map_expr(Mapping *m, const Expr *e)
 
 const Expr *expr_map(ExprPool *p, const Expr *e, ExprMap *leaf, void *context)
 {
-    Mapping m = {.pool = p, .leaf = leaf, .context = context};
+    return expr_map_calls(p, e, leaf, NULL, context);
+}
+
+const Expr *expr_map_calls(ExprPool *p, const Expr *e, ExprMap *leaf, ExprMap *call, void *context)
+{
+    Mapping m = {.pool = p, .leaf = leaf, .call = call, .context = context};
     memo_init(&m.memo);
     const Expr *mapped = map_expr(&m, e);
     memo_free(&m.memo);

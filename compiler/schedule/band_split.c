@@ -7,8 +7,7 @@
 typedef struct Splitter {
     Graph *graph;
     Band *band;
-    const Member *at;       /* the member that is being rewritten; NULL: a node outside */
-    VEC(const Expr *) made; /* per id of an expression: what it becomes */
+    const Member *at; /* the member that is being rewritten; NULL: a node outside */
 } Splitter;
 
 /* ---- the nodes that hold windows ------------------------------------------------------------------------ */
@@ -131,40 +130,25 @@ static bool is_idle(const Splitter *s, const Expr *e)
            otherwise == 0 && is_zero_outside(s, e->args[0], e->args[1]);
 }
 
-static const Expr *rewrite(Splitter *s, const Expr *e)
-{
-    const Expr *access = e->kind == EXPR_ACCESS ? e : match_window(s->graph->pool, e);
-    const Window *w = matches(s, access);
-    if (w)
-        return read_window(s->graph, s->at, w, access);
-    if (is_idle(s, e))
-        return s->made.data[e->args[1]->id];
-    if (e->kind != EXPR_CALL)
-        return e;
-    const Expr *args[3];
-    bool changed = false;
-    for (int i = 0; i < e->function->arity; i++) {
-        args[i] = s->made.data[e->args[i]->id];
-        changed = changed || args[i] != e->args[i];
-    }
-    return changed ? expr_call(s->graph->pool, e->function, args) : e;
-}
-
-static void visit(void *context, const Expr *e)
+static const Expr *window_leaf(void *context, const Expr *e)
 {
     Splitter *s = context;
-    while (s->made.count <= e->id)
-        vec_push(s->graph->arena, &s->made, NULL);
-    if (!s->made.data[e->id])
-        s->made.data[e->id] = rewrite(s, e);
+    const Window *w = e->kind == EXPR_ACCESS ? matches(s, e) : NULL;
+    return w ? read_window(s->graph, s->at, w, e) : e;
+}
+
+/* Without the condition around what is read in a window. */
+static const Expr *without_condition(void *context, const Expr *e)
+{
+    const Splitter *s = context;
+    const Expr *access = match_window(s->graph->pool, e);
+    return (access && matches(s, access)) || is_idle(s, e) ? e->args[1] : e;
 }
 
 static const Expr *read_windows(Splitter *s, const Member *m, const Expr *body)
 {
     s->at = m;
-    s->made.count = 0;
-    expr_visit(s->graph->pool, body, visit, s);
-    return s->made.data[body->id];
+    return expr_map_calls(s->graph->pool, body, window_leaf, without_condition, s);
 }
 
 static const Expr *member_leaf(void *context, const Expr *e)

@@ -13,7 +13,6 @@ typedef struct Margins {
     bool *windowed;   /* a contraction reads windows of it         */
     int64_t **before; /* per node id and dimension, or NULL        */
     int64_t **after;
-    VEC(const Expr *) made; /* per id of an expression: what it becomes */
 } Margins;
 
 /* ---- windows ------------------------------------------------------------------------------------------- */
@@ -143,36 +142,17 @@ static bool is_reached(const Margins *m, const Expr *access)
     return true;
 }
 
-/* What e becomes; its operands are done. */
-static const Expr *without_condition(const Margins *m, const Expr *e)
+/* A window in the margins is read without the condition around it. */
+static const Expr *without_condition(void *context, const Expr *e)
 {
+    const Margins *m = context;
     const Expr *access = match_window(m->p->pool, e);
-    if (access && has_margin(m, access->node) && is_reached(m, access))
-        return access;
-    if (e->kind != EXPR_CALL)
-        return e;
-    const Expr *args[3];
-    bool changed = false;
-    for (int i = 0; i < e->function->arity; i++) {
-        args[i] = m->made.data[e->args[i]->id];
-        changed = changed || args[i] != e->args[i];
-    }
-    return changed ? expr_call(m->p->pool, e->function, args) : e;
-}
-
-static void visit_read(void *context, const Expr *e)
-{
-    Margins *m = context;
-    while (m->made.count <= e->id)
-        vec_push(m->p->arena, &m->made, NULL);
-    if (!m->made.data[e->id])
-        m->made.data[e->id] = without_condition(m, e);
+    return access && has_margin(m, access->node) && is_reached(m, access) ? access : e;
 }
 
 static const Expr *without_conditions(Margins *m, const Expr *e)
 {
-    expr_visit(m->p->pool, e, visit_read, m);
-    return m->made.data[e->id];
+    return expr_map_calls(m->p->pool, e, NULL, without_condition, m);
 }
 
 static void rewrite_reads(Margins *m)
