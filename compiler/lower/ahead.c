@@ -55,8 +55,7 @@ static void ask_region(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64
 {
     ExprPool *p = e->l->pool;
     const int64_t each = divide_up(elements, parts), stride = divide_up(each, e->chunk * e->suffix);
-    if ((int64_t)b->bytes > cache_bytes(e->l->lanes->l2_bytes) / 2 &&
-        stride * dtype_size(b->type) <= LINE_BYTES)
+    if (is_large(e, b) && stride * dtype_size(b->type) <= LINE_BYTES)
         ask(e, t, b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0);
 }
 

@@ -9,11 +9,6 @@ static int64_t steps_of(const Engine *e)
     return e->chunk * e->suffix;
 }
 
-static bool is_large(const Engine *e, const Buffer *b)
-{
-    return (int64_t)b->bytes > cache_bytes(e->l->lanes->l2_bytes) / 2;
-}
-
 /* So many elements from `begin`, of which each of `parts` tiles asks for its part. */
 static void ask_span(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t elements,
                      int64_t parts, const Affine *part)

@@ -79,9 +79,8 @@ static void visit_loops(Lowering *l, const LoopList *list)
 
 static bool is_chained(const Lowering *l)
 {
-    const Schedule *s = l->schedule;
-    const Kernel *k = l->kernel;
-    return k->chained || (k->id + 1 < s->kernels.count && s->kernels.data[k->id + 1]->chained);
+    const int k = l->kernel->id;
+    return l->kernel->chained || schedule_chain_end(l->schedule, k) > k + 1;
 }
 
 void store_past_caches(Lowering *l)

@@ -89,6 +89,12 @@ static inline int64_t cache_bytes(int bytes)
     return bytes > LEAST_CACHE ? bytes : LEAST_CACHE;
 }
 
+/* Does it fill more than half of the second cache? */
+static inline bool is_large(const Engine *e, const Buffer *b)
+{
+    return (int64_t)b->bytes > cache_bytes(e->l->lanes->l2_bytes) / 2;
+}
+
 void bind(Engine *e, Binding *b, Index *from, const Affine *to);
 void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat);
 /* An index that the contraction has in parts is bound to what its parts are bound to. */

@@ -606,28 +606,37 @@ static void check_tile(DType real, int rows, int columns, int depth, bool accumu
     bench_free(b);
 }
 
+enum { WINDOWS_A = 600, WINDOWS_B = 3000, WINDOWS_COLUMNS = 16 };
+
+/* A tile over operands read where they lie, of five steps of the depth. */
+static Loop *windows_tile(Bench *b, int rows, float *fa, float *fb)
+{
+    Loop *t = statement(b, &b->kernel->body, LOOP_TILE);
+    t->a = operand(b, TYPE_F32, WINDOWS_A, false);
+    t->b = operand(b, TYPE_F32, WINDOWS_B, false);
+    t->c = operand(b, TYPE_F32, rows * WINDOWS_COLUMNS, true);
+    t->a_offset = t->b_offset = t->c_offset = number(b, 0);
+    t->rows = rows, t->columns = t->c_stride = WINDOWS_COLUMNS;
+    t->depth_index = batch(b, 8);
+    t->depth_length = 8;
+    for (int k = 0; k < WINDOWS_A; k++)
+        fa[k] = small(k);
+    for (int k = 0; k < WINDOWS_B; k++)
+        fb[k] = small(k + 5);
+    return t;
+}
+
 /* Windows read where they lie: a and b step by loops within each step of the depth. */
 static void test_tile_loops(void **state)
 {
-    enum { ROWS = 4, COLUMNS = 16, WIDE = 7, TALL = 3 };
+    enum { ROWS = 4, COLUMNS = WINDOWS_COLUMNS, WIDE = 7, TALL = 3 };
     Bench *b = bench_new(TYPE_F32, 0, 2);
-    Buffer *a = operand(b, TYPE_F32, 600, false), *p = operand(b, TYPE_F32, 3000, false),
-           *c = operand(b, TYPE_F32, ROWS * COLUMNS, true);
-    Loop *t = statement(b, &b->kernel->body, LOOP_TILE);
-    t->a = a, t->b = p, t->c = c;
-    t->a_offset = t->b_offset = t->c_offset = number(b, 0);
-    t->rows = ROWS, t->columns = t->c_stride = COLUMNS;
+    float fa[WINDOWS_A], fb[WINDOWS_B], fc[ROWS * COLUMNS];
+    Loop *t = windows_tile(b, ROWS, fa, fb);
     t->a_row_stride = 2, t->a_depth_stride = 60, t->b_stride = 500;
     t->inner[0] = (DepthLoop){TALL, 20, 130};
     t->inner[1] = (DepthLoop){WIDE, 1, COLUMNS};
     t->inner_count = 2;
-    t->depth_index = batch(b, 8);
-    t->depth_length = 8;
-    float fa[600], fb[3000], fc[ROWS * COLUMNS];
-    for (int k = 0; k < 600; k++)
-        fa[k] = small(k);
-    for (int k = 0; k < 3000; k++)
-        fb[k] = small(k + 5);
     call(b, 5, (void *[]){fa, fb, fc});
     for (int i = 0; i < ROWS * COLUMNS; i++) {
         double want = 0;
@@ -644,25 +653,15 @@ static void test_tile_loops(void **state)
 /* Rows whose windows overlap share what they read, in either direction. */
 static void check_slide(int sign)
 {
-    enum { ROWS = 6, COLUMNS = 16, STEPS = 3, FIRST = 20 };
+    enum { ROWS = 6, COLUMNS = WINDOWS_COLUMNS, STEPS = 3, FIRST = 20 };
     Bench *b = bench_new(TYPE_F32, 0, 2);
-    Buffer *a = operand(b, TYPE_F32, 600, false), *p = operand(b, TYPE_F32, 3000, false),
-           *c = operand(b, TYPE_F32, ROWS * COLUMNS, true);
-    Loop *t = statement(b, &b->kernel->body, LOOP_TILE);
-    t->a = a, t->b = p, t->c = c;
-    t->a_offset = number(b, FIRST), t->b_offset = t->c_offset = number(b, 0);
-    t->rows = ROWS, t->columns = t->c_stride = COLUMNS;
+    float fa[WINDOWS_A], fb[WINDOWS_B], fc[ROWS * COLUMNS];
+    Loop *t = windows_tile(b, ROWS, fa, fb);
+    t->a_offset = number(b, FIRST);
     t->a_row_stride = 5, t->a_depth_stride = 60, t->b_stride = 300;
     t->inner[0] = (DepthLoop){4, 1, COLUMNS};
     t->inner_count = 1;
     t->slide = (DepthLoop){STEPS, 5 * sign, 80};
-    t->depth_index = batch(b, 8);
-    t->depth_length = 8;
-    float fa[600], fb[3000], fc[ROWS * COLUMNS];
-    for (int k = 0; k < 600; k++)
-        fa[k] = small(k);
-    for (int k = 0; k < 3000; k++)
-        fb[k] = small(k + 5);
     call(b, 5, (void *[]){fa, fb, fc});
     for (int i = 0; i < ROWS * COLUMNS; i++) {
         double want = 0;
