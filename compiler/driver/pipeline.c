@@ -55,6 +55,12 @@ static void verify(Graph *g, const char *pass)
         bug("after %s, entry %s: %s", pass, g->name, wrong);
 }
 
+/* Or may it be a single example? */
+static bool gets_whole_batches(EntryKind kind)
+{
+    return kind != ENTRY_PREDICT && kind != ENTRY_GENERATE;
+}
+
 static bool build_entry(Compilation *c, const EntryPass *e)
 {
     Program *p = sema_program(c->sema);
@@ -62,6 +68,8 @@ static bool build_entry(Compilation *c, const EntryPass *e)
         if (!sema_forward(c->sema, e->kind))
             return false;
         verify(p->entries[e->kind], "elaboration");
+        if (gets_whole_batches(e->kind))
+            opt_forward(p->entries[e->kind], &c->log);
         if (e->differentiate) {
             grad_run(p->entries[e->kind], p, c->syntax.diag);
             verify(p->entries[e->kind], "differentiation");
@@ -99,8 +107,10 @@ Graph *compile_gradient(Compilation *c, bool differentiate)
         return NULL;
     Graph *g = sema_program(c->sema)->entries[kind];
     verify(g, "elaboration");
-    if (differentiate && kind == ENTRY_GRADIENT)
+    if (differentiate && kind == ENTRY_GRADIENT) {
+        opt_forward(g, &c->log);
         grad_run(g, sema_program(c->sema), c->syntax.diag);
+    }
     verify(g, "differentiation");
     opt_run(g, &c->log);
     verify(g, "simplification");

@@ -50,6 +50,8 @@ struct Rewriter {
  *   needs: a verified graph
  *   gives: one with the same results, verified, pruned; what fired is appended to the log, if any */
 void opt_run(Graph *g, OptLog *log);
+/* What pays before differentiation, of an entry that is given many examples at a time: the same contract. */
+void opt_forward(Graph *g, OptLog *log);
 /* One line a rule that fired: its name, how often, where, and what it does. */
 void opt_explain(Text *out, const OptLog *log);
 void opt_fired(Rewriter *w, const char *node);
@@ -103,6 +105,10 @@ bool opt_one_hot_in_sum(Rewriter *w, Node *n);
 /* ---- phase.c: of sums in which every s-th term counts ------------------------------------------------- */
 
 bool opt_one_phase(Rewriter *w, Node *n);
+
+/* ---- lookup.c: rewrites of the graph before differentiation ------------------------------------------------ */
+
+extern const Rule opt_forward_rules[];
 
 /* ---- means.c: of nodes around means ----------------------------------------------------------------- */
 

@@ -256,6 +256,15 @@ void opt_run(Graph *g, OptLog *log)
         continue;
 }
 
+void opt_forward(Graph *g, OptLog *log)
+{
+    Rewriter w = {.g = g, .p = g->pool, .log = log};
+    for (const Rule *r = opt_forward_rules; r->name; r++) {
+        w.rule = r;
+        r->graph(&w);
+    }
+}
+
 /* ---- what fired ------------------------------------------------------------------------------------------------ */
 
 static void explain_rule(Text *out, const OptLog *log, const Rule *r)
@@ -279,7 +288,8 @@ static void explain_rule(Text *out, const OptLog *log, const Rule *r)
 
 void opt_explain(Text *out, const OptLog *log)
 {
-    const Rule *const tables[] = {opt_expr_rules, opt_node_rules, opt_graph_rules};
+    const Rule *const tables[] = {opt_forward_rules, opt_expr_rules, opt_node_rules,
+                                  opt_graph_rules};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const Rule *r = tables[t]; r->name; r++)
             explain_rule(out, log, r);
