@@ -83,6 +83,16 @@ void factor_run(Graph *g);
 /* Takes large sums over examples apart: into parts, and the sum of the parts. */
 void partial_run(Graph *g);
 
+/* ---- outside.c ----------------------------------------------------------------------------------------- */
+
+/* e = factor * rest, the factor one number for each example; NULL is 1. */
+typedef struct Outside {
+    const Expr *factor, *rest;
+} Outside;
+
+/* Is there such a factor of what n, a sum over examples first, adds up? */
+bool outside_find(ExprPool *p, const Node *n, Outside *o);
+
 /* ---- band.c ------------------------------------------------------------------------------------------- */
 
 /* Computes what is read through windows some rows at a time; gives the nodes of each band. */

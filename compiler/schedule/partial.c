@@ -24,6 +24,7 @@ typedef struct Whole {
     /* sum (x - mean)^2, where the mean is that of `first`, another sum taken apart likewise; or NULL */
     struct Whole *first;
     const Expr *x, *mean;
+    Outside outside; /* no part of the parts; or without a factor */
     Node *part;
     int *place; /* where each free index stands in the part's domain */
 } Whole;
@@ -221,8 +222,13 @@ static void split_sum(Graph *g, Whole *w)
         terms *= (double)n->bound[i]->extent;
     if (w->first)
         mean_here = expr_mul(p, access_part(g, w->first, n), expr_const(p, 1 / terms));
-    make_part(g, w, mean_here ? square(p, expr_sub(p, w->x, mean_here)) : n->body);
+    make_part(g, w,
+              mean_here           ? square(p, expr_sub(p, w->x, mean_here))
+              : w->outside.factor ? w->outside.rest
+                                  : n->body);
     n->body = access_part(g, w, n);
+    if (w->outside.factor)
+        n->body = expr_mul(p, w->outside.factor, n->body);
     if (mean_here)
         n->body =
             expr_add(p, n->body,
@@ -244,12 +250,35 @@ static Whole *find_whole(Splitter *s, Node *n)
                                  : count_outer(n, &reads);
     if (!outer)
         return NULL;
-    if (!product)
-        outer = row_sum_split(g, n, outer);
     Whole *w = arena_new(g->arena, Whole, 1);
-    *w = (Whole){.node = n, .outer = outer, .innermost = product ? NULL : reads.innermost};
+    *w = (Whole){.node = n, .innermost = product ? NULL : reads.innermost};
+    if (product)
+        w->outer = outer;
+    else if (n->bound[0]->extent >= ENOUGH_PARTS && outside_find(g->pool, n, &w->outside))
+        w->outer = 1;
+    else
+        w->outer = row_sum_split(g, n, outer);
     find_deviations(s, w);
     return w;
+}
+
+static bool reads_node(const AccessList *reads, const Node *n)
+{
+    for (int i = 0; i < reads->count; i++)
+        if (reads->data[i]->node == n)
+            return true;
+    return false;
+}
+
+/* A part that waits for no factor stands next to what else reads its rows: right behind what it reads. */
+static void place_part(Graph *g, NodeList *order, const Whole *w)
+{
+    const AccessList reads = body_accesses(g->pool, w->part->body);
+    int at = order->count;
+    vec_push(g->arena, order, w->part);
+    for (; w->outside.factor && at > 0 && !reads_node(&reads, order->data[at - 1]); at--)
+        order->data[at] = order->data[at - 1];
+    order->data[at] = w->part;
 }
 
 void partial_run(Graph *g)
@@ -262,7 +291,7 @@ void partial_run(Graph *g)
     for (int i = 0; i < count; i++) {
         if (s.wholes[i]) {
             split_sum(g, s.wholes[i]);
-            vec_push(g->arena, &order, s.wholes[i]->part);
+            place_part(g, &order, s.wholes[i]);
         }
         vec_push(g->arena, &order, g->nodes.data[i]);
     }
