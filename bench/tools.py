@@ -12,12 +12,22 @@ BENCH = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(BENCH)
 
 
+# What keeps peers to the instructions that gradc is told to use, by the width of their vectors.
+NARROWED = {
+    256: {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+          "OPENBLAS_CORETYPE": "Haswell", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"},
+    128: {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ONEDNN_MAX_CPU_ISA": "SSE41",
+          "OPENBLAS_CORETYPE": "Nehalem", "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"},
+}
+narrowed = {}  # those of this run
+
+
 def environment(threads):
     """Without the settings that halve OpenBLAS on some machines; libraries on so many threads."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "MKL_", "OMP_"))}
     for name in "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS":
         env[name] = str(threads)
-    return env
+    return env | narrowed
 
 
 def output_of(command, threads=1, preload=None):
@@ -48,17 +58,21 @@ def compiler():
 class Tools:
     """What a run compiles and where."""
 
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, mcpu=None):
         self.folder = folder
-        self.gradc = os.path.join(build, "bin", "gradc")
+        gradc = os.path.join(build, "bin", "gradc")
         self.library = os.path.join(build, "runtime", "libgradrt.a")
-        for path in self.gradc, self.library:
+        for path in gradc, self.library:
             if not os.path.exists(path):
                 sys.exit(f"bench: {path} is missing: build first, or name the folder with --build")
-        self.flags = [compiler(), "-std=gnu17", "-O3", "-march=native"]
+        self.gradc = [gradc, *([f"-mcpu={mcpu}"] if mcpu else [])]
+        self.flags = [compiler(), "-std=gnu17", "-O3", f"-march={mcpu or 'native'}"]
         if platform.machine() in ("x86_64", "AMD64"):  # whose tuning may halve wide vectors
             self.flags.append("-mprefer-vector-width=512")
         self.limits = self.compile("limits", [os.path.join(BENCH, "limits.c"), "-pthread"])
+        if mcpu:
+            width = re.search(r"vector (\d+)", output_of([self.limits, "1", "cpu", "1"]))
+            narrowed.update(NARROWED.get(int(width[1]), {}))
         self.preload = None
         if "AuthenticAMD" in cpu_text():
             self.preload = self.compile("mkl_intel.so", [
@@ -165,7 +179,7 @@ def describe(tools, command, versions, clock):
     about = [
         ("date", datetime.date.today().isoformat()),
         ("command", " ".join([command, *sys.argv[1:]])),
-        ("gradc", f"{first_line([tools.gradc, '--version'])}, sources at {commit()}"),
+        ("gradc", f"{first_line([tools.gradc[0], '--version'])}, sources at {commit()}"),
         ("processor", f"{field('model name')} (family {field('cpu family')} "
                       f"model {field('model')}), {len(os.sched_getaffinity(0))} cores"),
         ("flags", " ".join(told)),

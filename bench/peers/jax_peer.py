@@ -6,7 +6,8 @@ import common
 A = common.arguments(["iris", "mlp", "wide", "lenet", "resnet20", "mobile", "gpt", "lstm"])
 # XLA sizes its pool by the processors that it sees when it starts.
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:A.threads])
-os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if A.threads > 1 else 'false'}"
+os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") +
+                           f" --xla_cpu_multi_thread_eigen={'true' if A.threads > 1 else 'false'}")
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax  # noqa: E402
