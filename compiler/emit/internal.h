@@ -32,6 +32,7 @@ typedef struct TargetFacts {
     bool rounding;        /* floor, ceil and round-to-even are instructions              */
     bool ordered_maximum; /* llvm.maximum is an instruction: NaN if either operand is    */
     int vector_bytes, vector_registers;
+    int masked_bytes; /* a row of elements of so many bytes or more is loaded under a mask in one instruction */
 } TargetFacts;
 
 LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Arena *a);

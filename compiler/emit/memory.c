@@ -159,6 +159,27 @@ static LLVMValueRef load_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at
     return memory_load_row(kb, row, at, mask, dtype_size(b->type));
 }
 
+/* Does each lane of a loop's full vectors read an element of the buffer, whatever its guard says? */
+static bool is_inside(const KernelBuilder *kb, const Expr *load)
+{
+    const Buffer *b = load->buffer;
+    Interval at = affine_interval(load->affine);
+    return !kb->mask && !load->count && at.low >= 0 &&
+           at.high < (int64_t)(b->bytes / (uint64_t)dtype_size(b->type));
+}
+
+/* A row, of which the lanes that are not active come as zeros. Where the machine would load lane after lane
+ * under the mask, what may be read is, and the mask applied. */
+static LLVMValueRef load_active(KernelBuilder *kb, const Expr *load, LLVMValueRef at,
+                                LLVMValueRef mask)
+{
+    const Buffer *b = load->buffer;
+    if (!mask || dtype_size(b->type) >= kb->u->facts->masked_bytes || !is_inside(kb, load))
+        return load_row(kb, b, at, mask);
+    LLVMValueRef row = load_row(kb, b, at, NULL);
+    return LLVMBuildSelect(kb->u->builder, mask, row, LLVMConstNull(LLVMTypeOf(row)), "");
+}
+
 static LLVMValueRef gather(KernelBuilder *kb, const Buffer *b, LLVMValueRef base,
                            LLVMValueRef lanes, LLVMValueRef mask)
 {
@@ -180,7 +201,7 @@ LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g)
     } else {
         LLVMValueRef at = element(kb, b, buffer_pointer(kb, b), o.base), mask = active_lanes(kb, g);
         bool row = o.stride == 1 && !o.lanes;
-        v = row ? load_row(kb, b, at, mask)
+        v = row ? load_active(kb, load, at, mask)
                 : gather(kb, b, at, offset_lanes(kb, &o, is_wide(b)), mask);
     }
     return from_memory(kb, v, b->type);

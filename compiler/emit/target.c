@@ -3,6 +3,8 @@
  * out is read. */
 #include "emit/internal.h"
 
+#include <limits.h>
+#include <llvm-c/IRReader.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,57 +82,82 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
 
 /* ---- asking the code generator --------------------------------------------------------------------- */
 
-/* The assembly of `lane f(lane, lane, lane)`, whose result is an addition or an intrinsic's. */
-static const char *probe(LLVMTargetMachineRef machine, const char *intrinsic, int arity, int lanes,
-                         Arena *a)
+/* One function for each question; a place among `ASKED` is its number in labels of the assembly. */
+enum { ASKED_BYTES = 3, ASKED_REALS };
+static const char questions[] =
+    "declare float @llvm.fma.f32(float, float, float)\n"
+    "declare float @llvm.floor.f32(float)\n"
+    "declare <16 x i8> @llvm.masked.load.v16i8.p0(ptr, i32, <16 x i1>, <16 x i8>)\n"
+    "declare <16 x float> @llvm.masked.load.v16f32.p0(ptr, i32, <16 x i1>, <16 x float>)\n"
+    "define void @fma(ptr %p) #0 {\n"
+    "  %x = load float, ptr %p\n"
+    "  %y = call float @llvm.fma.f32(float %x, float %x, float %x)\n"
+    "  store float %y, ptr %p\n"
+    "  ret void\n"
+    "}\n"
+    "define void @floor(ptr %p) #0 {\n"
+    "  %x = load float, ptr %p\n"
+    "  %y = call float @llvm.floor.f32(float %x)\n"
+    "  store float %y, ptr %p\n"
+    "  ret void\n"
+    "}\n"
+    "define void @sum(ptr %p) #0 {\n"
+    "  %x = load <16 x float>, ptr %p\n"
+    "  %y = fadd <16 x float> %x, %x\n"
+    "  store <16 x float> %y, ptr %p\n"
+    "  ret void\n"
+    "}\n"
+    "define void @bytes(ptr %p, <16 x i1> %m) #0 {\n"
+    "  %x = call <16 x i8> @llvm.masked.load.v16i8.p0(ptr %p, i32 1, <16 x i1> %m, <16 x i8> "
+    "zeroinitializer)\n"
+    "  store <16 x i8> %x, ptr %p\n"
+    "  ret void\n"
+    "}\n"
+    "define void @reals(ptr %p, <16 x i1> %m) #0 {\n"
+    "  %x = call <16 x float> @llvm.masked.load.v16f32.p0(ptr %p, i32 4, <16 x i1> %m, <16 x "
+    "float> "
+    "zeroinitializer)\n"
+    "  store <16 x float> %x, ptr %p\n"
+    "  ret void\n"
+    "}\n"
+    "attributes #0 = { nounwind \"prefer-vector-width\"=\"512\" \"min-legal-vector-width\"=\"512\" "
+    "}\n";
+
+/* The questions' assembly. */
+static const char *answers(LLVMTargetMachineRef machine, Arena *a)
 {
     LLVMContextRef context = LLVMContextCreate();
-    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("probe", context);
-    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
+    LLVMMemoryBufferRef text =
+        LLVMCreateMemoryBufferWithMemoryRange(questions, sizeof questions - 1, "questions", true);
+    LLVMModuleRef module;
+    char *message = NULL;
+    if (LLVMParseIRInContext(context, text, &module, &message)) /* which owns the text */
+        bug("LLVM does not read the questions: %s", message);
     char *triple = LLVMGetTargetMachineTriple(machine);
     LLVMSetTarget(module, triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
     LLVMSetModuleDataLayout(module, layout);
 
-    LLVMTypeRef lane = LLVMFloatTypeInContext(context);
-    LLVMTypeRef type = lanes > 1 ? LLVMVectorType(lane, (unsigned)lanes) : lane;
-    LLVMTypeRef pointer = LLVMPointerTypeInContext(context, 0);
-    LLVMTypeRef signature = LLVMFunctionType(LLVMVoidTypeInContext(context), &pointer, 1, false);
-    LLVMValueRef f = LLVMAddFunction(module, "probe", signature);
-    const char *const keys[] = {"prefer-vector-width", "min-legal-vector-width"};
-    for (int i = 0; i < 2; i++)
-        LLVMAddAttributeAtIndex(
-            f, LLVMAttributeFunctionIndex,
-            LLVMCreateStringAttribute(context, keys[i], (unsigned)strlen(keys[i]), "512", 3));
-    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, f, ""));
-    LLVMValueRef x = LLVMBuildLoad2(b, type, LLVMGetParam(f, 0), ""), result;
-    if (intrinsic) {
-        LLVMValueRef args[3] = {x, x, x};
-        unsigned id = LLVMLookupIntrinsicID(intrinsic, strlen(intrinsic));
-        LLVMValueRef callee = LLVMGetIntrinsicDeclaration(module, id, &type, 1);
-        result = LLVMBuildCall2(b, LLVMIntrinsicGetType(context, id, &type, 1), callee, args,
-                                (unsigned)arity, "");
-    } else {
-        result = LLVMBuildFAdd(b, x, x, "");
-    }
-    LLVMBuildStore(b, result, LLVMGetParam(f, 0));
-    LLVMBuildRetVoid(b);
-
     LLVMMemoryBufferRef buffer = NULL;
-    char *message = NULL;
-    const char *text = "";
+    const char *assembly = "";
     if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMAssemblyFile, &message, &buffer))
         LLVMDisposeMessage(message);
     else
-        text = arena_format(a, "%.*s", (int)LLVMGetBufferSize(buffer), LLVMGetBufferStart(buffer));
+        assembly =
+            arena_format(a, "%.*s", (int)LLVMGetBufferSize(buffer), LLVMGetBufferStart(buffer));
     if (buffer)
         LLVMDisposeMemoryBuffer(buffer);
     LLVMDisposeTargetData(layout);
     LLVMDisposeMessage(triple);
-    LLVMDisposeBuilder(b);
     LLVMDisposeModule(module);
     LLVMContextDispose(context);
-    return text;
+    return assembly;
+}
+
+/* Without an instruction for it a branch is made for each lane: then there are labels. */
+static bool has_branches(const char *assembly, int question, Arena *a)
+{
+    return strstr(assembly, arena_format(a, "BB%d_", question));
 }
 
 /* Registers by the instruction that an addition of sixteen f32 becomes. */
@@ -175,11 +202,15 @@ const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a)
 {
     TargetFacts *f = arena_new(a, TargetFacts, 1);
     char *triple = LLVMGetTargetMachineTriple(machine);
-    f->fma = !strstr(probe(machine, "llvm.fma", 3, 1, a), "fmaf");
-    f->rounding = !strstr(probe(machine, "llvm.floor", 1, 1, a), "floorf");
+    const char *assembly = answers(machine, a);
+    f->fma = !strstr(assembly, "fmaf");
+    f->rounding = !strstr(assembly, "floorf");
+    f->masked_bytes = !has_branches(assembly, ASKED_BYTES, a)   ? 1
+                      : !has_branches(assembly, ASKED_REALS, a) ? 4
+                                                                : INT_MAX;
     f->ordered_maximum = !strncmp(triple, "aarch64", 7) || !strncmp(triple, "arm64", 5) ||
                          !strncmp(triple, "wasm", 4);
-    find_vectors(f, triple, probe(machine, NULL, 2, 16, a));
+    find_vectors(f, triple, assembly);
     LLVMDisposeMessage(triple);
     return f;
 }
