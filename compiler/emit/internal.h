@@ -170,6 +170,7 @@ typedef struct KernelBuilder {
     /* the vector loop, if inside one */
     const Index *lane_index;
     int width;         /* 1 outside */
+    int64_t lane_step; /* what divides its value in lane 0 */
     LLVMValueRef mask; /* NULL: every lane */
     LocalState *locals;
     /* the statement */
@@ -200,7 +201,6 @@ void loop_close(KernelBuilder *kb, CountedLoop *l, bool unrollable);
 
 /* ---- lanes.c: vector loops: what varies in them, and whether lanes may be taken together -------------- */
 
-bool affine_varies(const KernelBuilder *kb, const Affine *a);
 /* Fills kb->locals for the body; false when iterations depend on each other or loop differently. */
 bool vector_analyze(KernelBuilder *kb, const Loop *loop);
 int vector_width(const KernelBuilder *kb, const Loop *loop);
@@ -215,6 +215,9 @@ typedef struct Offset {
 } Offset;
 
 Offset offset_affine(KernelBuilder *kb, const Affine *a);
+bool affine_varies(const KernelBuilder *kb, const Affine *a);
+/* What is known to divide each value, of lane 0; 0: it is always 0. */
+int64_t offset_divisor(const KernelBuilder *kb, const Affine *a);
 LLVMValueRef offset_scalar(KernelBuilder *kb, const Affine *a); /* i64 of what does not vary */
 bool offset_varies(const Offset *o);
 LLVMValueRef offset_lanes(KernelBuilder *kb, const Offset *o,

@@ -149,10 +149,9 @@ LLVMValueRef kernel_loop_end(KernelBuilder *kb, const Loop *l, LLVMValueRef begi
 }
 
 /* Are all values of begin multiples of the step? */
-static bool begins_at_multiple(const Affine *begin, int64_t step)
+static bool begins_at_multiple(const KernelBuilder *kb, const Affine *begin, int64_t step)
 {
-    return !begin ||
-           (step && begin->constant % step == 0 && affine_common_factor(begin) % step == 0);
+    return !begin || (step && offset_divisor(kb, begin) % step == 0);
 }
 
 static void emit_serial(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
@@ -160,7 +159,7 @@ static void emit_serial(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LL
     if (transpose_emit(kb, l, begin, end))
         return;
     CountedLoop c = loop_open(kb, begin, end, l->step ? l->step : 1, l->index->name);
-    kernel_bind(kb, l->index, c.counter, begins_at_multiple(l->begin, l->step) ? l->step : 0);
+    kernel_bind(kb, l->index, c.counter, begins_at_multiple(kb, l->begin, l->step) ? l->step : 0);
     kernel_statements(kb, &l->body);
     kb->binding_count--;
     loop_close(kb, &c, true);
@@ -322,6 +321,7 @@ void kernel_vector(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMVal
     kb->lane_index = l->index;
     while (kb->width > 1 && kb->width / 2 >= most_trips(l, begin, end))
         kb->width /= 2;
+    kb->lane_step = begins_at_multiple(kb, l->begin, kb->width) ? kb->width : 1;
     bool together = kb->width > 1 && l->step <= 1 && vector_analyze(kb, l);
     if (!together) {
         kb->width = 1;

@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-bool affine_varies(const KernelBuilder *kb, const Affine *a)
-{
-    return kb->lane_index && kb->width > 1 && affine_uses(a, kb->lane_index);
-}
-
 /* ---- expressions -------------------------------------------------------------------------------------- */
 
 typedef struct Walk {

@@ -21,6 +21,79 @@ LLVMValueRef extent_value(KernelBuilder *kb, const Index *ix)
     return LLVMBuildMul(kb->u->builder, kb->examples, unit_i64(kb->u, ix->per_example), "extent");
 }
 
+/* ---- what differs by lane ------------------------------------------------------------------------------ */
+
+static int64_t divisor_of_index(const KernelBuilder *kb, const Index *ix)
+{
+    if (ix == kb->lane_index)
+        return kb->lane_step;
+    for (int i = kb->binding_count; i-- > 0;)
+        if (kb->bindings[i].index == ix)
+            return kb->bindings[i].step ? kb->bindings[i].step : 1;
+    return 1;
+}
+
+static int64_t divisor_of_term(const KernelBuilder *kb, const Term *t)
+{
+    if (t->kind == TERM_INDEX)
+        return divisor_of_index(kb, t->index);
+    int64_t inner = offset_divisor(kb, t->inner);
+    if (t->kind == TERM_REMAINDER)
+        return gcd(inner, t->divisor);
+    return inner % t->divisor == 0 ? inner / t->divisor : 1;
+}
+
+int64_t offset_divisor(const KernelBuilder *kb, const Affine *a)
+{
+    int64_t common = a->constant;
+    for (int i = 0; i < a->count; i++)
+        common = gcd(common, a->terms[i].factor * divisor_of_term(kb, &a->terms[i]));
+    return common;
+}
+
+/* Each lane's difference from lane 0: stride*lane, unless irregular. */
+typedef struct Lanes {
+    int64_t stride;
+    bool irregular;
+} Lanes;
+
+static Lanes lanes_of(const KernelBuilder *kb, const Affine *a);
+
+/* Lanes that all lie between two multiples of the divisor have one quotient, and remainders that step as they do. */
+static Lanes lanes_of_term(const KernelBuilder *kb, const Term *t)
+{
+    if (t->kind == TERM_INDEX)
+        return (Lanes){t->index == kb->lane_index ? 1 : 0, false};
+    Lanes inner = lanes_of(kb, t->inner);
+    if (inner.irregular || !inner.stride)
+        return inner;
+    const int64_t span = inner.stride * kb->width;
+    if (span < 0 || t->divisor % span || offset_divisor(kb, t->inner) % span)
+        return (Lanes){0, true};
+    return t->kind == TERM_REMAINDER ? inner : (Lanes){0, false};
+}
+
+static Lanes lanes_of(const KernelBuilder *kb, const Affine *a)
+{
+    Lanes all = {0, false};
+    if (!kb->lane_index || kb->width == 1)
+        return all;
+    for (int i = 0; i < a->count; i++) {
+        Lanes term = lanes_of_term(kb, &a->terms[i]);
+        all.stride += term.stride * a->terms[i].factor;
+        all.irregular |= term.irregular;
+    }
+    return all;
+}
+
+bool affine_varies(const KernelBuilder *kb, const Affine *a)
+{
+    Lanes lanes = lanes_of(kb, a);
+    return lanes.stride || lanes.irregular;
+}
+
+/* ---- numbers and lanes of them -------------------------------------------------------------------------- */
+
 /* A vector of `start + stride*lane`, in integers of type `lane`. */
 static LLVMValueRef ramp(LLVMTypeRef lane, int64_t start, int64_t stride, int width)
 {
@@ -56,12 +129,12 @@ static LLVMValueRef divide(KernelBuilder *kb, TermKind kind, LLVMValueRef x, int
                            towards_zero, "");
 }
 
-/* A quotient or remainder that no lane varies; in 32 bits where they suffice, which divides faster. */
+/* A quotient or remainder of lane 0; in 32 bits where they suffice, which divides faster. */
 static LLVMValueRef scalar_division(KernelBuilder *kb, const Term *t)
 {
     EmitUnit *u = kb->u;
     Interval range = affine_interval(t->inner);
-    LLVMValueRef x = offset_scalar(kb, t->inner);
+    LLVMValueRef x = offset_affine(kb, t->inner).base;
     if (!fits(range, INT32_MIN, INT32_MAX) || t->divisor > INT32_MAX)
         return divide(kb, t->kind, x, t->divisor, range.low >= 0);
     LLVMValueRef narrow = LLVMBuildTrunc(u->builder, x, u->i32, "");
@@ -103,15 +176,15 @@ Offset offset_affine(KernelBuilder *kb, const Affine *a)
     Offset o = {0};
     for (int i = 0; i < a->count; i++) {
         const Term *t = &a->terms[i];
-        if (t->kind == TERM_INDEX) {
-            o.base = add_scaled(kb, o.base, index_value(kb, t->index), t->factor);
-            if (kb->lane_index == t->index && kb->width > 1)
-                o.stride += t->factor;
-        } else if (affine_varies(kb, t->inner)) {
+        const Lanes lanes = kb->width > 1 ? lanes_of_term(kb, t) : (Lanes){0, false};
+        if (lanes.irregular) {
             o.lanes = add_scaled(kb, o.lanes, lane_division(kb, t), t->factor);
-        } else {
-            o.base = add_scaled(kb, o.base, scalar_division(kb, t), t->factor);
+            continue;
         }
+        LLVMValueRef first =
+            t->kind == TERM_INDEX ? index_value(kb, t->index) : scalar_division(kb, t);
+        o.base = add_scaled(kb, o.base, first, t->factor);
+        o.stride += lanes.stride * t->factor;
     }
     if (!o.base)
         o.base = unit_i64(kb->u, a->constant);

@@ -82,53 +82,16 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
 
 /* ---- asking the code generator --------------------------------------------------------------------- */
 
-/* One function for each question; a place among `ASKED` is its number in labels of the assembly. */
+/* questions.ll: a function for each question.  Labels of the assembly hold the function's number. */
+extern const char emit_questions_text[];
 enum { ASKED_BYTES = 3, ASKED_REALS };
-static const char questions[] =
-    "declare float @llvm.fma.f32(float, float, float)\n"
-    "declare float @llvm.floor.f32(float)\n"
-    "declare <16 x i8> @llvm.masked.load.v16i8.p0(ptr, i32, <16 x i1>, <16 x i8>)\n"
-    "declare <16 x float> @llvm.masked.load.v16f32.p0(ptr, i32, <16 x i1>, <16 x float>)\n"
-    "define void @fma(ptr %p) #0 {\n"
-    "  %x = load float, ptr %p\n"
-    "  %y = call float @llvm.fma.f32(float %x, float %x, float %x)\n"
-    "  store float %y, ptr %p\n"
-    "  ret void\n"
-    "}\n"
-    "define void @floor(ptr %p) #0 {\n"
-    "  %x = load float, ptr %p\n"
-    "  %y = call float @llvm.floor.f32(float %x)\n"
-    "  store float %y, ptr %p\n"
-    "  ret void\n"
-    "}\n"
-    "define void @sum(ptr %p) #0 {\n"
-    "  %x = load <16 x float>, ptr %p\n"
-    "  %y = fadd <16 x float> %x, %x\n"
-    "  store <16 x float> %y, ptr %p\n"
-    "  ret void\n"
-    "}\n"
-    "define void @bytes(ptr %p, <16 x i1> %m) #0 {\n"
-    "  %x = call <16 x i8> @llvm.masked.load.v16i8.p0(ptr %p, i32 1, <16 x i1> %m, <16 x i8> "
-    "zeroinitializer)\n"
-    "  store <16 x i8> %x, ptr %p\n"
-    "  ret void\n"
-    "}\n"
-    "define void @reals(ptr %p, <16 x i1> %m) #0 {\n"
-    "  %x = call <16 x float> @llvm.masked.load.v16f32.p0(ptr %p, i32 4, <16 x i1> %m, <16 x "
-    "float> "
-    "zeroinitializer)\n"
-    "  store <16 x float> %x, ptr %p\n"
-    "  ret void\n"
-    "}\n"
-    "attributes #0 = { nounwind \"prefer-vector-width\"=\"512\" \"min-legal-vector-width\"=\"512\" "
-    "}\n";
 
 /* The questions' assembly. */
 static const char *answers(LLVMTargetMachineRef machine, Arena *a)
 {
     LLVMContextRef context = LLVMContextCreate();
-    LLVMMemoryBufferRef text =
-        LLVMCreateMemoryBufferWithMemoryRange(questions, sizeof questions - 1, "questions", true);
+    LLVMMemoryBufferRef text = LLVMCreateMemoryBufferWithMemoryRange(
+        emit_questions_text, strlen(emit_questions_text), "questions.ll", true);
     LLVMModuleRef module;
     char *message = NULL;
     if (LLVMParseIRInContext(context, text, &module, &message)) /* which owns the text */
