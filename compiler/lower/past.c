@@ -2,7 +2,10 @@
  * from them before another kernel reads it: written around them, its lines need not be fetched first. */
 #include "lower/internal.h"
 
-enum { FAR_MORE = 16 }; /* times the second cache */
+enum {
+    FAR_MORE = 16,  /* times the second cache                          */
+    STEPS_SHARE = 4 /* what one of several results of a step has of it */
+};
 
 typedef struct Past {
     Lowering *l;
@@ -46,11 +49,40 @@ static bool writes_vectors(const Lowering *l, const Loop *around, const Loop *s)
            (!around->begin || is_multiple(around->begin, NULL, lanes));
 }
 
+typedef struct Reader {
+    const Node *of;
+    bool found;
+} Reader;
+
+static void visit_access(void *context, const Expr *e)
+{
+    Reader *r = context;
+    r->found =
+        r->found || (e->kind == EXPR_ACCESS && (e->node == r->of || e->node->viewed == r->of));
+}
+
+/* Does the recurrence read it in another kernel, or this one a step later? */
+static bool is_read_soon(const Lowering *l, const Node *n)
+{
+    Reader r = {n, l->past[n->id] != NULL};
+    const Recurrence *all = recurrence_outermost(l->kernel->recurrence);
+    for (int i = 0; all && i < l->schedule->kernels.count; i++) {
+        const Kernel *k = l->schedule->kernels.data[i];
+        for (int j = 0;
+             recurrence_outermost(k->recurrence) == all && k != l->kernel && j < k->nodes.count;
+             j++)
+            expr_visit(l->pool, l->schedule->bodies[k->nodes.data[j]->id], visit_access, &r);
+    }
+    return r.found;
+}
+
+/* Of a recurrence it is written step by step, next to all else that a step writes. */
 static bool is_kept_nowhere(const Lowering *l, const Buffer *b)
 {
+    const uint64_t kept = (uint64_t)l->lanes->l2_bytes / (l->kernel->recurrence ? STEPS_SHARE : 1);
     return b->space == SPACE_OPERAND && b->node && !b->tensor &&
-           l->schedule->places[b->node->id].kind == PLACE_WORKSPACE &&
-           b->bytes > (uint64_t)l->lanes->l2_bytes;
+           l->schedule->places[b->node->id].kind == PLACE_WORKSPACE && b->bytes > kept &&
+           !is_read_soon(l, b->node);
 }
 
 static void mark_stores(Lowering *l, const Loop *around)
