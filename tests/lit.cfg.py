@@ -84,7 +84,7 @@ if has_module("torch"):
         config.available_features.add("safetensors")
 if config.png and not config.png.endswith("NOTFOUND"):
     config.available_features.add("png")
-for program in ("dot", "gdb"):
+for program in ("dot", "gdb", "qemu-aarch64", "aarch64-linux-gnu-gcc"):
     if shutil.which(program):
         config.available_features.add(program)
 if config.cxx and os.path.exists(config.cxx):
