@@ -36,7 +36,8 @@ static bool shares_scratch(const Schedule *s, const LoopKernel *k, const Schedul
         if (!p != !q || (p && p->offset != q->offset))
             return false;
     }
-    return k->kernel->chain_bytes == known->kernel->chain_bytes;
+    return k->kernel->chain_bytes == known->kernel->chain_bytes &&
+           k->kernel->in_order == known->kernel->in_order;
 }
 
 /* One that runs the same kernels, as deeper blocks of a network do. */
@@ -78,6 +79,13 @@ static LLVMValueRef own_blocks(Entry *e, const Code *codes, int count, LLVMValue
     return blocks;
 }
 
+/* How many groups a thread takes at least, in their order. */
+static int64_t groups_in_order(const Code *codes)
+{
+    const int64_t in_order = codes[0].loops->kernel->in_order;
+    return in_order ? in_order : 1;
+}
+
 /* void chain(blocks, begin, end, scratch): of a block of arguments for each kernel. */
 static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *codes, int count)
 {
@@ -94,8 +102,11 @@ static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *c
         blocks = own_blocks(&e, codes, count, scratch);
     scratch = unit_offset(u, scratch, emit_align(bytes));
     KernelBuilder shell = {.u = u, .function = e.function}; /* for the loop alone */
-    CountedLoop c = loop_open(&shell, entry_number64(&e, LLVMGetParam(e.function, 1)),
-                              entry_number64(&e, LLVMGetParam(e.function, 2)), 1, "group");
+    LLVMValueRef in_order = unit_i64(u, groups_in_order(codes)), ends[2];
+    for (unsigned i = 0; i < 2; i++)
+        ends[i] = LLVMBuildMul(u->builder, entry_number64(&e, LLVMGetParam(e.function, i + 1)),
+                               in_order, "");
+    CountedLoop c = loop_open(&shell, ends[0], ends[1], 1, "group");
     for (int i = 0; i < count; i++) {
         LLVMValueRef calls = unit_i64(u, codes[i].calls), at = unit_i32(u, i);
         LLVMValueRef begin = LLVMBuildMul(u->builder, c.counter, calls, "");
@@ -170,7 +181,8 @@ void chain_run_kernels(Entry *e, int from, int to)
     }
     e->block = block;
     LLVMValueRef calls = entry_number64(e, dispatch_iterations(e, codes[from].loops));
-    LLVMValueRef groups = LLVMBuildUDiv(u->builder, calls, unit_i64(u, codes[from].calls), "");
+    const int64_t at_once = codes[from].calls * groups_in_order(&codes[from]);
+    LLVMValueRef groups = LLVMBuildUDiv(u->builder, calls, unit_i64(u, at_once), "");
     bool serial = true;
     for (int i = from; i < to; i++)
         serial = serial && codes[i].loops->serial;

@@ -98,13 +98,21 @@ static void ask_computed(Engine *e, Loop *t, const Affine *row, const Affine *co
                    &r);
 }
 
-/* Is the result's element at row * columns + column? */
+/* The row's number among those of all groups. */
+static const Affine *row_of_all(Engine *e, const Affine *row)
+{
+    ExprPool *p = e->l->pool;
+    return affine_add(p, affine_scale(p, group_number(e), e->row->extent), row);
+}
+
+/* Is the result's element at row * columns + column, where rows are those of all groups? */
 static bool is_in_rows(Engine *e)
 {
     ExprPool *p = e->l->pool;
-    const Affine *row = affine_scale(p, affine_index(p, e->row), e->column->extent);
-    return e->column->extent <= e->nc &&
-           result_offset(e) == affine_add(p, row, affine_index(p, e->column));
+    const Affine *row = affine_scale(p, row_of_all(e, affine_index(p, e->row)), e->column->extent);
+    Substitution groups = {e->outer.count, e->outer.from, e->outer.to};
+    return e->column->extent <= e->nc && affine_substitute(p, result_offset(e), &groups) ==
+                                             affine_add(p, row, affine_index(p, e->column));
 }
 
 static void ask_node(Rows *r, Node *n)
@@ -116,8 +124,9 @@ static void ask_node(Rows *r, Node *n)
         node_elements(n) != node_elements(result) || is_asked(r, buffer_of(e->l, n)))
         return;
     const int64_t columns = e->column->extent;
-    ask_region(e, r->tile, buffer_of(e->l, n), affine_scale(e->l->pool, r->begin, columns),
-               e->mr * columns, e->nc / e->nr, r->number);
+    ask_region(e, r->tile, buffer_of(e->l, n),
+               affine_scale(e->l->pool, row_of_all(e, r->begin), columns), e->mr * columns,
+               e->nc / e->nr, r->number);
 }
 
 static void visit_operand(void *context, const Expr *x)
@@ -209,6 +218,7 @@ void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     if (e->lanes == 1)
         return;
+    ahead_ask_group(e, t, row, column);
     if (t->inner_count) {
         ahead_ask_windows(e, t, row, column);
         if (!e->right_ready)

@@ -13,6 +13,19 @@ static Binding bind_node(const Epilogue *x, const Node *n)
     return b;
 }
 
+/* What the groups before this one have added up. */
+static const Expr *sum_before(const Epilogue *x, const Affine *offset)
+{
+    Lowering *l = x->e->l;
+    ExprPool *p = l->pool;
+    const Affine *number =
+        affine_substitute(p, affine_index(p, l->kernel->added),
+                          &(Substitution){x->block.count, x->block.from, x->block.to});
+    Buffer *b = buffer_to_write(l, l->kernel->nodes.data[0]);
+    return expr_select(p, expr_test(p, TEST_NOT_NEGATIVE, affine_offset(p, number, -1)),
+                       expr_load(p, l->real, b, offset, NULL, 0), expr_const_typed(p, 0, l->real));
+}
+
 static EpilogueItem make_item(Epilogue *x, Node *n)
 {
     Lowering *l = x->e->l;
@@ -30,6 +43,8 @@ static EpilogueItem make_item(Epilogue *x, Node *n)
     for (int i = 0; i < n->rank; i++)
         at[i] = b.to[i];
     item.offset = identity_offset(l, n, at);
+    if (l->kernel->added)
+        item.value = expr_add(l->pool, sum_before(x, item.offset), item.value);
     l->values[n->id] = expr_local(l->pool, n->type, item.local);
     l->places[n->id] = item.offset;
     return item;

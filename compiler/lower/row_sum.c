@@ -15,7 +15,8 @@ static bool is_row_sum(const Epilogue *x, const EpilogueItem *item)
 static Binding bind_loops(const Epilogue *x, const Node *n, const RowSum *s)
 {
     ExprPool *p = x->e->l->pool;
-    const Affine *row = affine_index(p, x->row);
+    const Affine *row = affine_add(p, affine_scale(p, group_number(x->e), x->e->row->extent),
+                                   affine_index(p, x->row));
     const IndexList outer = {s->outer, s->outer_count, s->outer_count},
                     inner = {n->bound, n->bound_count, n->bound_count};
     Binding b = {0};

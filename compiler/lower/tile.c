@@ -34,6 +34,24 @@ void bind_splits(Engine *e, Binding *b)
         bind(e, b, c->splits.data[i].from, affine_substitute(e->l->pool, c->splits.data[i].to, &s));
 }
 
+const Affine *binding_of(const Engine *e, const Index *ix)
+{
+    for (int i = 0; i < e->outer.count; i++)
+        if (e->outer.from[i] == ix)
+            return e->outer.to[i];
+    return affine_constant(e->l->pool, 0);
+}
+
+const Affine *group_number(const Engine *e)
+{
+    ExprPool *p = e->l->pool;
+    const Affine *number = affine_constant(p, 0);
+    for (int i = 0; i < e->groups.count; i++)
+        number = affine_add(p, affine_scale(p, number, e->groups.data[i]->extent),
+                            binding_of(e, e->groups.data[i]));
+    return number;
+}
+
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
 {
     Substitution s = {b->count, b->from, b->to};

@@ -100,6 +100,9 @@ void bind_flat(Engine *e, Binding *b, const IndexList *list, const Affine *flat)
 /* An index that the contraction has in parts is bound to what its parts are bound to. */
 void bind_splits(Engine *e, Binding *b);
 const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
+/* What a group, or an index of the depth before `split`, is bound to. */
+const Affine *binding_of(const Engine *e, const Index *ix);
+const Affine *group_number(const Engine *e); /* the block's */
 
 /* ---- plan.c ------------------------------------------------------------------------------------------- */
 
@@ -184,6 +187,11 @@ void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *ro
 
 /* The same as ahead_ask, of a tile that reads windows in place. */
 void ahead_ask_windows(Engine *e, Loop *tile, const Affine *row, const Affine *column);
+
+/* ---- ahead_chain.c ------------------------------------------------------------------------------------- */
+
+/* Of the last products of a chain: adds what its first kernels read of the next group. */
+void ahead_ask_group(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- epilogue.c --------------------------------------------------------------------------------------- */
 

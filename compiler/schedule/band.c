@@ -5,12 +5,15 @@
  *     x_band[b, p, q, j, c]  = normalised x[b, 14*p + q - 1, j - 1, c], zero outside
  *     y[b, p, r, j, c]       = sum[u, v] weight[c, u, v] * x_band[b, p, r + u, j + v, c]
  *
+ * Likewise what two products of matrices read, as the gradients of a convolution's input and weight do its cotangent.
+ *
  *   needs: a verified, pruned graph, with large sums over examples in parts
- *   gives: the same numbers; bands, the nodes of each of which are to be one kernel */
+ *   gives: the same numbers; bands, the nodes of each of which are to be one kernel, or of products a chain of them */
 #include "schedule/band.h"
 
 enum {
     MOST_COST = 24,    /* flops of a number: more take longer than moving it through far memory */
+    MOST_USERS = 3,    /* of what is computed for one of them: what has more is stored          */
     OFTEN = 4,         /* times that each number is read, for it to be worth keeping            */
     LEAST_ROWS = 4,    /* of a band, of which one or two more are computed once more            */
     LEAST_BANDS = 16,  /* for several threads …                                                 */
@@ -25,6 +28,7 @@ typedef struct Banding {
     bool *taken; /* member of a band, or made for one                      */
     bool *results;
     bool *apart; /* needs members of the band that is looked at, and is none */
+    int *users;  /* nodes that access it                                     */
 } Banding;
 
 /* ---- windows ------------------------------------------------------------------------------------------- */
@@ -41,7 +45,8 @@ static double cost_of(const Banding *x, const Node *n)
     const AccessList accesses = body_accesses(x->graph->pool, n->body);
     for (int i = 0; i < accesses.count && cost <= MOST_COST; i++) {
         const Node *from = accesses.data[i]->node;
-        if (from->kind == NODE_COMPUTE && !from->reduction && !from->recurrence && is_far(x, from))
+        if (from->kind == NODE_COMPUTE && !from->reduction && !from->recurrence &&
+            is_far(x, from) && x->users[from->id] <= MOST_USERS)
             cost += cost_of(x, from);
     }
     return cost;
@@ -89,13 +94,13 @@ static bool reads_by_data(ExprPool *p, const Node *n)
 }
 
 /* A node that could be a member, as far as itself is concerned. */
-static bool is_apt(const Banding *x, Node *n)
+static bool is_apt(const Banding *x, Node *n, bool product)
 {
     Contraction contraction;
     return n->kind == NODE_COMPUTE && !x->taken[n->id] && !x->results[n->id] && !n->recurrence &&
            !n->within && node_is_batched(n) && n->rank > 1 && dtype_is_real(n->type) &&
            !reads_by_data(x->graph->pool, n) &&
-           !contract_recognise(x->graph->pool, n, n->body, &contraction);
+           contract_recognise(x->graph->pool, n, n->body, &contraction) == product;
 }
 
 bool band_is_part(Graph *g, const Node *n)
@@ -116,9 +121,9 @@ bool band_is_part(Graph *g, const Node *n)
 }
 
 /* Its sum reads light nodes often, in windows or not: along which row?  NULL: it does not. */
-static Index *row_of_reader(const Banding *x, Node *n)
+static Index *row_of_reader(const Banding *x, Node *n, bool product)
 {
-    if (n->kind != NODE_COMPUTE || n->reduction != &reduce_sum || !is_apt(x, n))
+    if (n->kind != NODE_COMPUTE || n->reduction != &reduce_sum || !is_apt(x, n, product))
         return NULL;
     const AccessList accesses = body_accesses(x->graph->pool, n->body);
     for (int i = 0; i <= n->bound_count; i++) {
@@ -172,7 +177,7 @@ static bool follows(const Banding *x, const Band *b, Node *n)
     ExprPool *p = x->graph->pool;
     const AccessList accesses = body_accesses(p, n->body);
     bool from_far = false;
-    if (!is_apt(x, n) || b->extent % n->domain[1]->extent)
+    if (!is_apt(x, n, false) || b->extent % n->domain[1]->extent)
         return false;
     for (int i = 0; i < accesses.count; i++) {
         const Member *m = band_member(b, accesses.data[i]->node);
@@ -205,6 +210,7 @@ static void add_member(const Banding *x, Band *b, Node *n, Index *row)
     const Member m = {.node = n,
                       .row = row,
                       .is_sum = row != n->domain[1],
+                      .is_kept = b->products && row != n->domain[1],
                       .step = b->whole ? 1 : b->extent / row->extent};
     vec_push(x->graph->arena, &b->members, m);
 }
@@ -230,7 +236,7 @@ static bool join(const Banding *x, Band *b, Node *n)
             add_member(x, b, n, n->domain[1]);
         return !apart[n->id];
     }
-    Index *row = row_of_reader(x, n);
+    Index *row = row_of_reader(x, n, b->products);
     if (!row || row->extent != b->extent || !shares_reads(x, b, n))
         return false;
     add_member(x, b, n, row);
@@ -271,6 +277,24 @@ static void note_access(const Banding *x, Band *b, const Member *m, const Expr *
     }
 }
 
+/* Do two members, and nobody else, read it? */
+static bool is_shared(const Banding *x, const Band *b, const Node *from)
+{
+    const Graph *g = x->graph;
+    int readers = 0;
+    for (int i = 0; i < g->nodes.count; i++) {
+        const Node *n = g->nodes.data[i];
+        const AccessList reads = body_accesses(g->pool, n->kind == NODE_COMPUTE ? n->body : NULL);
+        bool is_reader = n->kind == NODE_VIEW && n->viewed == from;
+        for (int r = 0; r < reads.count; r++)
+            is_reader = is_reader || reads.data[r]->node == from;
+        if (is_reader && !band_member(b, n))
+            return false;
+        readers += is_reader;
+    }
+    return readers > 1;
+}
+
 /* Members that read light nodes often first: only what they read is kept. */
 static void find_windows(const Banding *x, Band *b)
 {
@@ -282,7 +306,8 @@ static void find_windows(const Banding *x, Band *b)
                 const Node *from = accesses.data[a]->node;
                 const bool is_often =
                     node_iterations(m->node) >= OFTEN * (double)node_elements(from);
-                if (is_often == often && !band_member(b, from) && (often || band_window(b, from)))
+                if (is_often == often && !band_member(b, from) && (often || band_window(b, from)) &&
+                    (!b->products || is_shared(x, b, from)))
                     note_access(x, b, m, accesses.data[a]);
             }
         }
@@ -368,20 +393,29 @@ static void look_anew(Banding *x)
     x->results = arena_new(g->arena, bool, count);
     x->taken = arena_new(g->arena, bool, count);
     x->apart = arena_new(g->arena, bool, count);
+    x->users = arena_new(g->arena, int, count);
     for (int i = 0; i < g->results.count; i++)
         x->results[g->results.data[i].value->id] = true;
+    for (int i = 0; i < count; i++) {
+        const Node *n = g->nodes.data[i];
+        const AccessList reads = body_accesses(g->pool, n->kind == NODE_COMPUTE ? n->body : NULL);
+        for (int r = 0; r < reads.count; r++)
+            x->users[reads.data[r]->node->id]++;
+    }
     for (int i = 0; i < x->bands.count; i++)
         for (int k = 0; k < x->bands.data[i].nodes.count; k++)
             x->taken[x->bands.data[i].nodes.data[k]->id] = true;
 }
 
-/* A band that begins with the node at `first`, which reads along `row`; gives the place behind its last
- * member, or 0. */
-static int find_band(const Banding *x, Band *b, int first, Index *row, bool whole)
+/* A band that begins with the node at `first`; gives the place behind its last member, or 0. */
+static int find_band_of(const Banding *x, Band *b, int first, bool products, bool whole)
 {
     Graph *g = x->graph;
     int end = first + 1;
-    *b = (Band){.extent = row->extent, .whole = whole};
+    Index *row = row_of_reader(x, g->nodes.data[first], products);
+    if (!row)
+        return 0;
+    *b = (Band){.extent = row->extent, .whole = whole, .products = products};
     add_member(x, b, g->nodes.data[first], row);
     for (int i = 0; i < g->nodes.count; i++)
         x->apart[i] = false;
@@ -389,8 +423,18 @@ static int find_band(const Banding *x, Band *b, int first, Index *row, bool whol
         if (join(x, b, g->nodes.data[i]))
             end = i + 1;
     find_windows(x, b);
-    b->length = choose_length(x, b);
+    b->length = b->windows.count ? choose_length(x, b) : 0;
     return b->length ? end : 0;
+}
+
+/* Of whole examples if they fit the cache. */
+static int find_band(const Banding *x, Band *b, int first)
+{
+    int end = 0;
+    for (int products = 0; products < 2 && !end; products++)
+        for (int whole = 1; whole >= 0 && !end; whole--)
+            end = find_band_of(x, b, first, products, whole);
+    return end;
 }
 
 /* The members stand together, behind what they need and in front of what needs them. */
@@ -416,11 +460,14 @@ static void put_together(const Banding *x, Band *b, int first, int end)
 
 static BandNodes nodes_of(const Graph *g, const Band *b)
 {
-    BandNodes all = {.held = b->windows.count, .loops = b->whole ? 1 : 2};
+    BandNodes all = {.held = b->windows.count, .loops = b->whole ? 1 : 2, .products = b->products};
     for (int i = 0; i < b->windows.count; i++)
         vec_push(g->arena, &all.nodes, b->windows.data[i].band);
-    for (int i = 0; i < b->members.count; i++)
+    for (int i = 0; i < b->members.count; i++) {
         vec_push(g->arena, &all.nodes, b->members.data[i].node);
+        if (b->members.data[i].is_kept && !b->whole)
+            vec_push(g->arena, &all.added, b->members.data[i].node);
+    }
     return all;
 }
 
@@ -430,10 +477,7 @@ BandList band_run(Graph *g, const LaneModel *lanes)
     look_anew(&x);
     for (int i = 0; i < g->nodes.count && !g->positions && !g->window;) {
         Band b;
-        Index *row = row_of_reader(&x, g->nodes.data[i]);
-        int end = row ? find_band(&x, &b, i, row, true) : 0;
-        if (row && !end)
-            end = find_band(&x, &b, i, row, false);
+        const int end = find_band(&x, &b, i);
         if (!end) {
             i++;
             continue;

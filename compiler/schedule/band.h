@@ -18,7 +18,8 @@ typedef struct Window {
 typedef struct Member {
     Node *node;
     Index *row;   /* of its domain, or of what it sums over …           */
-    bool is_sum;  /* … and then others sum over the bands               */
+    bool is_sum;  /* … and then others sum over the bands,              */
+    bool is_kept; /* or the bands of an example add to it one by one    */
     int64_t step; /* so many rows each of the index's values stands for */
     Index *band, *within;
     Node *view; /* of the shape that it had, for those outside; NULL: none yet */
@@ -26,6 +27,7 @@ typedef struct Member {
 
 typedef struct Band {
     bool whole;             /* examples as they are: nothing is taken apart */
+    bool products;          /* its readers are products of matrices         */
     int64_t extent, length; /* rows of an example and of a band             */
     VEC(Member) members;    /* in the graph's order             */
     VEC(Window) windows;

@@ -181,10 +181,26 @@ static void make_view(Splitter *s, Member *m)
     m->view->layer = n->layer;
 }
 
+/* Of a sum to which the bands add: they are summed over as well. */
+static void split_kept(Splitter *s, Member *m)
+{
+    Node *n = m->node;
+    Index **bound = arena_new(s->graph->arena, Index *, n->bound_count + 1);
+    bound[0] = m->band;
+    for (int i = 0; i < n->bound_count; i++)
+        bound[i + 1] = n->bound[i] == m->row ? m->within : n->bound[i];
+    n->bound = bound;
+    n->bound_count++;
+}
+
 /* Its own loops; of a sum over rows, the rest of which others add up. */
 static void split_domain(Splitter *s, Member *m)
 {
     Node *n = m->node;
+    if (m->is_kept) {
+        split_kept(s, m);
+        return;
+    }
     Index **domain = arena_new(s->graph->arena, Index *, n->rank + 1),
           **bound = arena_new(s->graph->arena, Index *, n->bound_count + 1);
     domain[0] = n->domain[0];
@@ -234,7 +250,7 @@ static const Expr *outside_leaf(void *context, const Expr *e)
 {
     Splitter *s = context;
     Member *m = e->kind == EXPR_ACCESS ? band_member(s->band, e->node) : NULL;
-    if (!m)
+    if (!m || m->is_kept)
         return e;
     if (!m->view)
         make_view(s, m);
@@ -246,7 +262,7 @@ static const Member *summed(const Splitter *s, const Node *n)
 {
     const bool reads = n->kind == NODE_COMPUTE && n->body->kind == EXPR_ACCESS;
     const Member *m = reads ? band_member(s->band, n->body->node) : NULL;
-    return m && m->is_sum ? m : NULL;
+    return m && m->is_sum && !m->is_kept ? m : NULL;
 }
 
 static void read_from_outside(Splitter *s, Node *n)
@@ -254,6 +270,7 @@ static void read_from_outside(Splitter *s, Node *n)
     if (n->kind == NODE_COMPUTE && !summed(s, n))
         n->body = expr_map(s->graph->pool, n->body, outside_leaf, s);
     Member *viewed = n->kind == NODE_VIEW ? band_member(s->band, n->viewed) : NULL;
+    viewed = viewed && viewed->is_kept ? NULL : viewed;
     if (viewed && !viewed->view)
         make_view(s, viewed);
     if (viewed)

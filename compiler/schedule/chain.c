@@ -38,7 +38,7 @@ static bool goes_through(const Kernel *k, const Kernel *first, int64_t groups)
 {
     Index *const *own, *const *theirs;
     int count = outer_loops(first, &theirs);
-    if (k->recurrence || k->every != first->every || outer_loops(k, &own) < count ||
+    if (k->recurrence || k->chain || k->every != first->every || outer_loops(k, &own) < count ||
         k->bytes_moved > (double)groups * MOST_GROUP_BYTES)
         return false;
     for (int i = 0; i < count; i++)
@@ -62,8 +62,8 @@ static bool lies_by_groups(const Schedule *s, const Node *n, Index *const *loops
     return true;
 }
 
-/* Of what kernels from `first` on make, does n read the group's own part alone? */
-static bool reads_own(const Chains *c, const Node *n, int first, int count)
+/* Of what kernels from `first` on make, does n read the part alone of the group that these indices of it count? */
+static bool reads_own(const Chains *c, const Node *n, Index *const *groups, int first, int count)
 {
     const AccessList reads = body_accesses(c->p->pool, c->s->bodies[n->id]);
     for (int i = 0; i < reads.count; i++) {
@@ -71,7 +71,7 @@ static bool reads_own(const Chains *c, const Node *n, int first, int count)
         const Node *from = node_storage(access->node);
         if (c->made[from->id] >= first &&
             (!domains_equal(access->node, from, count) || access_has_data(access) ||
-             !access_is_aligned(access, n->domain, count)))
+             !access_is_aligned(access, groups, count)))
             return false;
     }
     return true;
@@ -88,7 +88,7 @@ static bool keeps_apart(const Chains *c, const Kernel *k, int first, int count)
             return false;
     for (int i = 0; i < k->nodes.count; i++)
         if (!lies_by_groups(c->s, k->nodes.data[i], loops, count) ||
-            !reads_own(c, k->nodes.data[i], first, count))
+            !reads_own(c, k->nodes.data[i], k->nodes.data[i]->domain, first, count))
             return false;
     return true;
 }
@@ -197,6 +197,130 @@ static int chain_from(const Chains *c, int first, int64_t groups)
     return next;
 }
 
+/* ---- a band's products ----------------------------------------------------------------------------------- */
+
+/* Do the groups add to n, one after another? */
+static bool is_added(const Chains *c, const Kernel *k, const Node *n)
+{
+    const NodeList *added = &c->p->bands.data[k->chain - 1].added;
+    for (int i = 0; i < added->count; i++)
+        if (added->data[i] == n)
+            return true;
+    return false;
+}
+
+/* Those of n's indices that count the groups: its first, or the first that it sums over. */
+static Index **groups_in(const Chains *c, const Kernel *k, const Node *n, int count)
+{
+    Index **groups = arena_new(c->p->arena, Index *, count + 1);
+    for (int i = 0; i < count; i++)
+        groups[i] = i == count - 1 && is_added(c, k, n) ? n->bound[0] : n->domain[i];
+    return groups;
+}
+
+static int find_index(Index *const *list, int count, const Index *ix)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == ix)
+            return i;
+    return -1;
+}
+
+/* Are these of the contraction's indices, with whole sums over rows left for each group? */
+static bool has_groups(const Kernel *k, Index *const *groups, int count)
+{
+    const Contraction *c = &k->contraction;
+    const int64_t sum_rows = kernel_sum_rows(k);
+    int64_t rows = 1;
+    for (int i = 0; i < c->rows.count; i++)
+        rows *= find_index(groups, count, c->rows.data[i]) < 0 ? c->rows.data[i]->extent : 1;
+    for (int i = 0; i < count; i++)
+        if (find_index(c->rows.data, c->rows.count, groups[i]) < 0 &&
+            find_index(c->groups.data, c->groups.count, groups[i]) < 0 &&
+            find_index(c->depth.data, c->depth.count, groups[i]) < 0)
+            return false;
+    return (!sum_rows || rows % sum_rows == 0) && rows > 1;
+}
+
+/* Can it go through the groups that the first node of kernel `first` counts? */
+static bool keeps_to_groups(const Chains *c, const Kernel *k, int first, int count)
+{
+    const Kernel *begin = c->s->kernels.data[first];
+    Index *const *loops = begin->nodes.data[0]->domain;
+    const bool added = is_added(c, k, k->nodes.data[0]);
+    Index **groups = groups_in(c, k, k->nodes.data[0], count);
+    if (k->every != begin->every || (added && k->nodes.count > 1) ||
+        (k->kind == KERNEL_CONTRACTION ? !has_groups(k, groups, count)
+                                       : k->kind != KERNEL_NEST || k->shared.count < count))
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!extents_equal(groups[i], loops[i]))
+            return false;
+    for (int i = 0; i < k->nodes.count; i++) {
+        const Node *n = k->nodes.data[i];
+        if (!lies_by_groups(c->s, n, loops, count - added) ||
+            !reads_own(c, n, groups_in(c, k, n, count), first, count))
+            return false;
+    }
+    return true;
+}
+
+typedef VEC(Index *) IndexList;
+
+static IndexList without(const Chains *c, Index *const *list, int length, Index *const *groups,
+                         int count)
+{
+    IndexList left = {0};
+    for (int i = 0; i < length; i++)
+        if (find_index(groups, count, list[i]) < 0)
+            vec_push(c->p->arena, &left, list[i]);
+    return left;
+}
+
+/* The groups of its band become those of the contraction. */
+static void set_groups(const Chains *c, Kernel *k, int count)
+{
+    Contraction *own = &k->contraction;
+    Index **groups = groups_in(c, k, k->nodes.data[0], count);
+    const IndexList rows = without(c, own->rows.data, own->rows.count, groups, count),
+                    depth = without(c, own->depth.data, own->depth.count, groups, count),
+                    others = without(c, own->groups.data, own->groups.count, groups, count);
+    own->rows.count = own->depth.count = own->groups.count = 0;
+    for (int i = 0; i < rows.count; i++)
+        vec_push(c->p->arena, &own->rows, rows.data[i]);
+    for (int i = 0; i < depth.count; i++)
+        vec_push(c->p->arena, &own->depth, depth.data[i]);
+    for (int i = 0; i < count; i++)
+        vec_push(c->p->arena, &own->groups, groups[i]);
+    for (int i = 0; i < others.count; i++)
+        vec_push(c->p->arena, &own->groups, others.data[i]);
+    k->added = is_added(c, k, k->nodes.data[0]) ? groups[count - 1] : NULL;
+}
+
+/* The chain of the band that kernel `first` is of; gives where it ends. */
+static int chain_of_products(const Chains *c, int first)
+{
+    const Schedule *s = c->s;
+    Kernel *const *k = s->kernels.data;
+    const BandNodes *band = &c->p->bands.data[k[first]->chain - 1];
+    Index *const *loops = k[first]->nodes.data[0]->domain;
+    int64_t groups = 1;
+    int end = first;
+    for (int i = 0; i < band->loops; i++)
+        groups *= loops[i]->extent;
+    while (end < s->kernels.count && k[end]->chain == k[first]->chain)
+        if (end == s->loss_kernel || !keeps_to_groups(c, k[end++], first, band->loops))
+            return first + 1;
+    for (int i = first; i < end && end - first > 1; i++) {
+        if (k[i]->kind == KERNEL_CONTRACTION)
+            set_groups(c, k[i], band->loops);
+        k[i]->chained = i > first ? groups : 0;
+        k[i]->group_loops = band->loops;
+        k[i]->in_order = band->added.count ? loops[band->loops - 1]->extent : 0;
+    }
+    return end;
+}
+
 void chain_run(Planner *p)
 {
     const Schedule *s = p->schedule;
@@ -211,8 +335,8 @@ void chain_run(Planner *p)
         const Kernel *k = s->kernels.data[first];
         const int64_t groups = groups_of(k);
         Index *const *loops;
-        next = first + 1;
-        if (groups && goes_through(k, k, groups) &&
+        next = k->chain ? chain_of_products(&c, first) : first + 1;
+        if (groups && !k->chain && goes_through(k, k, groups) &&
             keeps_apart(&c, k, first, outer_loops(k, &loops)))
             next = chain_from(&c, first, groups);
     }

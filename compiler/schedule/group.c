@@ -11,6 +11,18 @@ enum {
     MOST_ROW_BYTES = 128 * 1024 /* of temporaries in one iteration: they are to stay in cache */
 };
 
+/* The band that it is a node of, or NULL. */
+static const BandNodes *band_of(Planner *p, const Node *n)
+{
+    const int band = PLAN(p, n)->band;
+    return band ? &p->bands.data[band - 1] : NULL;
+}
+
+static int chain_of(Planner *p, const Node *n)
+{
+    return band_of(p, n) && band_of(p, n)->products ? PLAN(p, n)->band : 0;
+}
+
 static Kernel *new_kernel(Planner *p, KernelKind kind, const Node *first)
 {
     Kernel *k = arena_new(p->arena, Kernel, 1);
@@ -19,7 +31,8 @@ static Kernel *new_kernel(Planner *p, KernelKind kind, const Node *first)
     for (const Recurrence *r = first->recurrence; r; r = r->outer)
         vec_push(p->arena, &k->steps, node_step(first, r));
     k->every = PLAN(p, first)->every;
-    k->band = PLAN(p, first)->band;
+    k->chain = chain_of(p, first);
+    k->band = k->chain ? 0 : PLAN(p, first)->band;
     k->id = p->schedule->kernels.count;
     vec_push(p->arena, &p->schedule->kernels, k);
     return k;
@@ -221,7 +234,8 @@ static bool shares_reads(Planner *p, const Kernel *k, Node *n)
 static bool join_kernel(Planner *p, Kernel *k, Node *n)
 {
     if (k->kind == KERNEL_SCATTER || PLAN(p, k->nodes.data[0])->alone || k->band ||
-        k->recurrence != n->recurrence || k->every != PLAN(p, n)->every || !shares_reads(p, k, n))
+        k->chain != chain_of(p, n) || k->recurrence != n->recurrence ||
+        k->every != PLAN(p, n)->every || !shares_reads(p, k, n))
         return false;
     if (k->kind == KERNEL_CONTRACTION) {
         if (!is_epilogue_of(p, k, n))
@@ -270,22 +284,33 @@ static bool wants_own_kernel(Planner *p, Node *n)
            contract_recognise(p->pool, n, body, &contraction);
 }
 
-/* The nodes of a band stand together in the order: the last kernel is theirs, or is to be. */
+/* The nodes of a band stand together in the order: the last kernel is theirs, or is to be.  What products read
+ * has one of its own. */
 static void place_in_band(Planner *p, Node *n)
 {
     const int last = p->schedule->kernels.count - 1;
     Kernel *k = last < 0 ? NULL : p->schedule->kernels.data[last];
     if (!k || k->band != PLAN(p, n)->band) {
         k = new_kernel(p, KERNEL_NEST, n);
-        for (int i = 0; i < p->bands.data[k->band - 1].loops; i++)
+        for (int i = 0; i < band_of(p, n)->loops; i++)
             vec_push(p->arena, &k->shared, node_loop(n, i));
     }
     add_node(p, k, n);
 }
 
+/* Is it kept for others of its band to read? */
+static bool is_held(Planner *p, const Node *n)
+{
+    const BandNodes *band = band_of(p, n);
+    for (int i = 0; i < band->held; i++)
+        if (band->nodes.data[i] == n)
+            return true;
+    return false;
+}
+
 static void place_in_kernel(Planner *p, Node *n)
 {
-    if (PLAN(p, n)->band) {
+    if (band_of(p, n) && (!chain_of(p, n) || is_held(p, n))) {
         place_in_band(p, n);
         return;
     }

@@ -30,11 +30,14 @@ typedef struct NodePlan {
     int mark;
 } NodePlan;
 
-/* What is to be one kernel; the first `held` of it are kept in scratch for the others to read. */
+/* What is to be one kernel, or a chain of them; the first `held` of it are kept in scratch for the others to
+ * read. */
 typedef struct BandNodes {
     NodeList nodes;
     int held;
-    int loops; /* that all share: over examples, and over the bands of one */
+    int loops;      /* that all share: over examples, and over the bands of one */
+    bool products;  /* of matrices read what is kept: kernels of their own      */
+    NodeList added; /* of the nodes: the bands of an example add to them one by one */
 } BandNodes;
 
 typedef VEC(BandNodes) BandList;

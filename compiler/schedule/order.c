@@ -10,8 +10,9 @@ typedef struct Cluster {
 
 typedef struct Orderer {
     Planner *planner;
-    bool *emitted; /* per node id */
-    int *cluster;  /* per node id: a union-find forest, -1: in none */
+    bool *emitted;      /* per node id */
+    bool *band_emitted; /* per band    */
+    int *cluster;       /* per node id: a union-find forest, -1: in none */
     VEC(Cluster *) clusters;
 } Orderer;
 
@@ -56,9 +57,28 @@ static void emit_recurrence(Orderer *o, int first)
             vec_push(p->arena, &p->order, g->nodes.data[i]);
 }
 
+/* The chain of a band's products: what it needs, then its nodes in one row. */
+static void emit_band(Orderer *o, int band)
+{
+    Planner *p = o->planner;
+    const NodeList *nodes = &p->bands.data[band - 1].nodes;
+    o->band_emitted[band - 1] = true;
+    for (int i = 0; i < nodes->count; i++) {
+        const NodePlan *plan = PLAN(p, nodes->data[i]);
+        for (int j = 0; is_scheduled(p, nodes->data[i]) && j < plan->reads.count; j++)
+            if (PLAN(p, plan->reads.data[j])->band != band)
+                emit_node(o, plan->reads.data[j]);
+    }
+    for (int i = 0; i < nodes->count; i++)
+        emit_node(o, nodes->data[i]);
+}
+
 static void emit_node(Orderer *o, Node *n)
 {
     Planner *p = o->planner;
+    const int band = PLAN(p, n)->band;
+    if (band && p->bands.data[band - 1].products && !o->band_emitted[band - 1])
+        emit_band(o, band);
     if (n->recurrence && !o->emitted[n->id]) {
         const Recurrence *r = recurrence_outermost(n->recurrence);
         int first = n->id;
@@ -170,6 +190,7 @@ void order_run(Planner *p)
     Graph *g = p->graph;
     Orderer o = {.planner = p};
     o.emitted = arena_new(p->arena, bool, g->nodes.count);
+    o.band_emitted = arena_new(p->arena, bool, p->bands.count + 1);
     o.cluster = arena_new(p->arena, int, g->nodes.count);
     make_clusters(&o);
     emit_ready_clusters(&o);

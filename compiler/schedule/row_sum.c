@@ -31,10 +31,15 @@ static int dimension_of(const Node *n, const Index *ix)
     return -1;
 }
 
+/* A row, or what counts groups of them? */
 static bool is_row(const Kernel *k, const Index *ix)
 {
-    for (int i = 0; i < k->contraction.rows.count; i++)
-        if (k->contraction.rows.data[i] == ix)
+    const Contraction *c = &k->contraction;
+    for (int i = 0; i < c->rows.count; i++)
+        if (c->rows.data[i] == ix)
+            return true;
+    for (int i = 0; i < c->groups.count; i++)
+        if (c->groups.data[i] == ix)
             return true;
     return false;
 }
@@ -48,15 +53,16 @@ static bool has_whole_rows(const Kernel *k)
     return true;
 }
 
-/* The number that the access to k's result, or one like it, has among the rows. */
+/* The number that the access to k's result, or one like it, has among the rows of all groups. */
 static const Affine *row_number(ExprPool *p, const Kernel *k, const Expr *access)
 {
     const Contraction *c = &k->contraction;
     const Affine *row = affine_constant(p, 0);
-    for (int i = 0; i < c->rows.count; i++) {
-        const int at = dimension_of(k->nodes.data[0], c->rows.data[i]);
-        row = affine_add(p, affine_scale(p, row, c->rows.data[i]->extent),
-                         access->subscripts[at].affine);
+    for (int i = 0; i < c->groups.count + c->rows.count; i++) {
+        const Index *ix =
+            i < c->groups.count ? c->groups.data[i] : c->rows.data[i - c->groups.count];
+        const int at = dimension_of(k->nodes.data[0], ix);
+        row = affine_add(p, affine_scale(p, row, ix->extent), access->subscripts[at].affine);
     }
     return row;
 }

@@ -96,7 +96,10 @@ typedef struct Kernel {
     int64_t chained;        /* > 0: runs in one go with the kernel before, by so many groups */
     int group_loops;        /* of one in a chain: its outermost loops, which count the groups */
     uint64_t chain_bytes;   /* the same: per thread, for PLACE_CHAIN of all the chain */
+    int64_t in_order;       /* the same: a thread takes so many groups after one another, or 0 */
     int band;               /* > 0: its nodes are those of this band, row by row in scratch */
+    int chain;     /* > 0: its nodes are of this band of products, which is to be a chain */
+    Index *added;  /* a group, whose values add to the result one after another, or NULL */
     int64_t every; /* runs once in this many steps: 1 but for what only serves rarer updates */
     double flops, bytes_moved;
 } Kernel;
