@@ -345,16 +345,29 @@ static bool is_conditional(const Expr *e, int operand)
                            e->function == &scalar_or);
 }
 
+static const Expr *set_before(const Hoist *h, const Expr *e)
+{
+    int local = local_new(h->l, e->type);
+    loop_set(h->l, h->into, local, e);
+    return expr_local(h->l->pool, e->type, local);
+}
+
+/* Divided by what does not move: one division for all, each of which takes a vector unit as long as a dozen
+ * products. */
+static const Expr *times_reciprocal(const Hoist *h, const Expr *value, const Expr *divisor)
+{
+    ExprPool *p = h->l->pool;
+    const Expr *one = expr_const_typed(p, 1, divisor->type);
+    return expr_mul(p, value, set_before(h, expr_div(p, one, divisor)));
+}
+
 /* Only what is evaluated whatever the data moves: nothing inside the arms of a select. */
 static const Expr *hoist_walk(const Hoist *h, const Expr *e)
 {
     if (e->kind != EXPR_CALL && e->kind != EXPR_LOAD)
         return e;
-    if (is_invariant(h, e)) {
-        int local = local_new(h->l, e->type);
-        loop_set(h->l, h->into, local, e);
-        return expr_local(h->l->pool, e->type, local);
-    }
+    if (is_invariant(h, e))
+        return set_before(h, e);
     if (e->kind == EXPR_LOAD)
         return e;
     const Expr *args[3];
@@ -363,6 +376,9 @@ static const Expr *hoist_walk(const Hoist *h, const Expr *e)
         args[i] = is_conditional(e, i) ? e->args[i] : hoist_walk(h, e->args[i]);
         changed = changed || args[i] != e->args[i];
     }
+    if (e->function == &scalar_div && dtype_is_real(e->type) && args[1]->kind == EXPR_LOCAL &&
+        is_invariant(h, e->args[1]))
+        return times_reciprocal(h, args[0], args[1]);
     return changed ? expr_call(h->l->pool, e->function, args) : e;
 }
 
