@@ -121,12 +121,16 @@ const Expr *epilogue_load(Epilogue *x, LoopList *into)
 
 static Loop *open_row(Epilogue *x, LoopList *into, ForKind how)
 {
-    return loop_range(x->e->l, into, how, x->row, x->begin, x->length, 1);
+    Loop *rows = loop_range(x->e->l, into, how, x->row, x->begin, x->length, 1);
+    rows->end = x->e->row_end;
+    return rows;
 }
 
 static Loop *open_column(Epilogue *x, LoopList *into, ForKind how)
 {
-    return loop_range(x->e->l, into, how, x->column, x->e->column_begin, x->e->nc, 1);
+    Loop *columns = loop_range(x->e->l, into, how, x->column, x->e->column_begin, x->e->nc, 1);
+    columns->end = x->e->column_end;
+    return columns;
 }
 
 static void emit_items(Epilogue *x, LoopList *into, Hoist *h, const Expr *sum)

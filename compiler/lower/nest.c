@@ -117,8 +117,9 @@ static const Affine *item_end(Nest *x, const Item *item, Index *ix, bool bound,
                               const IndexList *fixed)
 {
     Lowering *l = x->l;
-    if (!bound || item->kind != ITEM_REDUCE)
-        return item->within ? clip_end(l, item->within, ix, fixed) : NULL;
+    const Affine *end = item->within ? clip_end(l, item->within, ix, fixed) : NULL;
+    if (end || !bound || item->kind != ITEM_REDUCE)
+        return end;
     if (item->position)
         return NULL;
     return clip_sum(l, item->value, start_value(l, item->node, item->value->type), ix, fixed);

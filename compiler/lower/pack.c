@@ -239,7 +239,9 @@ static void pack_transposed(Engine *e, LoopList *into)
           *depth = index_copy(p, e->depth.data[at_last]);
     const Affine *start = affine_index(p, panel), *at;
     Loop *last;
-    into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->lanes)->body;
+    Loop *panels = loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->lanes);
+    panels->end = e->column_end;
+    into = &panels->body;
     into = open_depth(e, into, &b, &at, &last, 1);
     bool split = e->split == at_last;
     into = &loop_range(e->l, into, FOR_SERIAL, piece, split ? e->depth_begin : NULL,
@@ -295,7 +297,9 @@ void pack_right(Engine *e, LoopList *into)
     const bool depth_first = lies_along(e, e->right, &e->columns, e->column);
     if (depth_first)
         into = open_depth(e, into, &b, &at, &last, 0);
-    into = &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr)->body;
+    Loop *panels = loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr);
+    panels->end = e->column_end;
+    into = &panels->body;
     if (!depth_first)
         into = open_depth(e, into, &b, &at, &last, 0);
     into = &loop_range(e->l, into, FOR_VECTOR, column, begin, e->nr, 1)->body;

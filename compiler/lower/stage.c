@@ -122,7 +122,9 @@ static Item make_item(Nest *x, Node *n, const Stage *st, ItemKind kind)
     Substitution s = {m.count, m.from, m.to};
     Item item = {.node = n, .kind = kind};
     item.value = lower_expr(l, l->schedule->bodies[n->id], &s);
-    item.within = n->within ? lower_expr(l, n->within, &s) : NULL;
+    const Expr *ends = l->schedule->ends ? l->schedule->ends[n->id] : NULL;
+    const Expr *within = ends ? ends : n->within;
+    item.within = within ? lower_expr(l, within, &s) : NULL;
     item.buffer = buffer_of(l, n);
     const Affine **at = arena_new(l->arena, const Affine *, n->rank + 1);
     for (int i = 0; i < n->rank; i++)

@@ -224,7 +224,9 @@ static LoopList *open_chunks(Engine *e, LoopList *into)
     e->depth_begin = affine_constant(p, 0);
     if (e->chunk < e->depth.data[e->split]->extent) {
         Index *ix = index_copy(p, e->depth.data[e->split]);
-        into = &loop_range(e->l, into, FOR_SERIAL, ix, NULL, 0, e->chunk)->body;
+        Loop *chunks = loop_range(e->l, into, FOR_SERIAL, ix, NULL, 0, e->chunk);
+        chunks->end = e->depth_end;
+        into = &chunks->body;
         e->depth_begin = affine_index(p, ix);
     }
     return into;
@@ -240,13 +242,17 @@ static LoopList *open_panels(Engine *e, LoopList *into, Index *row, const Affine
     if (e->packed_rows < length || one_by_one) {
         Index *first = one_by_one ? row : index_copy(p, e->row);
         e->packed_begin = affine_index(p, first);
-        into = &loop_range(e->l, into, FOR_SERIAL, first, begin, length, e->packed_rows)->body;
+        Loop *panels = loop_range(e->l, into, FOR_SERIAL, first, begin, length, e->packed_rows);
+        panels->end = e->row_end;
+        into = &panels->body;
     }
     if (!e->left_ready)
         pack_left(e, into);
     if (one_by_one)
         return into;
-    return &loop_range(e->l, into, FOR_SERIAL, row, e->packed_begin, e->packed_rows, e->mr)->body;
+    Loop *rows = loop_range(e->l, into, FOR_SERIAL, row, e->packed_begin, e->packed_rows, e->mr);
+    rows->end = e->row_end;
+    return &rows->body;
 }
 
 /* The panels, into a buffer that begins with the row `origin`, or (NULL) with the panel's own; gives the
@@ -259,6 +265,7 @@ static LoopList *emit_panels(Engine *e, LoopList *into, const Affine *begin, int
     *row = affine_index(p, panel);
     into = open_panels(e, into, panel, begin, length);
     Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
+    panels->end = e->column_end;
     emit_tile(e, &panels->body, *row, affine_index(p, column), origin ? origin : *row);
     return into;
 }
@@ -311,6 +318,30 @@ static void make_buffers(Engine *e)
     e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }
 
+/* Where the rows, the columns or the depth end, of strips of triangular matrices. */
+static void set_ends(Engine *e)
+{
+    ExprPool *p = e->l->pool;
+    const Schedule *s = e->l->schedule;
+    const Expr *test = s->ends ? s->ends[e->l->kernel->nodes.data[0]->id] : NULL;
+    const Substitution outer = {e->outer.count, e->outer.from, e->outer.to};
+    const struct {
+        const IndexList *list;
+        int at;
+        const Affine **end;
+    } sides[] = {{&e->rows, 0, &e->row_end},
+                 {&e->columns, 0, &e->column_end},
+                 {&e->depth, e->split, &e->depth_end}};
+    for (int i = 0; test && i < 3; i++) {
+        Index *ix = sides[i].list->data[sides[i].at];
+        const bool whole = sides[i].list->count == 1;
+        if (!whole || affine_factor(test->affine, ix, NULL) != -1)
+            continue;
+        const Affine *last = affine_add(p, test->affine, affine_index(p, ix));
+        *sides[i].end = affine_substitute(p, affine_offset(p, last, 1), &outer);
+    }
+}
+
 void lower_contraction(Lowering *l)
 {
     Engine e = plan_contraction(l);
@@ -326,6 +357,7 @@ void lower_contraction(Lowering *l)
         index_new(p, "block", group->extent * blocks, group->per_example * blocks, l->out->span);
     const Affine *at = affine_index(p, block);
     bind_flat(&e, &e.outer, &e.groups, affine_quotient(p, at, blocks));
+    set_ends(&e);
     const Affine *in_group = affine_remainder(p, at, blocks);
     e.row_begin = affine_scale(p, affine_quotient(p, in_group, column_blocks), e.mc);
     e.column_begin = affine_scale(p, affine_remainder(p, in_group, column_blocks), e.nc);

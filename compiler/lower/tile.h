@@ -46,6 +46,8 @@ typedef struct Engine {
     const Affine *row_begin, *column_begin; /* of the block */
     const Affine *packed_begin;             /* of the rows that are packed at once */
     const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
+    const Affine *row_end, *column_end;     /* nothing is to be done from there on; or NULL */
+    const Affine *depth_end;                /* the same, in values of depth[split] */
     Loop *tile;                             /* the one that was made, at these  */
     const Affine *tile_row, *tile_column;
     Binding outer; /* the groups, and the depth indices before `split` */

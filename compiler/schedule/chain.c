@@ -197,11 +197,13 @@ static int chain_from(const Chains *c, int first, int64_t groups)
     return next;
 }
 
-/* ---- a band's products ----------------------------------------------------------------------------------- */
+/* ---- strips and a band's products ----------------------------------------------------------------------------------- */
 
 /* Do the groups add to n, one after another? */
 static bool is_added(const Chains *c, const Kernel *k, const Node *n)
 {
+    if (!k->chain)
+        return strip_is_summed(c->p, n);
     const NodeList *added = &c->p->bands.data[k->chain - 1].added;
     for (int i = 0; i < added->count; i++)
         if (added->data[i] == n)
@@ -209,12 +211,15 @@ static bool is_added(const Chains *c, const Kernel *k, const Node *n)
     return false;
 }
 
-/* Those of n's indices that count the groups: its first, or the first that it sums over. */
+/* Those of n's indices that count the groups: its first, or one that it sums over. */
 static Index **groups_in(const Chains *c, const Kernel *k, const Node *n, int count)
 {
     Index **groups = arena_new(c->p->arena, Index *, count + 1);
-    for (int i = 0; i < count; i++)
-        groups[i] = i == count - 1 && is_added(c, k, n) ? n->bound[0] : n->domain[i];
+    const int own = count - is_added(c, k, n);
+    for (int i = 0; i < own; i++)
+        groups[i] = n->domain[i];
+    if (own < count)
+        groups[own] = k->chain ? n->bound[0] : PLAN(c->p, n)->strip;
     return groups;
 }
 
@@ -248,6 +253,8 @@ static bool keeps_to_groups(const Chains *c, const Kernel *k, int first, int cou
     const Kernel *begin = c->s->kernels.data[first];
     Index *const *loops = begin->nodes.data[0]->domain;
     const bool added = is_added(c, k, k->nodes.data[0]);
+    if (k->nodes.data[0]->rank < count - added)
+        return false;
     Index **groups = groups_in(c, k, k->nodes.data[0], count);
     if (k->every != begin->every || (added && k->nodes.count > 1) ||
         (k->kind == KERNEL_CONTRACTION ? !has_groups(k, groups, count)
@@ -297,28 +304,62 @@ static void set_groups(const Chains *c, Kernel *k, int count)
     k->added = is_added(c, k, k->nodes.data[0]) ? groups[count - 1] : NULL;
 }
 
+/* Kernels from `first` up to `end` become a chain. */
+static void join_by_groups(const Chains *c, int first, int end, int count)
+{
+    Kernel *const *k = c->s->kernels.data;
+    Index *const *loops = k[first]->nodes.data[0]->domain;
+    int64_t groups = 1;
+    bool added = false;
+    for (int i = 0; i < count; i++)
+        groups *= loops[i]->extent;
+    for (int i = first; i < end; i++)
+        added = added || is_added(c, k[i], k[i]->nodes.data[0]);
+    for (int i = first; i < end && end - first > 1; i++) {
+        if (k[i]->kind == KERNEL_CONTRACTION)
+            set_groups(c, k[i], count);
+        k[i]->chained = i > first ? groups : 0;
+        k[i]->group_loops = count;
+        k[i]->in_order = added ? loops[count - 1]->extent : 0;
+    }
+}
+
 /* The chain of the band that kernel `first` is of; gives where it ends. */
 static int chain_of_products(const Chains *c, int first)
 {
     const Schedule *s = c->s;
     Kernel *const *k = s->kernels.data;
     const BandNodes *band = &c->p->bands.data[k[first]->chain - 1];
-    Index *const *loops = k[first]->nodes.data[0]->domain;
-    int64_t groups = 1;
     int end = first;
-    for (int i = 0; i < band->loops; i++)
-        groups *= loops[i]->extent;
     while (end < s->kernels.count && k[end]->chain == k[first]->chain)
         if (end == s->loss_kernel || !keeps_to_groups(c, k[end++], first, band->loops))
             return first + 1;
-    for (int i = first; i < end && end - first > 1; i++) {
-        if (k[i]->kind == KERNEL_CONTRACTION)
-            set_groups(c, k[i], band->loops);
-        k[i]->chained = i > first ? groups : 0;
-        k[i]->group_loops = band->loops;
-        k[i]->in_order = band->added.count ? loops[band->loops - 1]->extent : 0;
-    }
+    join_by_groups(c, first, end, band->loops);
     return end;
+}
+
+/* The dimensions up to the one that counts the strips of what k makes; 0: it makes none. */
+static int strip_loops(const Chains *c, const Kernel *k)
+{
+    const Node *n = k->nodes.data[0];
+    const Index *strip = PLAN(c->p, n)->strip;
+    return k->kind == KERNEL_CONTRACTION && strip ? find_index(n->domain, n->rank, strip) + 1 : 0;
+}
+
+/* The chain of kernels that go through the strips of the one at `first`; gives where it ends. */
+static int chain_of_strips(const Chains *c, int first)
+{
+    const Schedule *s = c->s;
+    const int count = strip_loops(c, s->kernels.data[first]);
+    int end = first;
+    for (; end < s->kernels.count && (end == first || end - 1 != s->loss_kernel); end++) {
+        const Kernel *k = s->kernels.data[end];
+        if (k->recurrence || k->chain || k->kind == KERNEL_MARGIN ||
+            !keeps_to_groups(c, k, first, count) || (end > first && !continues(c->p, k, first)))
+            break;
+    }
+    join_by_groups(c, first, end, count);
+    return end > first ? end : first + 1;
 }
 
 void chain_run(Planner *p)
@@ -335,8 +376,11 @@ void chain_run(Planner *p)
         const Kernel *k = s->kernels.data[first];
         const int64_t groups = groups_of(k);
         Index *const *loops;
-        next = k->chain ? chain_of_products(&c, first) : first + 1;
-        if (groups && !k->chain && goes_through(k, k, groups) &&
+        const bool by_groups = k->chain || strip_loops(&c, k);
+        next = k->chain             ? chain_of_products(&c, first)
+               : strip_loops(&c, k) ? chain_of_strips(&c, first)
+                                    : first + 1;
+        if (groups && !by_groups && goes_through(k, k, groups) &&
             keeps_apart(&c, k, first, outer_loops(k, &loops)))
             next = chain_from(&c, first, groups);
     }

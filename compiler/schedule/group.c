@@ -167,6 +167,8 @@ static bool overwrites(Planner *p, const Kernel *k)
 static bool is_epilogue_of(Planner *p, const Kernel *k, Node *n)
 {
     const Node *sum = k->nodes.data[0];
+    if (strip_is_summed(p, sum)) /* each strip adds its part of the sum */
+        return false;
     if (n->reduction)
         return row_sum_fits(p, k, n) && !overwrites(p, k);
     if (n->rank != sum->rank || !domains_equal(n, sum, n->rank))
@@ -471,6 +473,12 @@ static void plan_bands(Planner *p)
         }
 }
 
+static void plan_strips(Planner *p, const StripList *strips)
+{
+    for (int i = 0; i < strips->count; i++)
+        PLAN(p, strips->data[i].node)->strip = strips->data[i].strip;
+}
+
 Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
 {
     Schedule *s = arena_new(g->arena, Schedule, 1);
@@ -478,6 +486,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     s->program = program;
     factor_run(g);
     partial_run(g);
+    const StripList strips = strip_run(g, lanes);
     const BandList bands = band_run(g, lanes);
     const NodeList panels = panels_run(g, lanes);
     input_run(g);
@@ -490,6 +499,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     for (int i = 0; i < panels.count; i++)
         PLAN(&p, panels.data[i])->alone = PLAN(&p, panels.data[i])->forced = true;
     plan_bands(&p);
+    plan_strips(&p, &strips);
     store_run(&p);
     order_run(&p);
     period_run(&p);
@@ -500,6 +510,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     cost_run(s);
     if (!g->positions && !g->window) {
         chain_run(&p);
+        strip_end_run(&p);
         cost_run(s); /* what stays in its chain is not moved */
         layout_run(s);
     }

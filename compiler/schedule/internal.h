@@ -6,6 +6,7 @@
 #include "schedule/schedule.h"
 
 typedef VEC(Node *) NodeList;
+typedef VEC(const Expr *) Tests; /* all of them hold */
 
 /* What is known of a node while kernels are being made. */
 typedef struct NodePlan {
@@ -28,6 +29,8 @@ typedef struct NodePlan {
     int kernel;         /* -1: none yet                                                        */
     int64_t every;      /* needed once in this many steps                                      */
     int mark;
+    Index *strip;  /* counts strips: of its domain, or of what it sums over; NULL: none            */
+    Tests nothing; /* of a reduction of strips: where one does not hold its body changes nothing */
 } NodePlan;
 
 /* What is to be one kernel, or a chain of them; the first `held` of it are kept in scratch for the others to
@@ -41,6 +44,14 @@ typedef struct BandNodes {
 } BandNodes;
 
 typedef VEC(BandNodes) BandList;
+
+/* A node whose rows are taken apart, and the index that counts their strips: of its domain, or of its sum. */
+typedef struct StripNode {
+    Node *node;
+    Index *strip;
+} StripNode;
+
+typedef VEC(StripNode) StripList;
 
 typedef struct Planner {
     Graph *graph;
@@ -100,6 +111,13 @@ bool outside_find(ExprPool *p, const Node *n, Outside *o);
 
 /* Computes what is read through windows some rows at a time; gives the nodes of each band. */
 BandList band_run(Graph *g, const LaneModel *lanes);
+
+/* ---- strip.c ------------------------------------------------------------------------------------------ */
+
+/* Takes large matrices, and what is made of them row by row, apart by their rows. */
+StripList strip_run(Graph *g, const LaneModel *lanes);
+/* Does n sum over the rows that were taken apart? */
+bool strip_is_summed(Planner *p, const Node *n);
 
 /* ---- panels.c ---------------------------------------------------------------------------------------- */
 
@@ -162,6 +180,11 @@ void support_run(Planner *p);
 
 /* Finds kernels that can go through groups together. */
 void chain_run(Planner *p);
+
+/* ---- strip_end.c -------------------------------------------------------------------------------------- */
+
+/* Finds where strips of triangular matrices end. */
+void strip_end_run(Planner *p);
 
 /* ---- period.c --------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * attention that is one half. */
 #include "schedule/internal.h"
 
-typedef VEC(const Expr *) Tests; /* all of them hold */
+#include <float.h>
 
 enum { MOST_VISITS = 4096 }; /* of one body, whose shared parts are visited once for each use */
 
@@ -191,12 +191,13 @@ static void visit(Support *s, const Expr *e, const Tests *held)
     }
 }
 
+/* What n reads is wanted where n is. */
 static void visit_body(Support *s, const Node *n)
 {
     const Expr *body = s->p->schedule->bodies[n->id];
     const Tests nothing = {0};
     s->visits = 0;
-    visit(s, body, &nothing);
+    visit(s, body, n->recurrence ? &nothing : &s->wanted[n->id]);
     if (s->visits <= MOST_VISITS)
         return;
     AccessList all = body_accesses(s->p->pool, body);
@@ -207,14 +208,11 @@ static void visit_body(Support *s, const Node *n)
 static void visit_all(Support *s)
 {
     const Graph *g = s->p->graph;
-    for (int i = 0; i < s->p->order.count; i++)
+    for (int i = 0; i < g->results.count; i++)
+        s->read[node_storage(g->results.data[i].value)->id] = true;
+    for (int i = s->p->order.count - 1; i >= 0; i--) /* users first */
         if (s->p->order.data[i]->kind == NODE_COMPUTE)
             visit_body(s, s->p->order.data[i]);
-    for (int i = 0; i < g->results.count; i++) {
-        int id = node_storage(g->results.data[i].value)->id;
-        s->read[id] = true;
-        s->wanted[id].count = 0;
-    }
 }
 
 /* ---- of a contraction ---------------------------------------------------------------------------------------- */
@@ -233,6 +231,28 @@ static void limit(Support *s, Kernel *k)
     }
 }
 
+/* ---- of a reduction ------------------------------------------------------------------------------------------ */
+
+/* max over `if c then x else lowest`: no number is less. */
+static void support_of_max(Support *s, const Expr *body, Tests *out)
+{
+    double otherwise;
+    if (is_call(body, &scalar_select) && expr_is_const(body->args[2], &otherwise) &&
+        otherwise <= -FLT_MAX)
+        add_condition(s, out, body->args[0]);
+}
+
+static void note_nothing(Support *s, const Node *n)
+{
+    const Expr *body = s->p->schedule->bodies[n->id];
+    Tests tests = {0};
+    if (n->reduction == &reduce_sum)
+        support_of(s, body, &tests);
+    if (n->reduction == &reduce_max)
+        support_of_max(s, body, &tests);
+    PLAN(s->p, n)->nothing = tests;
+}
+
 void support_run(Planner *p)
 {
     int count = p->graph->nodes.count;
@@ -242,6 +262,9 @@ void support_run(Planner *p)
     s.known = arena_new(p->arena, bool, count);
     s.read = arena_new(p->arena, bool, count);
     visit_all(&s);
+    for (int i = 0; i < p->order.count; i++)
+        if (PLAN(p, p->order.data[i])->strip && p->order.data[i]->reduction)
+            note_nothing(&s, p->order.data[i]);
     for (int i = 0; i < p->schedule->kernels.count; i++) {
         Kernel *k = p->schedule->kernels.data[i];
         if (k->kind == KERNEL_CONTRACTION && !k->recurrence)
