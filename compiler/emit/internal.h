@@ -82,6 +82,7 @@ EmitUnit *unit_create(const EmitOptions *o, const LaneModel *lanes, DType real,
 /* Dies with LLVM's message when the module is not well formed: our own fault. */
 void unit_verify(EmitUnit *u);
 LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool exported);
+void unit_keep_apart(EmitUnit *u, LLVMValueRef function); /* it is never inlined */
 LLVMBasicBlockRef unit_block(EmitUnit *u, LLVMValueRef function, const char *name);
 LLVMValueRef unit_intrinsic(EmitUnit *u, const char *name, LLVMTypeRef *types, int type_count,
                             LLVMValueRef *args, int arg_count);

@@ -440,14 +440,6 @@ static void load_arguments(KernelBuilder *kb)
     }
 }
 
-/* A call costs nothing against a kernel's work; inlined, the entry points would take long to compile. */
-static void keep_apart(EmitUnit *u, LLVMValueRef f)
-{
-    LLVMAddAttributeAtIndex(
-        f, LLVMAttributeFunctionIndex,
-        LLVMCreateEnumAttribute(u->context, LLVMGetEnumAttributeKindForName("noinline", 8), 0));
-}
-
 /* The steps of the recurrences around it, the innermost first, are given as one number. */
 static void bind_steps(KernelBuilder *kb, const Kernel *k)
 {
@@ -467,7 +459,8 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
     KernelBuilder *kb = arena_new(u->arena, KernelBuilder, 1);
     *kb = (KernelBuilder){.u = u, .kernel = k, .width = 1};
     kb->function = unit_function(u, name, u->kernel_type, exported);
-    keep_apart(u, kb->function);
+    /* a call costs nothing against a kernel's work; inlined, the entry points would take long to compile */
+    unit_keep_apart(u, kb->function);
     kb->operands = arena_new(u->arena, LLVMValueRef, k->operands.count + 1);
     kb->registers = arena_new(u->arena, Register, k->locals.count + 1);
     map_init(&kb->memo, u->arena);

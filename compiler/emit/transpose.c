@@ -84,13 +84,6 @@ static void exchange(EmitUnit *u, LLVMValueRef *rows, int width, int apart)
     }
 }
 
-static LLVMValueRef address(Turn *t, LLVMValueRef base, int64_t element)
-{
-    LLVMTypeRef type = unit_memory_type(t->kb->u, t->store->buffer->type);
-    LLVMValueRef at = unit_i64(t->kb->u, element);
-    return LLVMBuildGEP2(t->kb->u->builder, type, base, &at, 1, "");
-}
-
 static LLVMValueRef corner(Turn *t, const Buffer *b, const Affine *offset)
 {
     LLVMValueRef at = offset_scalar(t->kb, offset);
@@ -98,24 +91,60 @@ static LLVMValueRef corner(Turn *t, const Buffer *b, const Affine *offset)
                          buffer_pointer(t->kb, b), &at, 1, "");
 }
 
-/* The square whose corner the two indices are at. */
-static void turn_square(Turn *t)
+/* The square that begins at `from`, to `to`. */
+static void turn_square(Turn *t, LLVMValueRef from, LLVMValueRef to)
 {
     EmitUnit *u = t->kb->u;
-    const Expr *load = t->load;
-    LLVMTypeRef row = unit_widen(unit_memory_type(u, load->type), t->width);
-    LLVMValueRef from = corner(t, load->buffer, load->affine),
-                 to = corner(t, t->store->buffer, t->store->offset);
+    const uint64_t bytes = (uint64_t)dtype_size(t->load->type);
+    LLVMTypeRef row = unit_widen(unit_memory_type(u, t->load->type), t->width);
     LLVMValueRef rows[64];
     for (int j = 0; j < t->width; j++) {
-        rows[j] = LLVMBuildLoad2(u->builder, row, address(t, from, j * t->from_stride), "");
-        LLVMSetAlignment(rows[j], (unsigned)dtype_size(load->type));
+        LLVMValueRef at = unit_offset(u, from, bytes * (uint64_t)(j * t->from_stride));
+        rows[j] = LLVMBuildLoad2(u->builder, row, at, "");
+        LLVMSetAlignment(rows[j], (unsigned)bytes);
     }
     for (int apart = t->width / 2; apart >= 1; apart /= 2)
         exchange(u, rows, t->width, apart);
-    for (int k = 0; k < t->width; k++)
-        LLVMSetAlignment(LLVMBuildStore(u->builder, rows[k], address(t, to, k * t->to_stride)),
-                         (unsigned)dtype_size(load->type));
+    for (int k = 0; k < t->width; k++) {
+        LLVMValueRef at = unit_offset(u, to, bytes * (uint64_t)(k * t->to_stride));
+        LLVMSetAlignment(LLVMBuildStore(u->builder, rows[k], at), (unsigned)bytes);
+    }
+}
+
+/* void turn(from, to, count): so many squares, one after another along the inner loop.  On its own, so that
+ * the patterns of its shuffles are not kept in registers across the tile that reads what is packed. */
+static LLVMValueRef turn_function(Turn *t)
+{
+    EmitUnit *u = t->kb->u;
+    const int64_t from_step = plain_factor(t->load->affine, t->inner->index),
+                  to_step = plain_factor(t->store->offset, t->inner->index);
+    const char *name =
+        arena_format(u->arena, "turn.%d.%d.%lld.%lld.%lld.%lld", dtype_size(t->load->type),
+                     t->width, (long long)t->from_stride, (long long)t->to_stride,
+                     (long long)from_step, (long long)to_step);
+    LLVMValueRef known = LLVMGetNamedFunction(u->module, name);
+    if (known)
+        return known;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(u->builder);
+    LLVMMetadataRef place = LLVMGetCurrentDebugLocation2(u->builder);
+    LLVMSetCurrentDebugLocation2(u->builder, NULL);
+    LLVMTypeRef params[] = {u->pointer, u->pointer, u->i64};
+    LLVMValueRef f =
+        unit_function(u, name, LLVMFunctionType(u->void_type, params, 3, false), false);
+    unit_keep_apart(u, f);
+    KernelBuilder shell = {.u = u, .function = f};
+    LLVMPositionBuilderAtEnd(u->builder, unit_block(u, f, "entry"));
+    LLVMTypeRef type = unit_memory_type(u, t->load->type);
+    CountedLoop c = loop_open(&shell, unit_i64(u, 0), LLVMGetParam(f, 2), t->width, "square");
+    LLVMValueRef from = LLVMBuildMul(u->builder, c.counter, unit_i64(u, from_step), ""),
+                 to = LLVMBuildMul(u->builder, c.counter, unit_i64(u, to_step), "");
+    turn_square(t, LLVMBuildGEP2(u->builder, type, LLVMGetParam(f, 0), &from, 1, ""),
+                LLVMBuildGEP2(u->builder, type, LLVMGetParam(f, 1), &to, 1, ""));
+    loop_close(&shell, &c, false);
+    LLVMBuildRetVoid(u->builder);
+    LLVMPositionBuilderAtEnd(u->builder, here);
+    LLVMSetCurrentDebugLocation2(u->builder, place);
+    return f;
 }
 
 /* begin + the largest multiple of the width that fits before end */
@@ -152,11 +181,12 @@ bool transpose_emit(KernelBuilder *kb, const Loop *outer, LLVMValueRef begin, LL
     LLVMValueRef outer_whole = whole(&t, begin, end), inner_whole = whole(&t, first, last);
     CountedLoop o = loop_open(kb, begin, outer_whole, t.width, outer->index->name);
     kernel_bind(kb, outer->index, o.counter, 0);
-    CountedLoop i = loop_open(kb, first, inner_whole, t.width, t.inner->index->name);
-    kernel_bind(kb, t.inner->index, i.counter, 0);
-    turn_square(&t);
+    kernel_bind(kb, t.inner->index, first, 0);
+    LLVMValueRef args[] = {corner(&t, t.load->buffer, t.load->affine),
+                           corner(&t, t.store->buffer, t.store->offset),
+                           LLVMBuildSub(kb->u->builder, inner_whole, first, "")};
+    unit_call(kb->u, turn_function(&t), args, 3);
     kb->binding_count -= 2;
-    loop_close(kb, &i, false);
     loop_close(kb, &o, false);
     copy_rest(&t, begin, outer_whole, inner_whole, last);
     copy_rest(&t, outer_whole, end, first, last);

@@ -116,6 +116,11 @@ LLVMValueRef unit_function(EmitUnit *u, const char *name, LLVMTypeRef type, bool
     return f;
 }
 
+void unit_keep_apart(EmitUnit *u, LLVMValueRef f)
+{
+    add_attribute(u, f, "noinline", 0);
+}
+
 LLVMBasicBlockRef unit_block(EmitUnit *u, LLVMValueRef function, const char *name)
 {
     return LLVMAppendBasicBlockInContext(u->context, function, name);
