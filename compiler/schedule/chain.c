@@ -153,6 +153,20 @@ static bool *find_leaving(const Chains *c)
     return leaves;
 }
 
+enum { WAY_BYTES = 4096, LINE_BYTES = 64 };
+
+/* Rows of whole ways would all lie at the same place of the first cache: they get a line more. */
+static void pad_rows(const Chains *c, const Node *n, Place *place)
+{
+    const int64_t size = dtype_size(n->type), last = n->domain[n->rank - 1]->extent;
+    if (!PLAN(c->p, n)->strip || n->rank < place->group_loops + 2 || last * size % WAY_BYTES)
+        return;
+    int64_t *after = arena_new(c->p->arena, int64_t, n->rank);
+    place->before = arena_new(c->p->arena, int64_t, n->rank);
+    after[n->rank - 1] = LINE_BYTES / size;
+    place->after = after;
+}
+
 static void keep_inside(const Chains *c)
 {
     const bool *leaves = find_leaving(c);
@@ -164,6 +178,7 @@ static void keep_inside(const Chains *c)
                 continue;
             place->kind = PLACE_CHAIN;
             place->group_loops = k->group_loops;
+            pad_rows(c, k->nodes.data[j], place);
         }
     }
 }

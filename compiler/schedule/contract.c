@@ -12,6 +12,8 @@ typedef struct Factor {
 } Factor;
 
 typedef struct Product {
+    Index *const *bound; /* the sum's indices */
+    int bound_count;
     ExprPool *pool;
     Arena *arena;
     double constant;
@@ -34,6 +36,15 @@ static void flatten_guard(Product *p, const Expr *e)
     add_factor(p, e, true);
 }
 
+/* Is it the same for all terms of the sum? */
+static bool is_outside(const Product *p, const Expr *e)
+{
+    for (int i = 0; i < p->bound_count; i++)
+        if (expr_uses_index(p->pool, e, p->bound[i]))
+            return false;
+    return true;
+}
+
 static void flatten(Product *p, const Expr *e)
 {
     double value;
@@ -51,6 +62,12 @@ static void flatten(Product *p, const Expr *e)
         flatten(p, e->args[0]);
         return;
     }
+    if (e->kind == EXPR_CALL && e->function == &scalar_div && dtype_is_real(e->type) &&
+        e->args[1]->kind != EXPR_CONST && is_outside(p, e->args[1])) {
+        flatten(p, e->args[0]);
+        add_factor(p, expr_div(p->pool, expr_const_typed(p->pool, 1, e->type), e->args[1]), false);
+        return;
+    }
     if (e->kind == EXPR_CALL && e->function == &scalar_select &&
         expr_is_const(e->args[2], &value) && value == 0) {
         flatten_guard(p, e->args[0]);
@@ -66,9 +83,13 @@ static void flatten(Product *p, const Expr *e)
     add_factor(p, e, false);
 }
 
-static Product product_of(ExprPool *pool, const Expr *body)
+static Product product_of(ExprPool *pool, Index *const *bound, int bound_count, const Expr *body)
 {
-    Product p = {.pool = pool, .arena = expr_pool_arena(pool), .constant = 1};
+    Product p = {.bound = bound,
+                 .bound_count = bound_count,
+                 .pool = pool,
+                 .arena = expr_pool_arena(pool),
+                 .constant = 1};
     flatten(&p, body);
     return p;
 }
@@ -383,7 +404,8 @@ static bool list_indices(Split *s, const Expr *body)
     s->free_count = s->count;
     for (int i = 0; i < n->bound_count; i++)
         add_index_parts(s, n->bound[i], body, true);
-    s->product = product_of(s->pool, take_apart(s->pool, s->splits.data, s->splits.count, body));
+    s->product = product_of(s->pool, s->indices + s->free_count, s->count - s->free_count,
+                            take_apart(s->pool, s->splits.data, s->splits.count, body));
     for (int i = 0; i < s->product.factors.count; i++) {
         Factor *f = &s->product.factors.data[i];
         for (int j = 0; j < s->count; j++)
@@ -456,7 +478,7 @@ bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s)
 {
     if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || n->recurrence)
         return false;
-    Product product = product_of(p, body);
+    Product product = product_of(p, n->bound, n->bound_count, body);
     int choice = -1;
     for (int i = 0; i < product.factors.count && choice < 0; i++)
         if (product.factors.data[i].guard &&
