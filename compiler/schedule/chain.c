@@ -246,7 +246,8 @@ static int find_index(Index *const *list, int count, const Index *ix)
     return -1;
 }
 
-/* Are these of the contraction's indices, with whole sums over rows left for each group? */
+/* Are these of the contraction's indices, with whole sums over rows left for each group?  Columns are of one value, which
+ * may be anywhere. */
 static bool has_groups(const Kernel *k, Index *const *groups, int count)
 {
     const Contraction *c = &k->contraction;
@@ -257,6 +258,8 @@ static bool has_groups(const Kernel *k, Index *const *groups, int count)
     for (int i = 0; i < count; i++)
         if (find_index(c->rows.data, c->rows.count, groups[i]) < 0 &&
             find_index(c->groups.data, c->groups.count, groups[i]) < 0 &&
+            (groups[i]->extent > 1 ||
+             find_index(c->columns.data, c->columns.count, groups[i]) < 0) &&
             find_index(c->depth.data, c->depth.count, groups[i]) < 0)
             return false;
     return (!sum_rows || rows % sum_rows == 0) && rows > 1;
@@ -306,10 +309,13 @@ static void set_groups(const Chains *c, Kernel *k, int count)
     Index **groups = groups_in(c, k, k->nodes.data[0], count);
     const IndexList rows = without(c, own->rows.data, own->rows.count, groups, count),
                     depth = without(c, own->depth.data, own->depth.count, groups, count),
+                    columns = without(c, own->columns.data, own->columns.count, groups, count),
                     others = without(c, own->groups.data, own->groups.count, groups, count);
-    own->rows.count = own->depth.count = own->groups.count = 0;
+    own->rows.count = own->columns.count = own->depth.count = own->groups.count = 0;
     for (int i = 0; i < rows.count; i++)
         vec_push(c->p->arena, &own->rows, rows.data[i]);
+    for (int i = 0; i < columns.count; i++)
+        vec_push(c->p->arena, &own->columns, columns.data[i]);
     for (int i = 0; i < depth.count; i++)
         vec_push(c->p->arena, &own->depth, depth.data[i]);
     for (int i = 0; i < count; i++)
@@ -370,7 +376,7 @@ static int chain_of_strips(const Chains *c, int first)
     for (; end < s->kernels.count && (end == first || end - 1 != s->loss_kernel); end++) {
         const Kernel *k = s->kernels.data[end];
         if (k->recurrence || k->chain || k->kind == KERNEL_MARGIN ||
-            !keeps_to_groups(c, k, first, count) || (end > first && !continues(c->p, k, first)))
+            !PLAN(c->p, k->nodes.data[0])->strip || !keeps_to_groups(c, k, first, count))
             break;
     }
     join_by_groups(c, first, end, count);

@@ -131,6 +131,33 @@ static void join(Strips *x, Node *n)
         strip_add_member(x, n, row);
 }
 
+/* Is it a matrix like the members, made of no others, such as what dropout draws, and do they read it? */
+static bool is_source(const Strips *x, const Node *n)
+{
+    const Graph *g = x->graph;
+    if (!is_apt(x, n) || !has_groups(x, n) || !strip_is_matrix(x, n) || strip_member(x, n) ||
+        !extents_equal(n->domain[x->outer], x->members.data[0].row))
+        return false;
+    for (int i = 0; i < x->members.count; i++) {
+        const Node *user = x->members.data[i].node;
+        const AccessList accesses = body_accesses(g->pool, user->body);
+        for (int a = 0; a < accesses.count; a++)
+            if (accesses.data[a]->node == n &&
+                row_of(x, user, accesses.data[a]) == x->members.data[i].row)
+                return true;
+    }
+    return false;
+}
+
+static bool reads_members(const Strips *x, const Node *n)
+{
+    const AccessList accesses = body_accesses(x->graph->pool, n->body);
+    for (int i = 0; i < accesses.count; i++)
+        if (strip_member(x, accesses.data[i]->node))
+            return true;
+    return false;
+}
+
 /* All that is made, row by row, of the matrix at `first`. */
 static void find_members(Strips *x, int first)
 {
@@ -148,6 +175,11 @@ static void find_members(Strips *x, int first)
             strip_add_member(x, n, n->domain[x->outer]);
         else
             join(x, n);
+    }
+    for (int i = 0; i < g->nodes.count; i++) {
+        Node *n = g->nodes.data[i];
+        if (is_source(x, n) && !reads_members(x, n))
+            strip_add_member(x, n, n->domain[x->outer]);
     }
 }
 

@@ -63,14 +63,14 @@ static double own_cost(ExprPool *p, const Node *n)
     return n->reduction ? 2 * products / TILE_FLOPS : body_cost(p, n->body);
 }
 
-/* Of one element, with those of the matrices that it is made of. */
+/* Of one element, with those of the matrices that it is made of and that are not computed again anyway. */
 static double cost_of(const Again *a, const Node *n)
 {
     ExprPool *p = a->strips->graph->pool;
     double cost = own_cost(p, n);
     const AccessList accesses = body_accesses(p, n->body);
     for (int i = 0; i < accesses.count; i++)
-        if (is_kept(a, accesses.data[i]->node))
+        if (is_kept(a, accesses.data[i]->node) && !a->again[accesses.data[i]->node->id])
             cost += cost_of(a, accesses.data[i]->node);
     return cost;
 }
