@@ -40,6 +40,12 @@ static bool shares_scratch(const Schedule *s, const LoopKernel *k, const Schedul
            k->kernel->in_order == known->kernel->in_order;
 }
 
+static bool same_steps(const Kernel *k, const Kernel *known)
+{
+    const Recurrence *r = k->recurrence, *s = known->recurrence;
+    return r && s ? r->steps == s->steps && r->reversed == s->reversed : r == s;
+}
+
 /* One that runs the same kernels, as deeper blocks of a network do. */
 static LLVMValueRef chain_known(const Entries *es, const Schedule *of, const Code *codes, int count)
 {
@@ -49,6 +55,7 @@ static LLVMValueRef chain_known(const Entries *es, const Schedule *of, const Cod
             const Code *known = &es->codes[e][i];
             int same = 0;
             while (known->chain && schedule_chain_end(s, i) - i == count && same < count &&
+                   same_steps(codes->loops->kernel, known->loops->kernel) &&
                    known[same].function == codes[same].function &&
                    known[same].calls == codes[same].calls &&
                    shares_scratch(of, codes[same].loops, s, known[same].loops))
@@ -86,6 +93,65 @@ static int64_t groups_in_order(const Code *codes)
     return in_order ? in_order : 1;
 }
 
+/* Of the kernel's iterations, a number of them that is not past the last. */
+static LLVMValueRef at_most_all(Entry *e, const LoopKernel *k, LLVMValueRef count)
+{
+    EmitUnit *u = e->u;
+    if (!k->parallel->per_example)
+        return count;
+    LLVMValueRef all = entry_number64(e, dispatch_iterations(e, k));
+    return LLVMBuildSelect(u->builder, LLVMBuildICmp(u->builder, LLVMIntULT, all, count, ""), all,
+                           count, "");
+}
+
+/* The kernels, in order, for the group. */
+static void run_group(Entry *e, const Code *codes, int count, LLVMValueRef group,
+                      LLVMValueRef blocks, LLVMValueRef scratch)
+{
+    EmitUnit *u = e->u;
+    for (int i = 0; i < count; i++) {
+        LLVMValueRef calls = unit_i64(u, codes[i].calls), at = unit_i32(u, i);
+        LLVMValueRef begin = LLVMBuildMul(u->builder, group, calls, "");
+        LLVMValueRef end = LLVMBuildAdd(u->builder, begin, calls, "");
+        if (codes[i].loops->kernel->own_examples) {
+            begin = at_most_all(e, codes[i].loops, begin);
+            end = at_most_all(e, codes[i].loops, end);
+        }
+        LLVMValueRef args[] = {LLVMBuildInBoundsGEP2(u->builder, e->block_type, blocks, &at, 1, ""),
+                               LLVMBuildIntCast2(u->builder, begin, u->size, false, ""),
+                               LLVMBuildIntCast2(u->builder, end, u->size, false, ""), scratch};
+        unit_call(u, codes[i].function, args, 4);
+    }
+}
+
+/* All steps of the recurrence that the chain is, for the group. */
+static void run_steps(Entry *e, const Code *codes, int count, LLVMValueRef group,
+                      LLVMValueRef blocks, LLVMValueRef scratch)
+{
+    EmitUnit *u = e->u;
+    const Recurrence *r = codes[0].loops->kernel->recurrence;
+    KernelBuilder shell = {.u = u, .function = e->function}; /* for the loop alone */
+    CountedLoop c = loop_open(&shell, unit_i64(u, 0), unit_i64(u, r->steps), 1, "step");
+    LLVMValueRef now = c.counter;
+    if (r->reversed)
+        now = LLVMBuildSub(u->builder, unit_i64(u, r->steps - 1), now, "");
+    for (int i = 0; i < count; i++) {
+        LLVMValueRef at = unit_i32(u, i);
+        e->block = LLVMBuildInBoundsGEP2(u->builder, e->block_type, blocks, &at, 1, "");
+        entry_argument(e, ARGUMENT_TIME, now);
+    }
+    run_group(e, codes, count, group, blocks, scratch);
+    loop_close(&shell, &c, false);
+}
+
+static LLVMValueRef block_field(Entry *e, LLVMValueRef block, int field)
+{
+    LLVMBuilderRef b = e->u->builder;
+    LLVMTypeRef type = LLVMStructGetTypeAtIndex(e->block_type, (unsigned)field);
+    return LLVMBuildLoad2(b, type,
+                          LLVMBuildStructGEP2(b, e->block_type, block, (unsigned)field, ""), "");
+}
+
 /* void chain(blocks, begin, end, scratch): of a block of arguments for each kernel. */
 static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *codes, int count)
 {
@@ -98,8 +164,11 @@ static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *c
     e.s = s;
     e.block_type = entry_block_type(es);
     LLVMValueRef blocks = LLVMGetParam(e.function, 0), scratch = LLVMGetParam(e.function, 3);
-    if (bytes)
+    const bool steps = codes[0].loops->kernel->recurrence;
+    if (bytes || steps)
         blocks = own_blocks(&e, codes, count, scratch);
+    if (steps)
+        e.n = block_field(&e, blocks, ARGUMENT_EXAMPLES);
     scratch = unit_offset(u, scratch, emit_align(bytes));
     KernelBuilder shell = {.u = u, .function = e.function}; /* for the loop alone */
     LLVMValueRef in_order = unit_i64(u, groups_in_order(codes)), ends[2];
@@ -107,15 +176,10 @@ static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *c
         ends[i] = LLVMBuildMul(u->builder, entry_number64(&e, LLVMGetParam(e.function, i + 1)),
                                in_order, "");
     CountedLoop c = loop_open(&shell, ends[0], ends[1], 1, "group");
-    for (int i = 0; i < count; i++) {
-        LLVMValueRef calls = unit_i64(u, codes[i].calls), at = unit_i32(u, i);
-        LLVMValueRef begin = LLVMBuildMul(u->builder, c.counter, calls, "");
-        LLVMValueRef end = LLVMBuildAdd(u->builder, begin, calls, "");
-        LLVMValueRef args[] = {LLVMBuildInBoundsGEP2(u->builder, e.block_type, blocks, &at, 1, ""),
-                               LLVMBuildIntCast2(u->builder, begin, u->size, false, ""),
-                               LLVMBuildIntCast2(u->builder, end, u->size, false, ""), scratch};
-        unit_call(u, codes[i].function, args, 4);
-    }
+    if (steps)
+        run_steps(&e, codes, count, c.counter, blocks, scratch);
+    else
+        run_group(&e, codes, count, c.counter, blocks, scratch);
     loop_close(&shell, &c, false);
     LLVMBuildRetVoid(u->builder);
     return entry_finish(&e);
@@ -158,12 +222,8 @@ static LLVMValueRef chain_blocks(Entry *e)
 
 static void copy_fields(Entry *e, LLVMValueRef from)
 {
-    LLVMBuilderRef b = e->u->builder;
-    for (unsigned i = 0; i < ARGUMENT_FIELDS; i++) {
-        LLVMTypeRef type = LLVMStructGetTypeAtIndex(e->block_type, i);
-        LLVMValueRef field = LLVMBuildStructGEP2(b, e->block_type, from, i, "");
-        entry_argument(e, (int)i, LLVMBuildLoad2(b, type, field, ""));
-    }
+    for (int i = 0; i < ARGUMENT_FIELDS; i++)
+        entry_argument(e, i, block_field(e, from, i));
 }
 
 void chain_run_kernels(Entry *e, int from, int to)
@@ -182,7 +242,8 @@ void chain_run_kernels(Entry *e, int from, int to)
     e->block = block;
     LLVMValueRef calls = entry_number64(e, dispatch_iterations(e, codes[from].loops));
     const int64_t at_once = codes[from].calls * groups_in_order(&codes[from]);
-    LLVMValueRef groups = LLVMBuildUDiv(u->builder, calls, unit_i64(u, at_once), "");
+    LLVMValueRef last = LLVMBuildAdd(u->builder, calls, unit_i64(u, at_once - 1), "");
+    LLVMValueRef groups = LLVMBuildUDiv(u->builder, last, unit_i64(u, at_once), "");
     bool serial = true;
     for (int i = from; i < to; i++)
         serial = serial && codes[i].loops->serial;

@@ -179,14 +179,15 @@ static void run_recurrence(Entry *e, int from, int to, int depth, LLVMValueRef t
 static void run_in_order(Entry *e, int from, int to, int depth, LLVMValueRef time)
 {
     for (int i = from, end; i < to; i = end) {
+        const bool chained = e->es->codes[e->kind][i].chain;
         end = past_recurrence(e, i, to, depth);
-        if (recurrence_at(e->s->kernels.data[i]->recurrence, depth)) {
+        if (!chained && recurrence_at(e->s->kernels.data[i]->recurrence, depth)) {
             run_recurrence(e, i, end, depth, time);
             continue;
         }
         if (time)
             entry_argument(e, ARGUMENT_TIME, time);
-        if (e->es->codes[e->kind][i].chain)
+        if (chained)
             chain_run_kernels(e, i, end = schedule_chain_end(e->s, i));
         else
             entry_run_kernel(e, i);

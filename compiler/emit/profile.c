@@ -212,7 +212,8 @@ static LLVMValueRef kernel_row(EmitUnit *u, const char *entry, const Schedule *s
     }
     if (end > first + 1)
         text_printf(&how, ", and %d kernels by groups with it", end - first - 1);
-    const double steps = k->recurrence ? (double)k->recurrence->steps : 1;
+    const bool once = !k->recurrence || k->own_examples; /* in a step of training */
+    const double steps = once ? 1 : (double)k->recurrence->steps;
     LLVMValueRef fields[] = {
         unit_string(u, entry),
         unit_string(u, k->nodes.count ? k->nodes.data[k->nodes.count - 1]->name : "kernel"),

@@ -155,8 +155,10 @@ double block_choose(Engine *e)
     for (int64_t along = divide_up(columns, most_columns(e, half)), first_along = along;
          along == first_along || along <= MANY_BLOCKS; along++) {
         e->nc = piece_of(columns, along, e->nr);
-        const int64_t first = divide_up(rows, most_rows(e, half, e->nc));
-        for (int64_t across = first; across == first || along * across <= MANY_BLOCKS; across++) {
+        const int64_t own = e->l->kernel->own_examples,
+                      first = divide_up(rows, own ? own : most_rows(e, half, e->nc));
+        for (int64_t across = first; across == first || (!own && along * across <= MANY_BLOCKS);
+             across++) {
             e->mc = piece_of(rows, across, row_unit(e));
             const double score = score_of(e, depth, groups);
             if (score < best) {

@@ -471,7 +471,7 @@ LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *la
     l.out->kernel = k;
     l.out->pool = l.pool;
     l.out->span = k->nodes.data[0]->span;
-    l.out->serial = (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;
+    l.out->serial = !k->own_examples && (k->flops + k->bytes_moved) / kernel_steps(k) < TOO_LITTLE;
     l.buffers = arena_new(a, Buffer *, s->graph->nodes.count);
     l.past = arena_new(a, Buffer *, s->graph->nodes.count);
     l.values = arena_new(a, const Expr *, s->graph->nodes.count);

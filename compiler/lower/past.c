@@ -112,7 +112,8 @@ static void visit_loops(Lowering *l, const LoopList *list)
 static bool is_chained(const Lowering *l)
 {
     const int k = l->kernel->id;
-    return l->kernel->chained || schedule_chain_end(l->schedule, k) > k + 1;
+    return !l->kernel->recurrence &&
+           (l->kernel->chained || schedule_chain_end(l->schedule, k) > k + 1);
 }
 
 void store_past_caches(Lowering *l)

@@ -39,7 +39,9 @@ static bool divides_runs(const Engine *e, int64_t row_run, int64_t column_run)
  * which a matrix is where its panels are the best ones anyway.  False: none do. */
 static bool choose_tile(Engine *e, int64_t row_run, int64_t column_run)
 {
-    const int64_t rows = e->sum_rows ? e->sum_rows : e->row->extent;
+    const int64_t own = e->l->kernel->own_examples, rows = own           ? own
+                                                           : e->sum_rows ? e->sum_rows
+                                                                         : e->row->extent;
     int registers = e->l->lanes->vector_registers;
     if (e->lanes == 1) {
         e->mr = rows < 4 ? (int)rows : 4;
@@ -54,7 +56,7 @@ static bool choose_tile(Engine *e, int64_t row_run, int64_t column_run)
         most = wanted;
     double best = INFINITY;
     for (int mr = most; mr >= LEAST_TILE_ROWS; mr--) {
-        if (e->windows && row_run % mr)
+        if ((e->windows && row_run % mr) || own % mr)
             continue;
         double cost = (double)divide_up(rows, mr) * (mr + 0.7) * (rows % mr ? CUT_SHORT : 1);
         if (cost < best) {
@@ -223,7 +225,8 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
 static Engine best_plan(Lowering *l, bool swapped)
 {
     Engine best = plan_engine(l, swapped, 0);
-    for (int in_place = 1; in_place < PLACE_CHOICES; in_place++) {
+    for (int in_place = 1; in_place < (l->kernel->own_examples ? DOTS : PLACE_CHOICES);
+         in_place++) {
         Engine e = plan_engine(l, swapped, in_place);
         if (e.cost < INFINITY && e.score < best.score)
             best = e;
@@ -233,6 +236,9 @@ static Engine best_plan(Lowering *l, bool swapped)
 
 Engine plan_contraction(Lowering *l)
 {
-    const Engine e = best_plan(l, false), swapped = best_plan(l, true);
+    const Engine e = best_plan(l, false);
+    if (l->kernel->own_examples)
+        return e;
+    const Engine swapped = best_plan(l, true);
     return swapped.cost < e.cost && !e.sum_rows ? swapped : e; /* sums run over rows */
 }

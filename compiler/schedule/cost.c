@@ -182,15 +182,17 @@ static void print_node(Text *out, const Schedule *s, const Kernel *k, const Node
 }
 
 /* The loops that begin here: those that the kernel before is not in. */
-static void print_steps(Text *out, const Recurrence *r, const Recurrence *before)
+static void print_steps(Text *out, const Kernel *k, const Recurrence *before)
 {
+    const Recurrence *r = k->recurrence;
     const Recurrence *here;
     bool again = true; /* so far, the kernel before is in the same */
     for (int depth = 0; (here = recurrence_at(r, depth)); depth++) {
         again = again && recurrence_at(before, depth) == here;
         if (!again)
-            text_printf(out, "%*sfor each of %lld steps%s:\n", 2 * depth, "",
-                        (long long)here->steps, here->reversed ? ", from the last" : "");
+            text_printf(out, "%*sfor each of %lld steps%s%s:\n", 2 * depth, "",
+                        (long long)here->steps, here->reversed ? ", from the last" : "",
+                        k->own_examples ? ", some examples after others" : "");
     }
 }
 
@@ -234,14 +236,14 @@ void schedule_print(Text *out, const Schedule *s, const Rates *rates, KernelNote
     text_printf(out, "schedule %s: %d kernels\n", s->graph->name, s->kernels.count);
     for (int i = 0; i < s->kernels.count; i++) {
         const Kernel *k = s->kernels.data[i];
-        print_steps(out, k->recurrence, i ? s->kernels.data[i - 1]->recurrence : NULL);
+        print_steps(out, k, i ? s->kernels.data[i - 1]->recurrence : NULL);
         text_printf(out, "%*s%3d  %-11s  ", 2 * k->steps.count, "", k->id, kind_names[k->kind]);
         print_loops(out, s, k);
         text_printf(out, "; %.6g flops, %.6g bytes, %.2f flops/byte", k->flops, k->bytes_moved,
                     k->bytes_moved > 0 ? k->flops / k->bytes_moved : 0);
         if (rates->flops > 0)
             seconds += print_floor(out, k, rates);
-        if (k->chained)
+        if (k->chained && !k->own_examples)
             text_append(out, "; by groups, with the one before");
         if (i == s->loss_kernel)
             text_append(out, "; then the loss is known");

@@ -512,6 +512,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
         chain_run(&p);
         strip_end_run(&p);
         cost_run(s); /* what stays in its chain is not moved */
+        apart_run(s, lanes);
         layout_run(s);
     }
     memory_run(s);

@@ -186,6 +186,11 @@ void chain_run(Planner *p);
 /* Finds where strips of triangular matrices end. */
 void strip_end_run(Planner *p);
 
+/* ---- apart.c ---------------------------------------------------------------------------------------- */
+
+/* Finds recurrences that can go through examples, some at a time. */
+void apart_run(Schedule *s, const LaneModel *lanes);
+
 /* ---- period.c --------------------------------------------------------------------------------------- */
 
 /* How often each node is needed. */

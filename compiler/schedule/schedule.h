@@ -97,9 +97,10 @@ typedef struct Kernel {
     int group_loops;        /* of one in a chain: its outermost loops, which count the groups */
     uint64_t chain_bytes;   /* the same: per thread, for PLACE_CHAIN of all the chain */
     int64_t in_order;       /* the same: a thread takes so many groups after one another, or 0 */
-    int band;               /* > 0: its nodes are those of this band, row by row in scratch */
-    int chain;     /* > 0: its nodes are of this band of products, which is to be a chain */
-    Index *added;  /* a group, whose values add to the result one after another, or NULL */
+    int64_t own_examples; /* > 0: of one that is a recurrence: a group is so many, for all steps */
+    int band;             /* > 0: its nodes are those of this band, row by row in scratch */
+    int chain;            /* > 0: its nodes are of this band of products, which is to be a chain */
+    Index *added;         /* a group, whose values add to the result one after another, or NULL */
     int64_t every; /* runs once in this many steps: 1 but for what only serves rarer updates */
     double flops, bytes_moved;
 } Kernel;
@@ -115,7 +116,8 @@ typedef struct Schedule {
     uint64_t workspace_bytes;
     uint64_t lower_bound; /* the most bytes live at once */
     int peak_kernel;
-    const Expr **ends; /* per node id: a test on its loops, beyond which nothing is to do; or NULL */
+    const Expr *
+        *ends; /* per node id: a test on its loops, beyond which nothing is to do; or NULL */
 } Schedule;
 
 /* ---- group.c, contract.c, panels.c, store.c, cost.c, memory.c -------------------------------------------------- */
