@@ -119,9 +119,9 @@ static LLVMValueRef turn_function(Turn *t)
     const int64_t from_step = plain_factor(t->load->affine, t->inner->index),
                   to_step = plain_factor(t->store->offset, t->inner->index);
     const char *name =
-        arena_format(u->arena, "turn.%d.%d.%lld.%lld.%lld.%lld", dtype_size(t->load->type),
-                     t->width, (long long)t->from_stride, (long long)t->to_stride,
-                     (long long)from_step, (long long)to_step);
+        arena_format(u->arena, "%s.turn.%d.%d.%lld.%lld.%lld.%lld", u->prefix,
+                     dtype_size(t->load->type), t->width, (long long)t->from_stride,
+                     (long long)t->to_stride, (long long)from_step, (long long)to_step);
     LLVMValueRef known = LLVMGetNamedFunction(u->module, name);
     if (known)
         return known;
