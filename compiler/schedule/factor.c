@@ -1,5 +1,6 @@
 /* What depends on few inner indices (a normalisation's scale, one number a channel) gets a node of its
- * own: loops over the outer indices would evaluate it anew for each of their iterations.
+ * own: loops over the outer indices would evaluate it anew for each of their iterations.  Likewise products of
+ * what is one number a channel: (x[i, c] - mean[c]) * scale[c] * weight[c] reads two numbers beside x, not three.
  *   needs: a verified, pruned graph
  *   gives: the same numbers */
 #include "schedule/internal.h"
@@ -93,6 +94,94 @@ static Node *factor_node(Factoring *f, const Expr *e, Index *const *list, int co
 
 static const Expr *rewrite(Factoring *f, const Expr *e);
 
+/* ---- products --------------------------------------------------------------------------------------------- */
+
+enum { MOST_FACTORS = 8 };
+
+/* The factors of a product; those that are one number for each value of a single index, and constants, are a
+ * product of their own. */
+typedef struct Product {
+    const Expr *rest[MOST_FACTORS], *fixed[MOST_FACTORS];
+    int rest_count, fixed_count;
+    Index *index;
+} Product;
+
+/* The one index of the node that e uses, if its values can be kept; NULL: there is none. */
+static Index *only_index(const Factoring *f, const Expr *e)
+{
+    const Node *n = f->node;
+    Index *only = NULL;
+    bool unfit = false;
+    for (int i = 0; i < n->rank; i++)
+        if (expr_uses_index(f->graph->pool, e, n->domain[i])) {
+            unfit = unfit || only;
+            only = n->domain[i];
+        }
+    expr_visit(f->graph->pool, e, visit_unfit, &unfit);
+    unfit = unfit || !only || only->per_example || only->extent > MOST_VALUES ||
+            node_iterations(n) < LEAST_REUSE * (double)only->extent ||
+            !expr_reads_inside(f->graph->pool, NULL, e);
+    return unfit ? NULL : only;
+}
+
+/* Where it stands among the fixed ones, so that equal products are one node: by node, calls last. */
+static int rank_of(const Expr *e)
+{
+    return e->kind == EXPR_CONST ? -1 : e->kind == EXPR_ACCESS ? e->node->id : INT32_MAX;
+}
+
+static void add_fixed(Product *product, const Expr *e)
+{
+    int at = product->fixed_count++;
+    for (; at > 0 && rank_of(product->fixed[at - 1]) > rank_of(e); at--)
+        product->fixed[at] = product->fixed[at - 1];
+    product->fixed[at] = e;
+}
+
+/* False: it has too many factors. */
+static bool collect_factors(const Factoring *f, const Expr *e, Product *product)
+{
+    if (e->kind == EXPR_CALL && e->function == &scalar_mul)
+        return collect_factors(f, e->args[0], product) && collect_factors(f, e->args[1], product);
+    if (product->rest_count + product->fixed_count == MOST_FACTORS)
+        return false;
+    Index *ix = e->kind == EXPR_CONST ? NULL : only_index(f, e);
+    if (e->kind != EXPR_CONST && (!ix || (product->index && ix != product->index))) {
+        product->rest[product->rest_count++] = e;
+        return true;
+    }
+    product->index = ix ? ix : product->index;
+    add_fixed(product, e);
+    return true;
+}
+
+static const Expr *multiply(ExprPool *p, const Expr *const *factors, int count)
+{
+    const Expr *e = factors[0];
+    for (int i = 1; i < count; i++)
+        e = expr_mul(p, e, factors[i]);
+    return e;
+}
+
+/* The product with its fixed factors in a node; NULL: that saves nothing. */
+static const Expr *rewrite_product(Factoring *f, const Expr *e)
+{
+    ExprPool *p = f->graph->pool;
+    Product product = {0};
+    if (e->function != &scalar_mul || !dtype_is_real(e->type) || f->node->reduction ||
+        !collect_factors(f, e, &product) || !product.index || product.fixed_count < 2 ||
+        !product.rest_count)
+        return NULL;
+    const Expr *fixed = multiply(p, product.fixed, product.fixed_count);
+    Node *n = factor_node(f, fixed, &product.index, 1);
+    for (int i = 0; i < product.rest_count; i++)
+        product.rest[i] = rewrite(f, product.rest[i]);
+    return expr_mul(p, multiply(p, product.rest, product.rest_count),
+                    expr_access_identity(p, n, &product.index));
+}
+
+/* ---- bodies ----------------------------------------------------------------------------------------------- */
+
 static const Expr *rewrite_call(Factoring *f, const Expr *e)
 {
     Graph *g = f->graph;
@@ -100,6 +189,9 @@ static const Expr *rewrite_call(Factoring *f, const Expr *e)
     int count;
     if (find_indices(f, e, list, &count))
         return expr_access_identity(g->pool, factor_node(f, e, list, count), list);
+    const Expr *product = rewrite_product(f, e);
+    if (product)
+        return product;
     const Expr *args[3];
     bool changed = false;
     for (int i = 0; i < e->function->arity; i++) {
