@@ -486,6 +486,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     s->program = program;
     factor_run(g);
     partial_run(g);
+    sign_run(g);
     const StripList strips = strip_run(g, lanes);
     const BandList bands = band_run(g, lanes);
     const NodeList panels = panels_run(g, lanes);

@@ -29,7 +29,7 @@ typedef struct NodePlan {
     int kernel;         /* -1: none yet                                                        */
     int64_t every;      /* needed once in this many steps                                      */
     int mark;
-    Index *strip;  /* counts strips: of its domain, or of what it sums over; NULL: none            */
+    Index *strip; /* counts strips: of its domain, or of what it sums over; NULL: none            */
     Tests nothing; /* of a reduction of strips: where one does not hold its body changes nothing */
 } NodePlan;
 
@@ -96,6 +96,11 @@ void factor_run(Graph *g);
 
 /* Takes large sums over examples apart: into parts, and the sum of the parts. */
 void partial_run(Graph *g);
+
+/* ---- sign.c ------------------------------------------------------------------------------------------ */
+
+/* Takes signs of rectified numbers from what these are made of. */
+void sign_run(Graph *g);
 
 /* ---- outside.c ----------------------------------------------------------------------------------------- */
 
