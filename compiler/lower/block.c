@@ -16,6 +16,8 @@ enum {
 #define NEAR_BYTE 0.03 /* cycles for a byte that packing reads: from the second cache … */
 #define FAR_BYTE 0.12  /* … and from beyond it                                         */
 
+#define ASKED 0.3 /* what is left of that where tiles ask for what they read in place */
+
 /* So many threads are to be served well: what their time, as work of one of them, counts. */
 static const struct {
     int threads;
@@ -78,16 +80,21 @@ static double work_of(const Engine *e, double depth, int64_t rows, int64_t colum
     const double vectors = (double)e->nr / e->lanes;
     const double tiles = (double)divide_up(rows, e->mr) * (double)divide_up(columns, e->nr);
     double cost = e->dots ? dots_cost(e, rows, columns) : tiles * depth * (e->mr * vectors + 1) / 2;
+    if (e->rest && columns % e->nr) /* the last tile of each panel is a narrow one */
+        cost -= (double)divide_up(rows, e->mr) * depth * e->mr *
+                (vectors - (double)divide_up(e->rest, e->lanes)) / 2;
     if (!e->single && e->windows) /* chunks are short: each fetches and stores the tile */
         cost += tiles * depth / (double)(e->chunk * e->suffix) * e->mr * vectors;
     if (e->dots && e->row->extent > e->mr) /* for packing, memory is asked ahead */
         cost +=
             2 * depth *
             ((double)(rows * along) * e->costs.left + (double)(columns * across) * e->costs.right);
-    if (!e->left_ready || e->windows)
-        cost += (double)(rows * along) * depth * e->costs.left;
-    if (!e->dots)
-        cost += (double)(columns * across) * depth * e->costs.right;
+    if (!e->dots) {
+        const double left = e->left_ready && !e->windows ? ASKED : 1,
+                     right = e->streams ? ASKED : 1;
+        cost += (double)(rows * along) * depth * e->costs.left * left;
+        cost += (double)(columns * across) * depth * e->costs.right * right;
+    }
     return cost + (double)(rows * columns) * e->costs.epilogue +
            (double)(across * along) * BLOCK_CYCLES;
 }

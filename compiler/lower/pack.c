@@ -161,16 +161,54 @@ int64_t pack_left_size(const Engine *e)
 const Affine *pack_left_place(const Engine *e, const Affine *row)
 {
     ExprPool *p = e->l->pool;
+    if (e->packed_rows == e->mr)
+        return affine_constant(p, 0);
     const Affine *panel = affine_quotient(p, affine_sub(p, row, e->packed_begin), e->mr);
     return affine_scale(p, panel, panel_stride(e));
+}
+
+/* A line of the panel, `length` rows below `end`. */
+static void pack_line(Engine *e, LoopList *into, Binding b, const Affine *at, const Affine *panel,
+                      int64_t length, int64_t end)
+{
+    ExprPool *p = e->l->pool;
+    Index *row = index_new(p, e->row->name, end, e->row->per_example, e->row->span);
+    into = &loop_range(e->l, into, FOR_VECTOR, row, panel, length, 1)->body;
+    const Affine *offset = affine_add(p, affine_scale(p, at, e->mr), pack_left_place(e, panel));
+    offset = affine_add(p, offset, affine_sub(p, affine_index(p, row), panel));
+    bind_flat(e, &b, &e->rows, affine_index(p, row));
+    loop_store(e->l, into, e->a, offset, bind_expr(e, e->left, &b));
+}
+
+/* A line of all panels that are packed at once.  The last of all is one of its own where it is cut short: the
+ * others are copied without a look at where the rows end. */
+static void pack_lines(Engine *e, LoopList *into, const Binding *b, const Affine *at)
+{
+    ExprPool *p = e->l->pool;
+    const int64_t rows = e->row->extent,
+                  rest = e->row->per_example || rows < e->mr ? 0 : rows % e->mr,
+                  whole = rows - rest;
+    Index *first = index_new(p, e->row->name, whole, e->row->per_example, e->row->span);
+    if (e->packed_rows == e->mr && !rest) {
+        pack_line(e, into, *b, at, e->packed_begin, e->mr, rows);
+        return;
+    }
+    LoopList *panels =
+        &loop_range(e->l, into, FOR_SERIAL, first, e->packed_begin, e->packed_rows, e->mr)->body;
+    pack_line(e, panels, *b, at, affine_index(p, first), e->mr, whole);
+    if (!rest)
+        return;
+    const Affine *number = affine_quotient(p, e->packed_begin, e->packed_rows);
+    into = tile_open_last(e, into, number, whole / e->packed_rows);
+    pack_line(e, into, *b, at, affine_constant(p, whole), rest, rows);
 }
 
 void pack_left(Engine *e, LoopList *into)
 {
     ExprPool *p = e->l->pool;
     Binding b = e->outer;
-    Index *row = index_copy(p, e->row), *first = index_copy(p, e->row);
-    const Affine *begin = e->packed_begin, *panel = begin, *at, *offset;
+    Index *row = index_copy(p, e->row);
+    const Affine *begin = e->packed_begin, *at, *offset;
     Loop *last = NULL;
     if (e->left_by_row) {
         into = &loop_range(e->l, into, FOR_SERIAL, row, begin, e->mr, 1)->body;
@@ -178,18 +216,12 @@ void pack_left(Engine *e, LoopList *into)
         make_vector(e, last);
         offset = affine_scale(p, affine_sub(p, affine_index(p, row), begin), e->chunk * e->suffix);
         offset = affine_add(p, offset, at);
-    } else {
-        into = open_depth(e, into, &b, &at, &last, 0);
-        if (e->packed_rows > e->mr) {
-            panel = affine_index(p, first);
-            into = &loop_range(e->l, into, FOR_SERIAL, first, begin, e->packed_rows, e->mr)->body;
-        }
-        into = &loop_range(e->l, into, FOR_VECTOR, row, panel, e->mr, 1)->body;
-        offset = affine_add(p, affine_scale(p, at, e->mr), pack_left_place(e, panel));
-        offset = affine_add(p, offset, affine_sub(p, affine_index(p, row), panel));
+        bind_flat(e, &b, &e->rows, affine_index(p, row));
+        loop_store(e->l, into, e->a, offset, bind_expr(e, e->left, &b));
+        return;
     }
-    bind_flat(e, &b, &e->rows, affine_index(p, row));
-    loop_store(e->l, into, e->a, offset, bind_expr(e, e->left, &b));
+    into = open_depth(e, into, &b, &at, &last, 0);
+    pack_lines(e, into, &b, at);
 }
 
 /* The widest piece of a panel in which the innermost column index runs on without a break, where

@@ -2,7 +2,13 @@
  * over many panels, or where lines of the cache would fall on one another. */
 #include "lower/tile.h"
 
-enum { FEW_PANELS = 2, MOST_SPAN = 65536, WIDEST_PANEL = 4 };
+enum {
+    FEW_PANELS = 2,
+    MOST_SPAN = 65536,
+    WIDEST_PANEL = 4,
+    STREAMED = 256, /* columns of a block, for judging where their lines fall */
+    WAYS_L2 = 16
+};
 
 /* ---- how an operand lies ------------------------------------------------------------------------------- */
 
@@ -142,18 +148,25 @@ static int64_t inner_depth(const Engine *e, const int64_t *steps)
     return count;
 }
 
-bool place_stays_in_cache(const Engine *e, int64_t runs, int64_t run, int64_t stride)
+/* Do so many runs share half the ways of a cache at most? */
+static bool fits_ways(const Engine *e, int64_t runs, int64_t run, int64_t stride, int64_t ways,
+                      int64_t way_bytes)
 {
-    const int64_t size = dtype_size(e->l->real), ways = e->l->lanes->l1_bytes / WAY_BYTES / 2;
-    int lines[WAY_BYTES / LINE_BYTES] = {0};
+    const int64_t size = dtype_size(e->l->real), sets = way_bytes / LINE_BYTES;
+    int *lines = arena_new(e->l->arena, int, sets);
     if (stride <= run)
         return true; /* they overlap */
     for (int64_t i = 0; i < runs; i++)
         for (int64_t at = i * stride * size / LINE_BYTES;
              at * LINE_BYTES < (i * stride + run) * size; at++)
-            if (++lines[at % (WAY_BYTES / LINE_BYTES)] > ways)
+            if (++lines[at % sets] > ways / 2)
                 return false;
     return true;
+}
+
+bool place_stays_in_cache(const Engine *e, int64_t runs, int64_t run, int64_t stride)
+{
+    return fits_ways(e, runs, run, stride, e->l->lanes->l1_bytes / WAY_BYTES, WAY_BYTES);
 }
 
 bool place_left_pays(const Engine *e)
@@ -165,9 +178,21 @@ bool place_left_pays(const Engine *e)
                      : place_stays_in_cache(e, depth, e->mr, step);
 }
 
+/* The next chunk of a matrix is asked for while tiles run; the only one is to be in the second cache, beside what
+ * is made of it.  Lines that steps of the depth put into few places of the first cache are slower than a copy. */
+static bool streaming_pays(const Engine *e, int64_t depth, int64_t step)
+{
+    const int64_t size = dtype_size(e->l->real), l2 = cache_bytes(e->l->lanes->l2_bytes),
+                  columns = e->column->extent, made = e->row->extent * columns * size;
+    return step * size % (WAY_BYTES / 2) && (!e->single || made + depth * columns * size <= l2) &&
+           fits_ways(e, depth, at_most(columns, STREAMED), step, WAYS_L2, l2 / WAYS_L2);
+}
+
 bool place_right_pays(const Engine *e)
 {
     const int64_t depth = inner_depth(e, e->right_steps), step = e->right_steps[e->depth.count - 1];
+    if (e->streams)
+        return streaming_pays(e, depth, step);
     return depth * step * dtype_size(e->l->real) <= MOST_SPAN &&
            place_stays_in_cache(e, depth, e->nr, step);
 }

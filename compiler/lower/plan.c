@@ -19,20 +19,42 @@ static int usual_columns(const Engine *e)
     return panel_width(e->l->lanes, e->l->real, columns);
 }
 
+/* Is the right operand a matrix whose rows the tiles read where they lie, one after the other, each panel for a
+ * packed one of the left operand? */
+static bool streams_columns(const Engine *e, int64_t column_run)
+{
+    return e->right_ready && !e->left_ready && !e->column->per_example &&
+           column_run == e->column->extent && place_is_even(e, e->right_steps);
+}
+
 /* Registers for the columns: two, or of what is read where it lies as many as fit into its runs. */
 static int choose_vectors(const Engine *e, int64_t column_run)
 {
-    for (int v = MOST_VECTORS; e->right_ready && v > 0; v--)
+    const int least = e->streams ? 2 : 1;
+    for (int v = MOST_VECTORS; e->right_ready && v >= least; v--)
         if (column_run % ((int64_t)v * e->lanes) == 0)
             return v;
     return e->nr / e->lanes;
 }
 
+/* Columns that fill no panel may have a tile of their own, no wider than the others. */
+static bool leaves_rest(Engine *e, int64_t column_run)
+{
+    const int64_t rest = column_run % e->nr;
+    int64_t vectors = rest / e->lanes;
+    for (int64_t lanes = rest % e->lanes; lanes; lanes &= lanes - 1)
+        vectors++;
+    if (!e->streams || column_run < e->nr || vectors > e->nr / e->lanes)
+        return false;
+    e->rest = rest;
+    return true;
+}
+
 /* Are all panels of what is read where it lies whole?  Those of rows begin anew with each sum over them. */
-static bool divides_runs(const Engine *e, int64_t row_run, int64_t column_run)
+static bool divides_runs(Engine *e, int64_t row_run, int64_t column_run)
 {
     return (!e->left_ready || (row_run % e->mr == 0 && e->sum_rows % e->mr == 0)) &&
-           (!e->right_ready || column_run % e->nr == 0);
+           (!e->right_ready || column_run % e->nr == 0 || leaves_rest(e, column_run));
 }
 
 /* Rows in as many registers as the columns leave; panels divide the runs of what is read where it lies,
@@ -47,6 +69,7 @@ static bool choose_tile(Engine *e, int64_t row_run, int64_t column_run)
         e->mr = rows < 4 ? (int)rows : 4;
         return divides_runs(e, row_run, column_run);
     }
+    e->streams = streams_columns(e, column_run);
     const int vectors = choose_vectors(e, column_run);
     e->nr = vectors * e->lanes;
     int most = (registers - 1 - vectors) / vectors;

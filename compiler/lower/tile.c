@@ -58,6 +58,16 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
     return lower_expr(e->l, x, &s);
 }
 
+LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_t last)
+{
+    ExprPool *p = e->l->pool;
+    if (!last)
+        return into;
+    Index *once = index_new(p, "last", 1, 0, e->row->span);
+    const Affine *before = affine_sub(p, affine_constant(p, last), number);
+    return &loop_range(e->l, into, FOR_SERIAL, once, before, 1, 1)->body;
+}
+
 /* ---- the block ------------------------------------------------------------------------------------------------- */
 
 /* Rows that the tiles' buffer holds at once. */
@@ -187,8 +197,8 @@ static void set_depth(Engine *e, Loop *t)
 }
 
 /* The tile at the row and the column, into the buffer that begins with the row `origin`. */
-static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column,
-                      const Affine *origin)
+static Loop *emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine *column,
+                       int columns, const Affine *origin)
 {
     ExprPool *p = e->l->pool;
     Loop *t = loop_append(e->l, into, LOOP_TILE);
@@ -199,7 +209,7 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
     set_depth(e, t);
     t->c_offset = affine_add(p, affine_scale(p, affine_sub(p, row, origin), e->nc), local);
     t->rows = e->mr;
-    t->columns = e->nr;
+    t->columns = columns;
     t->c_stride = (int)e->nc;
     t->accumulate = !e->single;
     const Contraction *contraction = &e->l->kernel->contraction;
@@ -207,9 +217,9 @@ static void emit_tile(Engine *e, LoopList *into, const Affine *row, const Affine
         limit_tile(e, t, contraction->limits.data[i]->affine, row, column);
     if (e->dots)
         dots_set(e, t, row, column);
-    else
+    else if (columns == e->nr)
         ahead_ask(e, t, row, column);
-    e->tile = t, e->tile_row = row, e->tile_column = column;
+    return t;
 }
 
 /* Opens the loops over chunks of the depth. */
@@ -261,12 +271,21 @@ static LoopList *emit_panels(Engine *e, LoopList *into, const Affine *begin, int
                              const Affine *origin, const Affine **row)
 {
     ExprPool *p = e->l->pool;
-    Index *panel = index_copy(p, e->row), *column = index_copy(p, e->column);
+    const int64_t last = (e->column->extent - 1) / e->nc;
+    Index *panel = index_copy(p, e->row);
+    Index *column = index_new(p, e->column->name, e->column->extent - e->rest,
+                              e->column->per_example, e->column->span);
     *row = affine_index(p, panel);
+    origin = origin ? origin : *row;
     into = open_panels(e, into, panel, begin, length);
     Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
     panels->end = e->column_end;
-    emit_tile(e, &panels->body, *row, affine_index(p, column), origin ? origin : *row);
+    e->tile = emit_tile(e, &panels->body, *row, affine_index(p, column), e->nr, origin);
+    e->tile_row = *row;
+    e->tile_column = affine_index(p, column);
+    if (e->rest)
+        emit_tile(e, tile_open_last(e, into, e->column_block, last), *row,
+                  affine_constant(p, column->extent), (int)e->rest, origin);
     return into;
 }
 
@@ -360,6 +379,7 @@ void lower_contraction(Lowering *l)
     set_ends(&e);
     const Affine *in_group = affine_remainder(p, at, blocks);
     e.row_begin = affine_scale(p, affine_quotient(p, in_group, column_blocks), e.mc);
-    e.column_begin = affine_scale(p, affine_remainder(p, in_group, column_blocks), e.nc);
+    e.column_block = affine_remainder(p, in_group, column_blocks);
+    e.column_begin = affine_scale(p, e.column_block, e.nc);
     emit_block(&e, &loop_parallel(l, &l->out->body, block, 1)->body);
 }

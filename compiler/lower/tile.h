@@ -31,6 +31,8 @@ typedef struct Engine {
     bool left_by_row;      /* the packed left operand is [rows][depth], not [depth][rows] */
     bool left_ready;       /* the left operand is read where it lies                      */
     bool right_ready;      /* the right one                                               */
+    bool streams;          /* … that is a matrix: each tile reads its rows one after the other */
+    int64_t rest;          /* its columns that fill no panel                              */
     int64_t packed_rows;   /* how many of the left operand are packed at once: whole panels */
     bool right_by_depth;   /* the right operand lies along the depth: packing transposes  */
     bool in_panels;        /* the right operand is read from panels, which were made for that */
@@ -44,6 +46,7 @@ typedef struct Engine {
     int64_t *left_steps, *right_steps; /* both, by the index of the depth                 */
     Buffer *a, *b, *c;
     const Affine *row_begin, *column_begin; /* of the block */
+    const Affine *column_block;             /* which one of those across the columns */
     const Affine *packed_begin;             /* of the rows that are packed at once */
     const Affine *depth_begin;              /* of the chunk, in values of depth[split] */
     const Affine *row_end, *column_end;     /* nothing is to be done from there on; or NULL */
@@ -105,6 +108,10 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b);
 /* What a group, or an index of the depth before `split`, is bound to. */
 const Affine *binding_of(const Engine *e, const Index *ix);
 const Affine *group_number(const Engine *e); /* the block's */
+
+/* What only the last one of blocks does, of which this is the given number: a loop that has an iteration there
+ * alone. */
+LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_t last);
 
 /* ---- plan.c ------------------------------------------------------------------------------------------- */
 
