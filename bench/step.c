@@ -58,8 +58,7 @@ static void data_fill(Data *d, const gradc_model *m)
 
 static void *batch_of(const gradc_port *p, const gradc_model *m)
 {
-    size_t bytes = p->count * m->train->batch * raw_size(p->type);
-    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return memory_pages(p->count * m->train->batch * raw_size(p->type));
 }
 
 static void data_create(Data *d, const gradc_model *m)

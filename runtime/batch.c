@@ -15,7 +15,7 @@ void batch_create(Batch *b, const gradc_port *ports, int port_count, size_t capa
                  memory_get((size_t)port_count, sizeof *b->inputs)};
     for (int i = 0; i < port_count; i++) {
         size_t size = (capacity * port_size(&ports[i]) + 127) / 64 * 64;
-        b->rows[i] = aligned_alloc(64, size);
+        b->rows[i] = memory_pages(size);
         if (!b->rows[i])
             abort();
         memset(b->rows[i], 0, size);

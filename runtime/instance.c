@@ -3,28 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-enum { LARGE_PAGE = 2 << 20, ALIGNMENT = 64 };
-
-/* Memory of many pages is asked for in large ones where the system has them: a step that passes all
- * of it would otherwise look up each page's place again and again. */
-static void *take_memory(size_t size)
-{
-    size_t align = size < 4 * LARGE_PAGE ? ALIGNMENT : LARGE_PAGE;
-    size = (size + align - 1) / align * align;
-    void *memory = aligned_alloc(align, size ? size : align);
-#ifdef MADV_HUGEPAGE
-    if (memory && align == LARGE_PAGE)
-        madvise(memory, size, MADV_HUGEPAGE);
-#endif
-    return memory;
-}
 
 void instance_create(Instance *in, const gradc_model *model, uint64_t seed, size_t threads)
 {
     size_t size = model->bytes(threads);
-    *in = (Instance){.model = model, .memory = take_memory(size)};
+    *in = (Instance){.model = model, .memory = memory_pages(size)};
     if (!in->memory) {
         fprintf(stderr, "%s: cannot get the %zu bytes the model needs: try fewer --threads\n",
                 model->name, size);

@@ -28,6 +28,11 @@ void *memory_get(size_t count, size_t size);
 char *text_copy(const char *text, size_t length);
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* ---- pages.c: memory that a step passes all of ------------------------------------------------- */
+
+/* Aligned as vectors want it, in large pages where it is that large; NULL where there is none left. */
+void *memory_pages(size_t size);
+
 /* ---- file.c: whole files, mapped or inflated -------------------------------------------------- */
 
 typedef enum BytesKind { BYTES_NONE, BYTES_MAPPED, BYTES_OWNED } BytesKind;

@@ -35,7 +35,7 @@ static void create_outputs(Prediction *p)
     p->outputs = memory_get((size_t)m->output_count, sizeof *p->outputs);
     for (int i = 0; i < m->output_count; i++) {
         size_t size = ((size_t)m->train->batch * port_size(&m->outputs[i]) + 127) / 64 * 64;
-        p->outputs[i] = aligned_alloc(64, size);
+        p->outputs[i] = memory_pages(size);
         if (!p->outputs[i])
             abort();
     }
