@@ -90,15 +90,37 @@ static void emit_zero(Engine *e, LoopList *into)
     loop_store(e->l, into, e->c, offset, expr_const_typed(p, 0, e->l->real));
 }
 
+/* Is it the same for all lines of a panel, n of them?  The number of a larger block of lines is. */
+static bool is_same_in_panel(const Affine *a, const Index *line, int n)
+{
+    for (int i = 0; i < a->count; i++) {
+        const Term *t = &a->terms[i];
+        const bool blocks = t->kind == TERM_QUOTIENT && affine_is_index(t->inner) == line;
+        if (t->kind == TERM_INDEX
+                ? t->index == line
+                : !(blocks && t->divisor % n == 0) && !is_same_in_panel(t->inner, line, n))
+            return false;
+    }
+    return true;
+}
+
 /* a at the row and the column of the panels, of n lines each, at which it is largest. */
 static bool largest_in_panel(ExprPool *p, const Affine **a, const Affine *line, int n)
 {
-    const Index *ix = affine_is_index(line);
-    bool nested = false;
-    int64_t factor = affine_factor(*a, ix, &nested);
+    Index *ix = (Index *)affine_is_index(line);
+    const int64_t factor = affine_factor(*a, ix, NULL);
+    const Affine *others = affine_sub(p, *a, affine_scale(p, affine_index(p, ix), factor));
     if (factor > 0)
         *a = affine_offset(p, *a, factor * (n - 1));
-    return !nested;
+    return is_same_in_panel(others, ix, n);
+}
+
+/* Of two bounds the one that is tighter, halfway through its values. */
+static void keep_bound(const Affine **bound, const Affine *other, int sign)
+{
+    const Interval a = *bound ? affine_interval(*bound) : (Interval){0}, b = affine_interval(other);
+    if (!*bound || sign * (b.low + b.high) > sign * (a.low + a.high))
+        *bound = other;
 }
 
 /* The test as bounds of the chunked depth index d: factor * d + rest >= 0. */
@@ -121,10 +143,11 @@ static void limit_tile(Engine *e, Loop *t, const Affine *test, const Affine *row
         return;
     const int64_t steps = t->depth_index->extent / d->extent; /* of each of its values */
     if (factor > 0)
-        t->depth_from = affine_scale(p, affine_quotient(p, rest, factor), -steps);
+        keep_bound(&t->depth_from, affine_scale(p, affine_quotient(p, rest, factor), -steps), 1);
     else if (factor < 0)
-        t->depth_to =
-            affine_scale(p, affine_offset(p, affine_quotient(p, rest, -factor), 1), steps);
+        keep_bound(&t->depth_to,
+                   affine_scale(p, affine_offset(p, affine_quotient(p, rest, -factor), 1), steps),
+                   -1);
     else if (!t->depth_to) /* all of the depth, or nothing */
         t->depth_to = affine_scale(p, affine_offset(p, rest, 1), d->extent * steps);
 }
