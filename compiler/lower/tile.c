@@ -360,27 +360,32 @@ static void make_buffers(Engine *e)
     e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }
 
+/* Where what the list flattens to ends, by the test: it is to be  rest - flat >= 0. */
+static const Affine *end_of(Engine *e, const Affine *test, const IndexList *list, Index *flat)
+{
+    ExprPool *p = e->l->pool;
+    Binding b = e->outer;
+    bool nested = false;
+    bind_flat(e, &b, list, affine_index(p, flat));
+    bind_splits(e, &b);
+    test = affine_substitute(p, test, &(Substitution){b.count, b.from, b.to});
+    if (affine_factor(test, flat, &nested) != -1 || nested)
+        return NULL;
+    return affine_offset(p, affine_add(p, test, affine_index(p, flat)), 1);
+}
+
 /* Where the rows, the columns or the depth end, of strips of triangular matrices. */
 static void set_ends(Engine *e)
 {
-    ExprPool *p = e->l->pool;
     const Schedule *s = e->l->schedule;
     const Expr *test = s->ends ? s->ends[e->l->kernel->nodes.data[0]->id] : NULL;
-    const Substitution outer = {e->outer.count, e->outer.from, e->outer.to};
-    const struct {
-        const IndexList *list;
-        int at;
-        const Affine **end;
-    } sides[] = {{&e->rows, 0, &e->row_end},
-                 {&e->columns, 0, &e->column_end},
-                 {&e->depth, e->split, &e->depth_end}};
-    for (int i = 0; test && i < 3; i++) {
-        Index *ix = sides[i].list->data[sides[i].at];
-        const bool whole = sides[i].list->count == 1;
-        if (!whole || affine_factor(test->affine, ix, NULL) != -1)
-            continue;
-        const Affine *last = affine_add(p, test->affine, affine_index(p, ix));
-        *sides[i].end = affine_substitute(p, affine_offset(p, last, 1), &outer);
+    if (!test)
+        return;
+    e->row_end = end_of(e, test->affine, &e->rows, e->row);
+    e->column_end = end_of(e, test->affine, &e->columns, e->column);
+    if (e->depth.count == 1) {
+        Index *ix = index_copy(e->l->pool, e->depth.data[0]);
+        e->depth_end = end_of(e, test->affine, &e->depth, ix);
     }
 }
 

@@ -65,6 +65,14 @@ bool access_is_identity(const Expr *access, const Node *user)
     return access->node->rank == user->rank && access_is_aligned(access, user->domain, user->rank);
 }
 
+int index_find(Index *const *list, int count, const Index *ix)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == ix)
+            return i;
+    return -1;
+}
+
 bool extents_equal(const Index *a, const Index *b)
 {
     return a->extent == b->extent && a->per_example == b->per_example;

@@ -238,14 +238,6 @@ static Index **groups_in(const Chains *c, const Kernel *k, const Node *n, int co
     return groups;
 }
 
-static int find_index(Index *const *list, int count, const Index *ix)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == ix)
-            return i;
-    return -1;
-}
-
 /* Are these of the contraction's indices, with whole sums over rows left for each group?  Columns are of one value, which
  * may be anywhere. */
 static bool has_groups(const Kernel *k, Index *const *groups, int count)
@@ -254,13 +246,13 @@ static bool has_groups(const Kernel *k, Index *const *groups, int count)
     const int64_t sum_rows = kernel_sum_rows(k);
     int64_t rows = 1;
     for (int i = 0; i < c->rows.count; i++)
-        rows *= find_index(groups, count, c->rows.data[i]) < 0 ? c->rows.data[i]->extent : 1;
+        rows *= index_find(groups, count, c->rows.data[i]) < 0 ? c->rows.data[i]->extent : 1;
     for (int i = 0; i < count; i++)
-        if (find_index(c->rows.data, c->rows.count, groups[i]) < 0 &&
-            find_index(c->groups.data, c->groups.count, groups[i]) < 0 &&
+        if (index_find(c->rows.data, c->rows.count, groups[i]) < 0 &&
+            index_find(c->groups.data, c->groups.count, groups[i]) < 0 &&
             (groups[i]->extent > 1 ||
-             find_index(c->columns.data, c->columns.count, groups[i]) < 0) &&
-            find_index(c->depth.data, c->depth.count, groups[i]) < 0)
+             index_find(c->columns.data, c->columns.count, groups[i]) < 0) &&
+            index_find(c->depth.data, c->depth.count, groups[i]) < 0)
             return false;
     return (!sum_rows || rows % sum_rows == 0) && rows > 1;
 }
@@ -297,7 +289,7 @@ static IndexList without(const Chains *c, Index *const *list, int length, Index 
 {
     IndexList left = {0};
     for (int i = 0; i < length; i++)
-        if (find_index(groups, count, list[i]) < 0)
+        if (index_find(groups, count, list[i]) < 0)
             vec_push(c->p->arena, &left, list[i]);
     return left;
 }
@@ -364,7 +356,7 @@ static int strip_loops(const Chains *c, const Kernel *k)
 {
     const Node *n = k->nodes.data[0];
     const Index *strip = PLAN(c->p, n)->strip;
-    return k->kind == KERNEL_CONTRACTION && strip ? find_index(n->domain, n->rank, strip) + 1 : 0;
+    return k->kind == KERNEL_CONTRACTION && strip ? index_find(n->domain, n->rank, strip) + 1 : 0;
 }
 
 /* The chain of kernels that go through the strips of the one at `first`; gives where it ends. */

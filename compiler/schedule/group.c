@@ -270,8 +270,8 @@ static void start_kernel(Planner *p, Node *n, const Expr *body)
         return;
     }
     Kernel *k = new_kernel(p, KERNEL_NEST, n);
-    const int shared =
-        PLAN(p, n)->alone ? 1 : node_loop_count(n); /* a panel is turned as a whole */
+    const int of_panel = node_is_batched(n) ? node_loop_count(n) - 2 : 1; /* turned as a whole */
+    const int shared = PLAN(p, n)->alone ? of_panel : node_loop_count(n);
     for (int i = 0; i < shared; i++)
         vec_push(p->arena, &k->shared, node_loop(n, i));
     add_node(p, k, n);
@@ -489,7 +489,7 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
     sign_run(g);
     const StripList strips = strip_run(g, lanes);
     const BandList bands = band_run(g, lanes);
-    const NodeList panels = panels_run(g, lanes);
+    const NodeList panels = panels_run(g, lanes, &strips);
     input_run(g);
     store_prepare(g);
     Planner p = {.graph = g, .pool = g->pool, .arena = g->arena, .schedule = s, .bands = bands};

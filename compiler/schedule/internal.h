@@ -76,6 +76,7 @@ bool access_is_aligned(const Expr *access, Index *const *indices, int count);
 bool access_is_in_step(const Expr *access, const Node *user, int count);
 /* Every subscript is the index of the same position. */
 bool access_is_identity(const Expr *access, const Node *user);
+int index_find(Index *const *list, int count, const Index *ix); /* -1: it is not there */
 bool extents_equal(const Index *a, const Index *b);
 bool domains_equal(const Node *a, const Node *b, int count);
 /* The distinct accesses of a body, in a stable order. */
@@ -128,7 +129,7 @@ bool strip_is_summed(Planner *p, const Node *n);
 
 /* Holds right operands of contractions in panels, where that saves packing them again; gives the nodes
  * that do. */
-NodeList panels_run(Graph *g, const LaneModel *lanes);
+NodeList panels_run(Graph *g, const LaneModel *lanes, const StripList *strips);
 
 /* ---- input.c ---------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* Operands in the order in which the register tile reads them.  A contraction's right operand goes through
  * panels: [depth][columns of a tile], one after the other.  Where the same operand would be packed into
  * them again and again, in each step of a recurrence, for many blocks of rows, or for several
- * contractions, a node of its own holds it so:
+ * contractions, or for each strip of a matrix, a node of its own holds it so:
  *
  *     W_panels[p, k, j] = W[32*p + j, k]
  *
@@ -19,8 +19,8 @@ enum {
 typedef struct Panels {
     const Node *source;
     int width;       /* of a panel, in numbers */
-    Index **indices; /* the panel, the depth, the place in the panel */
-    int rank;
+    Index **indices; /* the groups, the panel, the depth, the place in the panel */
+    int rank, groups;
     const Expr *body;
     double packings; /* without it */
     Node *node;
@@ -29,8 +29,8 @@ typedef struct Panels {
 /* What a contraction reads as its right operand. */
 typedef struct Operand {
     const Expr *access;
-    Index **columns, **depth;
-    int column_count, depth_count;
+    Index **groups, **columns, **depth;
+    int group_count, column_count, depth_count;
     Panels *panels;
 } Operand;
 
@@ -38,6 +38,7 @@ typedef struct Packer {
     Graph *graph;
     const LaneModel *lanes;
     Operand **operands; /* per node id, or NULL */
+    Index **strips;     /* the same: counts the strips of its rows */
     VEC(Panels *) all;
     NodeList order, made;
 } Packer;
@@ -73,18 +74,25 @@ static bool is_apart(ExprPool *p, const Node *n, const Expr *access)
     return true;
 }
 
-/* The indices of the list that the access uses; false where one of them is over the batch. */
-static bool used_indices(Graph *g, const Expr *access, Index *const *list, int length,
-                         Index ***used, int *count)
+/* The indices of the list that the access uses. */
+static void list_used(Graph *g, const Expr *access, Index *const *list, int length, Index ***used,
+                      int *count)
 {
     *used = arena_new(g->arena, Index *, length + 1);
     *count = 0;
     for (int i = 0; i < length; i++)
-        if (expr_uses_index(g->pool, access, list[i])) {
-            if (list[i]->per_example)
-                return false;
+        if (expr_uses_index(g->pool, access, list[i]))
             (*used)[(*count)++] = list[i];
-        }
+}
+
+/* The same; false where one of them is over the batch. */
+static bool used_indices(Graph *g, const Expr *access, Index *const *list, int length,
+                         Index ***used, int *count)
+{
+    list_used(g, access, list, length, used, count);
+    for (int i = 0; i < *count; i++)
+        if ((*used)[i]->per_example)
+            return false;
     return true;
 }
 
@@ -119,16 +127,22 @@ static Operand *find_operand(Packer *x, const Node *n, const Contraction *c)
 {
     Graph *g = x->graph;
     const Expr *access = find_right(g->pool, n, c);
-    if (!access || access->node->type != expr_pool_real(g->pool) || node_is_batched(access->node) ||
-        !is_apart(g->pool, n, access))
+    const bool strips = x->strips[n->id];
+    if (!access || access->node->type != expr_pool_real(g->pool) ||
+        (node_is_batched(access->node) && !strips) || !is_apart(g->pool, n, access))
         return NULL;
     Operand *o = arena_new(g->arena, Operand, 1);
     o->access = access;
-    if (!used_indices(g, access, n->domain, n->rank, &o->columns, &o->column_count) ||
+    if (strips)
+        list_used(g, access, c->groups.data, c->groups.count, &o->groups, &o->group_count);
+    Index *const *columns = strips ? c->columns.data : n->domain;
+    if (!used_indices(g, access, columns, strips ? c->columns.count : n->rank, &o->columns,
+                      &o->column_count) ||
         !used_indices(g, access, n->bound, n->bound_count, &o->depth, &o->depth_count) ||
         o->depth_count < n->bound_count)
         return NULL;
-    const double numbers = extents(o->columns, o->column_count) * extents(o->depth, o->depth_count);
+    const double numbers = extents(o->groups, o->group_count) *
+                           extents(o->columns, o->column_count) * extents(o->depth, o->depth_count);
     if (numbers > (double)node_elements(access->node))
         return NULL;
     order_depth(g, n, o);
@@ -151,16 +165,21 @@ static const Expr *panel_body(Graph *g, const Operand *o, const Panels *s)
 {
     ExprPool *p = g->pool;
     const int count = o->column_count + o->depth_count;
-    Index **from = arena_new(g->arena, Index *, count + 1);
-    const Affine **to = arena_new(g->arena, const Affine *, count + 1);
-    const Affine *column = affine_add(p, affine_scale(p, affine_index(p, s->indices[0]), s->width),
-                                      affine_index(p, s->indices[s->rank - 1]));
+    Index **from = arena_new(g->arena, Index *, count + o->group_count + 1);
+    const Affine **to = arena_new(g->arena, const Affine *, count + o->group_count + 1);
+    const Affine *column =
+        affine_add(p, affine_scale(p, affine_index(p, s->indices[s->groups]), s->width),
+                   affine_index(p, s->indices[s->rank - 1]));
     const int64_t last = (int64_t)extents(o->columns, o->column_count) - 1;
     const Expr *inside =
         expr_test(p, TEST_NOT_NEGATIVE, affine_sub(p, affine_constant(p, last), column));
     for (int i = 0; i < o->depth_count; i++) {
         from[i] = o->depth[i];
-        to[i] = affine_index(p, s->indices[1 + i]);
+        to[i] = affine_index(p, s->indices[s->groups + 1 + i]);
+    }
+    for (int i = 0; i < o->group_count; i++) {
+        from[count + i] = o->groups[i];
+        to[count + i] = affine_index(p, s->indices[i]);
     }
     for (int i = o->column_count - 1; i >= 0; i--) {
         const int at = o->depth_count + i;
@@ -168,7 +187,8 @@ static const Expr *panel_body(Graph *g, const Operand *o, const Panels *s)
         to[at] = i ? affine_remainder(p, column, o->columns[i]->extent) : column;
         column = i ? affine_quotient(p, column, o->columns[i]->extent) : column;
     }
-    const Expr *value = expr_substitute(p, o->access, &(Substitution){count, from, to});
+    const Expr *value =
+        expr_substitute(p, o->access, &(Substitution){count + o->group_count, from, to});
     return expr_select(p, inside, value, expr_const_typed(p, 0, value->type));
 }
 
@@ -179,12 +199,15 @@ static Panels *make_panels(Packer *x, const Operand *o)
     Panels *s = arena_new(g->arena, Panels, 1);
     s->source = o->access->node;
     s->width = panel_width(x->lanes, expr_pool_real(g->pool), columns);
-    s->rank = o->depth_count + 2;
+    s->groups = o->group_count;
+    s->rank = s->groups + o->depth_count + 2;
     s->indices = arena_new(g->arena, Index *, s->rank);
     const Span span = o->access->node->span;
-    s->indices[0] = index_new(g->pool, "p", (columns + s->width - 1) / s->width, 0, span);
+    for (int i = 0; i < s->groups; i++)
+        s->indices[i] = index_copy(g->pool, o->groups[i]);
+    s->indices[s->groups] = index_new(g->pool, "p", (columns + s->width - 1) / s->width, 0, span);
     for (int i = 0; i < o->depth_count; i++)
-        s->indices[1 + i] = index_copy(g->pool, o->depth[i]);
+        s->indices[s->groups + 1 + i] = index_copy(g->pool, o->depth[i]);
     s->indices[s->rank - 1] = index_new(g->pool, "j", s->width, 0, span);
     s->body = panel_body(g, o, s);
     return s;
@@ -192,7 +215,7 @@ static Panels *make_panels(Packer *x, const Operand *o)
 
 static bool are_equal(ExprPool *p, const Panels *a, const Panels *b)
 {
-    if (a->source != b->source || a->rank != b->rank)
+    if (a->source != b->source || a->rank != b->rank || a->groups != b->groups)
         return false;
     const Affine **to = arena_new(expr_pool_arena(p), const Affine *, a->rank);
     for (int i = 0; i < a->rank; i++) {
@@ -217,13 +240,15 @@ static void note_operand(Packer *x, Node *n)
 {
     ExprPool *p = x->graph->pool;
     Contraction c;
-    if (n->kind != NODE_COMPUTE || !contract_recognise(p, n, n->body, &c) || c.groups.count)
+    const Index *strip = x->strips[n->id];
+    if (n->kind != NODE_COMPUTE || !contract_recognise(p, n, n->body, &c) ||
+        (strip ? index_find(c.rows.data, c.rows.count, strip) < 0 : c.groups.count > 0))
         return;
     Operand *o = find_operand(x, n, &c);
     Panels *s = o ? make_panels(x, o) : NULL;
     if (!s || !expr_reads_inside(p, NULL, s->body))
         return;
-    const double blocks = extents(c.rows.data, c.rows.count) / ROWS;
+    const double blocks = strip ? (double)strip->extent : extents(c.rows.data, c.rows.count) / ROWS;
     o->panels = share_panels(x, s);
     o->panels->packings += node_steps(n) * (blocks > 1 ? blocks : 1);
     x->operands[n->id] = o;
@@ -267,12 +292,24 @@ static void read_panels(Packer *x, Node *n, const Operand *o)
     Node *panels = panels_node(x, o->panels);
     const Affine *column = flat_columns(g->pool, o);
     Subscript *at = arena_new(g->arena, Subscript, panels->rank);
-    at[0].affine = affine_quotient(g->pool, column, o->panels->width);
+    at[o->group_count].affine = affine_quotient(g->pool, column, o->panels->width);
+    for (int i = 0; i < o->group_count; i++)
+        at[i].affine = affine_index(g->pool, o->groups[i]);
     for (int i = 0; i < o->depth_count; i++)
-        at[1 + i].affine = affine_index(g->pool, o->depth[i]);
+        at[o->group_count + 1 + i].affine = affine_index(g->pool, o->depth[i]);
     at[panels->rank - 1].affine = affine_remainder(g->pool, column, o->panels->width);
     Exchange exchange = {o->access, expr_access(g->pool, panels, at)};
     n->body = expr_map(g->pool, n->body, exchange_leaf, &exchange);
+}
+
+/* What strips read stands in front of all of them, which are to follow one another. */
+static void stand_before_strips(Packer *x, int first, int count)
+{
+    for (int i = first; x->strips[first] && i < count; i++) {
+        const Operand *o = x->strips[i] ? x->operands[i] : NULL;
+        if (o && are_worth_it(o->panels) && o->access->node->id < first)
+            panels_node(x, o->panels);
+    }
 }
 
 static void use_panels(Packer *x, Node *n)
@@ -292,15 +329,19 @@ static int end_of_steps(const Graph *g, int first, int count)
     return end;
 }
 
-NodeList panels_run(Graph *g, const LaneModel *lanes)
+NodeList panels_run(Graph *g, const LaneModel *lanes, const StripList *strips)
 {
     const int count = g->nodes.count;
     Packer x = {.graph = g, .lanes = lanes};
     x.operands = arena_new(g->arena, Operand *, count + 1);
+    x.strips = arena_new(g->arena, Index *, count + 1);
+    for (int i = 0; i < strips->count; i++)
+        x.strips[strips->data[i].node->id] = strips->data[i].strip;
     for (int i = 0; i < count && !g->positions && lanes->vector_bytes > 4; i++)
         note_operand(&x, g->nodes.data[i]);
     for (int first = 0, end; first < count; first = end) {
         end = end_of_steps(g, first, count);
+        stand_before_strips(&x, first, count);
         for (int i = first; i < end; i++) /* the panels stand before all steps */
             use_panels(&x, g->nodes.data[i]);
         for (int i = first; i < end; i++)
