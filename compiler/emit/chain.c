@@ -226,6 +226,18 @@ static void copy_fields(Entry *e, LLVMValueRef from)
         entry_argument(e, i, block_field(e, from, i));
 }
 
+/* Those that have examples; each time that a thread takes some it takes as many as have to be in order. */
+static LLVMValueRef groups_to_run(Entry *e, const Code *first)
+{
+    LLVMBuilderRef b = e->u->builder;
+    const int64_t own = first->loops->kernel->own_examples;
+    if (own)
+        return LLVMBuildUDiv(b, LLVMBuildAdd(b, e->n, unit_i64(e->u, own - 1), ""),
+                             unit_i64(e->u, own), "");
+    LLVMValueRef calls = entry_number64(e, dispatch_iterations(e, first->loops));
+    return LLVMBuildUDiv(b, calls, unit_i64(e->u, first->calls * groups_in_order(first)), "");
+}
+
 void chain_run_kernels(Entry *e, int from, int to)
 {
     EmitUnit *u = e->u;
@@ -240,10 +252,7 @@ void chain_run_kernels(Entry *e, int from, int to)
         dispatch_arguments(e, codes[i].loops);
     }
     e->block = block;
-    LLVMValueRef calls = entry_number64(e, dispatch_iterations(e, codes[from].loops));
-    const int64_t at_once = codes[from].calls * groups_in_order(&codes[from]);
-    LLVMValueRef last = LLVMBuildAdd(u->builder, calls, unit_i64(u, at_once - 1), "");
-    LLVMValueRef groups = LLVMBuildUDiv(u->builder, last, unit_i64(u, at_once), "");
+    LLVMValueRef groups = groups_to_run(e, &codes[from]);
     bool serial = true;
     for (int i = from; i < to; i++)
         serial = serial && codes[i].loops->serial;
