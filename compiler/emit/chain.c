@@ -175,12 +175,15 @@ static LLVMValueRef chain_function(Entries *es, const Schedule *s, const Code *c
     for (unsigned i = 0; i < 2; i++)
         ends[i] = LLVMBuildMul(u->builder, entry_number64(&e, LLVMGetParam(e.function, i + 1)),
                                in_order, "");
+    /* kernels that are too small for threads of their own rely on the mode that they find */
+    LLVMValueRef mode = subnormals_flush(u);
     CountedLoop c = loop_open(&shell, ends[0], ends[1], 1, "group");
     if (steps)
         run_steps(&e, codes, count, c.counter, blocks, scratch);
     else
         run_group(&e, codes, count, c.counter, blocks, scratch);
     loop_close(&shell, &c, false);
+    subnormals_restore(u, mode);
     LLVMBuildRetVoid(u->builder);
     return entry_finish(&e);
 }
