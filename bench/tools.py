@@ -69,6 +69,8 @@ class Tools:
         self.flags = [compiler(), "-std=gnu17", "-O3", f"-march={mcpu or 'native'}"]
         if platform.machine() in ("x86_64", "AMD64"):  # whose tuning may halve wide vectors
             self.flags.append("-mprefer-vector-width=512")
+        if mcpu and output_of([*self.flags, "-E", "-x", "c", os.devnull]) is None:
+            sys.exit(f"bench: {self.flags[0]} knows no processor {mcpu}: see its -march=")
         self.limits = self.compile("limits", [os.path.join(BENCH, "limits.c"), "-pthread"])
         if mcpu:
             width = re.search(r"vector (\d+)", output_of([self.limits, "1", "cpu", "1"]))

@@ -67,12 +67,12 @@ typedef struct Rows {
     BufferList asked;
 } Rows;
 
-static bool is_asked(Rows *r, Buffer *b)
+bool ahead_is_asked(Engine *e, BufferList *asked, Buffer *b)
 {
-    for (int i = 0; i < r->asked.count; i++)
-        if (r->asked.data[i] == b)
+    for (int i = 0; i < asked->count; i++)
+        if (asked->data[i] == b)
             return true;
-    vec_push(r->e->l->arena, &r->asked, b);
+    vec_push(e->l->arena, asked, b);
     return false;
 }
 
@@ -84,7 +84,7 @@ static void visit_rows(void *context, const Expr *x)
     bool nested;
     if (x->kind == EXPR_LOAD && !x->count &&
         affine_factor(x->affine, affine_is_index(r->begin), &nested) == e->chunk * e->suffix &&
-        !nested && !is_asked(r, x->buffer))
+        !nested && !ahead_is_asked(e, &r->asked, x->buffer))
         ask_region(e, r->tile, x->buffer, x->affine, e->mr * e->chunk * e->suffix, e->nc / e->nr,
                    r->number);
 }
@@ -121,7 +121,8 @@ static void ask_node(Rows *r, Node *n)
     const Node *result = e->l->kernel->nodes.data[0];
     if (n->kind != NODE_COMPUTE || e->l->schedule->places[n->id].kind != PLACE_WORKSPACE ||
         n->rank != result->rank || e->l->schedule->places[n->id].before ||
-        node_elements(n) != node_elements(result) || is_asked(r, buffer_of(e->l, n)))
+        node_elements(n) != node_elements(result) ||
+        ahead_is_asked(e, &r->asked, buffer_of(e->l, n)))
         return;
     const int64_t columns = e->column->extent;
     ask_region(e, r->tile, buffer_of(e->l, n),
@@ -192,7 +193,7 @@ static void visit_chunk(void *context, const Expr *x)
     const int64_t step = e->suffix * c->width;
     if (x->kind == EXPR_LOAD && !x->count &&
         affine_factor(x->affine, affine_is_index(e->depth_begin), &nested) == step && !nested &&
-        !is_asked(&c->tiles, x->buffer))
+        !ahead_is_asked(e, &c->tiles.asked, x->buffer))
         ask_region(e, c->tiles.tile, x->buffer, x->affine, e->chunk * step,
                    divide_up(e->mc, e->mr) * (e->nc / e->nr), c->tiles.number);
 }

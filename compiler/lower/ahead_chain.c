@@ -12,15 +12,6 @@ typedef struct Asker {
     BufferList asked;
 } Asker;
 
-static bool is_asked(Asker *a, Buffer *b)
-{
-    for (int i = 0; i < a->asked.count; i++)
-        if (a->asked.data[i] == b)
-            return true;
-    vec_push(a->e->l->arena, &a->asked, b);
-    return false;
-}
-
 /* Is it memory that was written before the chain, each group's part after that of the one before? */
 static bool lies_by_groups(const Asker *a, const Node *n, int64_t groups)
 {
@@ -45,7 +36,8 @@ static void visit_source(void *context, const Expr *x)
     const int64_t elements = schedule_elements(e->l->schedule, n) / groups,
                   each = divide_up(elements, a->parts),
                   stride = divide_up(each, e->chunk * e->suffix);
-    if (is_asked(a, b) || !is_large(e, b) || stride * dtype_size(b->type) > LINE_BYTES)
+    if (ahead_is_asked(e, &a->asked, b) || !is_large(e, b) ||
+        stride * dtype_size(b->type) > LINE_BYTES)
         return;
     const Affine *begin = affine_add(p, affine_scale(p, affine_offset(p, a->group, 1), elements),
                                      affine_scale(p, a->part, each));

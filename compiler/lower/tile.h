@@ -192,6 +192,9 @@ void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column)
 /* The same of what it writes there. */
 void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *row, Index *column);
 
+/* Is b in the list? From now on it is. */
+bool ahead_is_asked(Engine *e, BufferList *asked, Buffer *b);
+
 /* ---- ahead_window.c ------------------------------------------------------------------------------------ */
 
 /* The same as ahead_ask, of a tile that reads windows in place. */

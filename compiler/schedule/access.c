@@ -108,6 +108,15 @@ AccessList body_accesses(ExprPool *p, const Expr *body)
     return v.list;
 }
 
+bool body_has_data(ExprPool *p, const Expr *body)
+{
+    const AccessList accesses = body_accesses(p, body);
+    for (int i = 0; i < accesses.count; i++)
+        if (access_has_data(accesses.data[i]))
+            return true;
+    return false;
+}
+
 enum { OVERLAP = 4, NARROW = 4 };
 
 bool access_overlaps(ExprPool *p, const Expr *access, const Node *user)

@@ -84,22 +84,13 @@ bool band_reads(const Node *n, const Expr *access, const Index *row, int64_t *sc
 
 /* ---- what is taken apart ------------------------------------------------------------------------------- */
 
-static bool reads_by_data(ExprPool *p, const Node *n)
-{
-    const AccessList accesses = body_accesses(p, n->body);
-    for (int i = 0; i < accesses.count; i++)
-        if (access_has_data(accesses.data[i]))
-            return true;
-    return false;
-}
-
 /* A node that could be a member, as far as itself is concerned. */
 static bool is_apt(const Banding *x, Node *n, bool product)
 {
     Contraction contraction;
     return n->kind == NODE_COMPUTE && !x->taken[n->id] && !x->results[n->id] && !n->recurrence &&
            !n->within && node_is_batched(n) && n->rank > 1 && dtype_is_real(n->type) &&
-           !reads_by_data(x->graph->pool, n) &&
+           !body_has_data(x->graph->pool, n->body) &&
            contract_recognise(x->graph->pool, n, n->body, &contraction) == product;
 }
 

@@ -82,6 +82,7 @@ bool domains_equal(const Node *a, const Node *b, int count);
 /* The distinct accesses of a body, in a stable order. */
 typedef VEC(const Expr *) AccessList;
 AccessList body_accesses(ExprPool *p, const Expr *body);
+bool body_has_data(ExprPool *p, const Expr *body); /* some subscript is computed */
 /* Is it a factor of a product of matrices, of windows so overlapping that each number is read several times? */
 bool access_overlaps(ExprPool *p, const Expr *access, const Node *user);
 double node_iterations(const Node *n); /* domain and bound, at the largest batch; of one step */

@@ -116,8 +116,7 @@ typedef struct Schedule {
     uint64_t workspace_bytes;
     uint64_t lower_bound; /* the most bytes live at once */
     int peak_kernel;
-    const Expr *
-        *ends; /* per node id: a test on its loops, beyond which nothing is to do; or NULL */
+    const Expr **ends; /* per node id: a test, beyond which nothing is to be done; or NULL */
 } Schedule;
 
 /* ---- group.c, contract.c, panels.c, store.c, cost.c, memory.c -------------------------------------------------- */

@@ -31,21 +31,12 @@ static double matrix_bytes(const Node *n)
     return row_bytes(n) * (double)n->domain[n->rank - 2]->extent;
 }
 
-static bool reads_by_data(ExprPool *p, const Node *n)
-{
-    const AccessList accesses = body_accesses(p, n->body);
-    for (int i = 0; i < accesses.count; i++)
-        if (access_has_data(accesses.data[i]))
-            return true;
-    return false;
-}
-
 /* Could it be taken apart, as far as itself is concerned? */
 static bool is_apt(const Strips *x, const Node *n)
 {
     return n->kind == NODE_COMPUTE && !x->taken[n->id] && !x->results[n->id] && !n->recurrence &&
            !n->within && node_is_batched(n) && dtype_is_real(n->type) &&
-           !reads_by_data(x->graph->pool, n);
+           !body_has_data(x->graph->pool, n->body);
 }
 
 /* A product of two activations, for each of the indices before its rows and columns, and larger than they are? */
