@@ -33,11 +33,17 @@ typedef struct TargetFacts {
     bool ordered_maximum; /* llvm.maximum is an instruction: NaN if either operand is    */
     int vector_bytes, vector_registers;
     int masked_bytes; /* a row of elements of so many bytes or more is loaded under a mask in one instruction */
+    bool matrix_tiles; /* LaneModel's */
 } TargetFacts;
 
 LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Arena *a);
 /* Asked of a machine once; kept for the life of `a`. */
 const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a);
+
+/* ---- matrix.c: the right to use the processor's matrix tiles ----------------------------------------- */
+
+/* Does this system let this process use them? */
+bool matrix_is_permitted(void);
 
 /* ---- subnormal.c ----------------------------------------------------------------------------------- */
 

@@ -4,7 +4,9 @@
 #include "emit/internal.h"
 
 #include <limits.h>
+#include <llvm-c/Error.h>
 #include <llvm-c/IRReader.h>
+#include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +51,8 @@ static void choose_cpu(const EmitOptions *o, const char **cpu, const char **feat
     bool host = o->cpu ? !strcmp(o->cpu, "native") : !o->target;
     *cpu = host ? take_message(a, LLVMGetHostCPUName()) : o->cpu ? o->cpu : "";
     *features = host ? take_message(a, LLVMGetHostCPUFeatures()) : "";
+    if (strstr(*features, "+amx-tile") && !matrix_is_permitted())
+        *features = arena_format(a, "%s,-amx-tile", *features);
     if (o->features && *o->features)
         *features = **features ? arena_format(a, "%s,%s", *features, o->features) : o->features;
 }
@@ -86,22 +90,36 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
 extern const char emit_questions_text[];
 enum { ASKED_BYTES = 3, ASKED_REALS };
 
-/* The questions' assembly. */
-static const char *answers(LLVMTargetMachineRef machine, Arena *a)
+static LLVMModuleRef read_questions(LLVMTargetMachineRef machine, const char *text)
 {
-    LLVMContextRef context = LLVMContextCreate();
-    LLVMMemoryBufferRef text = LLVMCreateMemoryBufferWithMemoryRange(
-        emit_questions_text, strlen(emit_questions_text), "questions.ll", true);
+    LLVMMemoryBufferRef buffer =
+        LLVMCreateMemoryBufferWithMemoryRange(text, strlen(text), "questions.ll", true);
     LLVMModuleRef module;
     char *message = NULL;
-    if (LLVMParseIRInContext(context, text, &module, &message)) /* which owns the text */
+    if (LLVMParseIRInContext(LLVMContextCreate(), buffer, &module, &message)) /* which owns it */
         bug("LLVM does not read the questions: %s", message);
     char *triple = LLVMGetTargetMachineTriple(machine);
     LLVMSetTarget(module, triple);
+    LLVMDisposeMessage(triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
     LLVMSetModuleDataLayout(module, layout);
+    LLVMDisposeTargetData(layout);
+    return module;
+}
 
+static void dispose_questions(LLVMModuleRef module)
+{
+    LLVMContextRef context = LLVMGetModuleContext(module);
+    LLVMDisposeModule(module);
+    LLVMContextDispose(context);
+}
+
+/* The questions' assembly. */
+static const char *answers(LLVMTargetMachineRef machine, Arena *a)
+{
+    LLVMModuleRef module = read_questions(machine, emit_questions_text);
     LLVMMemoryBufferRef buffer = NULL;
+    char *message = NULL;
     const char *assembly = "";
     if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMAssemblyFile, &message, &buffer))
         LLVMDisposeMessage(message);
@@ -110,11 +128,30 @@ static const char *answers(LLVMTargetMachineRef machine, Arena *a)
             arena_format(a, "%.*s", (int)LLVMGetBufferSize(buffer), LLVMGetBufferStart(buffer));
     if (buffer)
         LLVMDisposeMemoryBuffer(buffer);
-    LLVMDisposeTargetData(layout);
-    LLVMDisposeMessage(triple);
-    LLVMDisposeModule(module);
-    LLVMContextDispose(context);
+    dispose_questions(module);
     return assembly;
+}
+
+/* A tile's instruction that the target lacks ends LLVM, so this question is the inliner's: it puts a
+ * function into another only if the other's features are all that it needs. */
+static const char matrix_question[] =
+    "define internal void @needs() #0 { ret void }\n"
+    "define void @has() { call void @needs() ret void }\n"
+    "attributes #0 = { \"target-cpu\"=\"x86-64\" \"target-features\"=\"+amx-bf16,+avx512bf16\" }\n";
+
+static bool has_matrix_tiles(LLVMTargetMachineRef machine, const char *triple)
+{
+    if (strncmp(triple, "x86_64", 6) || !strstr(triple, "linux") || strstr(triple, "x32"))
+        return false;
+    LLVMModuleRef module = read_questions(machine, matrix_question);
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPasses(module, "inline", machine, options);
+    LLVMDisposePassBuilderOptions(options);
+    if (error)
+        bug("LLVM's inliner: %s", LLVMGetErrorMessage(error));
+    const bool inlined = !LLVMGetNamedFunction(module, "needs");
+    dispose_questions(module);
+    return inlined;
 }
 
 /* Without an instruction for it a branch is made for each lane: then there are labels. */
@@ -173,6 +210,7 @@ const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a)
                                                                 : INT_MAX;
     f->ordered_maximum = !strncmp(triple, "aarch64", 7) || !strncmp(triple, "arm64", 5) ||
                          !strncmp(triple, "wasm", 4);
+    f->matrix_tiles = has_matrix_tiles(machine, triple);
     find_vectors(f, triple, assembly);
     LLVMDisposeMessage(triple);
     return f;
@@ -204,6 +242,7 @@ bool emit_lane_model(const EmitOptions *o, LaneModel *lanes, const char **error,
     *lanes = (LaneModel){.vector_bytes = f->vector_bytes,
                          .vector_registers = f->vector_registers - products,
                          .l1_bytes = cache_bytes(l1, 32 << 10),
-                         .l2_bytes = cache_bytes(l2, 512 << 10)};
+                         .l2_bytes = cache_bytes(l2, 512 << 10),
+                         .matrix_tiles = f->matrix_tiles};
     return true;
 }

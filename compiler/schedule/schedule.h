@@ -11,6 +11,7 @@ typedef struct LaneModel {
     int vector_bytes;     /* width of a vector register: 64, 32, 16; 4: no vectors */
     int vector_registers; /* 32, 16 */
     int l1_bytes, l2_bytes;
+    bool matrix_tiles; /* eight tiles of 16 rows by 64 bytes, that multiply bf16 and add in f32 */
 } LaneModel;
 
 /* Where a node's elements are while the entry runs. */

@@ -462,7 +462,7 @@ static void machine_check(const Schedule *s, Evaluation *ev, int vector_bytes, d
     Machine *m = calloc(1, sizeof *m);
     m->schedule = s;
     m->ev = ev;
-    m->lanes = (LaneModel){vector_bytes, vector_bytes == 64 ? 32 : 16, 32768, 1 << 20};
+    m->lanes = (LaneModel){vector_bytes, vector_bytes == 64 ? 32 : 16, 32768, 1 << 20, false};
     m->at = calloc(MOST_INDICES, sizeof *m->at);
     m->workspace = malloc(s->workspace_bytes + 64);
     memset(m->workspace, 0xff, s->workspace_bytes + 64);

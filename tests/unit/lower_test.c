@@ -153,7 +153,7 @@ static Schedule *check(Bench *b)
     const char *wrong = graph_verify(b->g);
     if (wrong)
         fail_msg("%s", wrong);
-    const LaneModel lanes = {64, 32, 32768, 1 << 20};
+    const LaneModel lanes = {64, 32, 32768, 1 << 20, false};
     Schedule *s = schedule_run(b->g, NULL, &lanes);
     if (verbose) {
         Text t;
