@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int cli_fail(Error *e)
@@ -83,8 +84,35 @@ static bool check_abi(const gradc_model *model)
     return false;
 }
 
+/* Linux gives the matrix tiles of x86-64 to a process that asks: arch_prctl(ARCH_REQ_XCOMP_PERM,
+ * XFEATURE_XTILEDATA). */
+static bool tiles_permitted(void)
+{
+#if defined __x86_64__ && defined __linux__
+    return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+#else
+    return false;
+#endif
+}
+
+/* Here for a sentence to read: the model itself would ask, and end the process. */
+static bool check_tiles(const gradc_model *model)
+{
+    if (!model->matrix_tiles || tiles_permitted())
+        return true;
+    fprintf(stderr,
+            "%s: the model was compiled for a processor with AMX, which this system does not "
+            "permit; compile it with --mattr=-amx-tile\n",
+            program_invocation_short_name);
+    return false;
+}
+
 static int dispatch(const gradc_model *model, const gradc_model *checked, const Options *o)
 {
+    if (strcmp(o->command, "info") == 0)
+        return info_command(model, o);
+    if (!check_tiles(model))
+        return 1;
     if (strcmp(o->command, "generate") == 0)
         return generate_command(model, o);
     switch (o->command[0]) {
@@ -94,10 +122,8 @@ static int dispatch(const gradc_model *model, const gradc_model *checked, const 
         return evaluate_command(model, o);
     case 'p':
         return predict_command(model, o);
-    case 'g':
-        return gradcheck_command(model, checked, o);
     default:
-        return info_command(model, o);
+        return gradcheck_command(model, checked, o);
     }
 }
 

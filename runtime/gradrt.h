@@ -1,8 +1,9 @@
 /* What an emitted object says of itself and what it may be given: the C ABI shared by the
  * compiler (which emits these tables) and the runtime (which reads them).
  *
- * An object needs no runtime: it calls nothing but memcpy, memmove and memset.  All state of one
- * model instance lies in one block that the caller brings; the tables below are constant. */
+ * An object needs no runtime: it calls nothing but memcpy, memmove and memset (and the system for
+ * its processor's matrix tiles: see matrix_tiles).  All state of one model instance lies in one block
+ * that the caller brings; the tables below are constant. */
 #ifndef GRADRT_H
 #define GRADRT_H
 
@@ -183,6 +184,9 @@ typedef struct gradc_model {
     int fit_passes;        /* how often the training data are gone through to fit   */
     int generated;         /* the input that generate() lengthens; -1: none         */
     int endless; /* 1: generate() takes any position, since what it does rests on the last few alone */
+    /* 1: the functions below that compute use the processor's matrix tiles, which a Linux process has to
+     * ask for: they do, and end it (an illegal instruction) where that is refused. */
+    int matrix_tiles;
 
     /* NULL where the model has no use for it: no loss, no optimizer, nothing to evaluate, no output. */
     size_t (*bytes)(size_t threads);

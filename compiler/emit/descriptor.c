@@ -285,6 +285,7 @@ void descriptor_emit(EmitUnit *u, const EntryPoints *e)
     add_int(u, &f, p->generated ? p->generated->slot : -1);
     const Schedule *generate = c->schedules[ENTRY_GENERATE];
     add_int(u, &f, generate && (generate->graph->window || generate->graph->reach >= 0));
+    add_int(u, &f, e->matrix_tiles);
     add_functions(u, &f, e);
     LLVMValueRef initial = close_struct(u, &f);
     u->descriptor = LLVMAddGlobal(u->module, LLVMTypeOf(initial),

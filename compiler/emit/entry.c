@@ -272,5 +272,6 @@ Entry entry_open(Entries *es, EntryKind kind, const char *name, LLVMTypeRef resu
     e.kind = kind;
     e.s = es->u->compiled->schedules[kind];
     e.instance = LLVMGetParam(e.function, 0);
+    matrix_ask(&e);
     return e;
 }

@@ -40,10 +40,13 @@ LLVMTargetMachineRef target_machine(const EmitOptions *o, const char **error, Ar
 /* Asked of a machine once; kept for the life of `a`. */
 const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a);
 
-/* ---- matrix.c: the right to use the processor's matrix tiles ----------------------------------------- */
+/* ---- matrix.c: the processor's matrix tiles ---------------------------------------------------------- */
 
 /* Does this system let this process use them? */
 bool matrix_is_permitted(void);
+/* All eight have 16 rows of 64 bytes from the one to the other, on the thread that gets there. */
+void matrix_configure(EmitUnit *u);
+void matrix_release(EmitUnit *u);
 
 /* ---- subnormal.c ----------------------------------------------------------------------------------- */
 
@@ -76,7 +79,8 @@ struct EmitUnit {
     LLVMTypeRef kernel_type, arguments_type; /* gradc_kernel; EmitArguments */
     VEC(KernelCode) kernels;
     LLVMValueRef descriptor;
-    LLVMDIBuilderRef debug; /* NULL without -g */
+    LLVMValueRef tile_shapes; /* what matrix_configure loads, once made */
+    LLVMDIBuilderRef debug;   /* NULL without -g */
     LLVMMetadataRef debug_file, debug_unit, debug_signature;
     LLVMMetadataRef *debug_files; /* per source, made when first met */
     bool is_x86;
@@ -305,7 +309,8 @@ typedef struct Entries {
     int most_operands;
     uint64_t scratch_bytes;
     LLVMValueRef run, finite32, finite64;
-    LLVMValueRef profiled; /* what runs every kernel, or NULL */
+    LLVMValueRef profiled;   /* what runs every kernel, or NULL */
+    LLVMValueRef permission; /* what asks for matrix tiles, or NULL: no kernel uses them */
 } Entries;
 
 /* An entry point under construction. */
@@ -360,6 +365,11 @@ void chain_emit(Entries *es); /* makes their functions */
 bool chain_holds(const Schedule *s, const Buffer *b);
 void chain_run_kernels(Entry *e, int from, int to);
 
+/* ---- matrix.c: the processor's matrix tiles ------------------------------------------------------------------- */
+
+void matrix_emit(Entries *es); /* makes the function that asks for them */
+void matrix_ask(Entry *e);     /* calls it where a kernel of the entry uses them */
+
 /* ---- dispatch.c: the kernels, lowered once and run in order -------------------------------------------------- */
 
 void dispatch_lower(Entries *es);
@@ -404,6 +414,7 @@ typedef struct EntryPoints {
     LLVMValueRef profile, peak, read, kernels; /* of `gradc --profile` alone */
     int kernel_count;
     uint64_t scratch_bytes; /* per thread */
+    bool matrix_tiles;      /* some kernel uses them */
 } EntryPoints;
 
 EntryPoints entry_points(EmitUnit *u);

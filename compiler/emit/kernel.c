@@ -477,7 +477,11 @@ LLVMValueRef kernel_emit(EmitUnit *u, const LoopKernel *k, const char *name, boo
     bind_steps(kb, k->kernel);
     /* on whichever thread it runs; kernels on the caller's find its mode set */
     LLVMValueRef mode = k->parallel && !k->serial ? subnormals_flush(u) : NULL;
+    if (k->matrix_tiles)
+        matrix_configure(u);
     kernel_statements(kb, &k->body);
+    if (k->matrix_tiles)
+        matrix_release(u);
     subnormals_restore(u, mode);
     if (k->stores_past && u->is_x86) /* other threads' reads come after them */
         unit_intrinsic(u, "llvm.x86.sse.sfence", NULL, 0, NULL, 0);

@@ -197,12 +197,14 @@ EntryPoints entry_points(EmitUnit *u)
     dispatch_run(es);
     chain_emit(es);
     profile_run(es);
+    matrix_emit(es);
     EntryPoints p = {.bytes = instance_bytes(es),
                      .init = instance_init(es),
                      .threads = instance_threads(es),
                      .get_step = instance_get_step(es),
                      .set_step = instance_set_step(es),
-                     .scratch_bytes = es->scratch_bytes};
+                     .scratch_bytes = es->scratch_bytes,
+                     .matrix_tiles = es->permission != NULL};
     p.step = s[ENTRY_STEP] ? make_step(es) : NULL;
     p.gradient = s[ENTRY_GRADIENT] ? make_gradient(es) : NULL;
     p.update = s[ENTRY_UPDATE] ? make_update(es) : NULL;

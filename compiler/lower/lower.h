@@ -126,8 +126,9 @@ typedef struct LoopKernel {
     int first_site;  /* … the least of their sites: given with each call, others count from it */
     Index *parallel; /* its index, or NULL: run once with begin 0, end 1 */
     int64_t parallel_step;
-    bool stores_past; /* the caches, somewhere */
-    bool serial;      /* too little work to be worth waking a thread */
+    bool stores_past;  /* the caches, somewhere */
+    bool matrix_tiles; /* it uses the processor's matrix tiles */
+    bool serial;       /* too little work to be worth waking a thread */
     Span span;
 } LoopKernel;
 

@@ -1,7 +1,10 @@
 /* What the code generator is found to offer, by processor and features. */
 #include "emit/emit.h"
+#include "refuse_tiles.h"
 
 #include <setjmp.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static LaneModel lanes_of(const char *target, const char *cpu, const char *features)
@@ -41,8 +44,24 @@ static void test_matrix_tiles(void **state)
     assert_false(lanes_of(NULL, NULL, "-amx-tile").matrix_tiles);
 }
 
+/* Of this machine, when its system refuses them. */
+static void test_refused(void **state)
+{
+    (void)state;
+    int status;
+    const pid_t child = fork();
+    if (!child)
+        _exit(!refuse_tiles() ? 77 : lanes_of(NULL, NULL, NULL).matrix_tiles);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_matrix_tiles)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_matrix_tiles),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -922,6 +922,42 @@ static void test_loops(void **state)
     bench_free(b);
 }
 
+/* ---- matrix tiles ----------------------------------------------------------------------------------------- */
+
+/* Is a configuration of tiles loaded on this thread?  Its first byte is the palette, 0: none. */
+static bool tiles_are_configured(void)
+{
+    unsigned char configuration[64] = {0};
+#ifdef __x86_64__
+    __asm__ volatile("sttilecfg %0" : "=m"(configuration));
+#endif
+    return configuration[0];
+}
+
+/* A kernel that uses them leaves none behind, and its other work as it was. */
+static void test_tiles_are_released(void **state)
+{
+    for (int optimize = 0; optimize <= 2; optimize += 2) {
+        Bench *b = bench_new(TYPE_F32, 0, optimize);
+        if (!b->lanes.matrix_tiles) {
+            bench_free(b);
+            skip();
+        }
+        b->kernel->matrix_tiles = true;
+        Buffer *x = operand(b, TYPE_F32, 70, false), *y = operand(b, TYPE_F32, 70, true);
+        Index *i = range(b, "i", 70);
+        Loop *l = loop_over(b, &b->kernel->body, FOR_VECTOR, i);
+        store(b, &l->body, y, at(b, i), load(b, x, at(b, i)));
+        float in[70], out[70];
+        for (int k = 0; k < 70; k++)
+            in[k] = small(k);
+        call(b, 1, (void *[]){in, out});
+        assert_memory_equal(in, out, sizeof in);
+        assert_false(tiles_are_configured());
+        bench_free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -947,6 +983,7 @@ int main(void)
         cmocka_unit_test(test_every_function),
         cmocka_unit_test(test_levels_agree),
         cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_tiles_are_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

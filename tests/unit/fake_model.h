@@ -225,6 +225,7 @@ static int fake_init_count;
                              0,                                                                    \
                              -1,                                                                   \
                              0,                                                                    \
+                             0,                                                                    \
                              P##_bytes,                                                            \
                              P##_init,                                                             \
                              P##_threads,                                                          \
