@@ -1,8 +1,9 @@
-/* What this machine can do: its f32 multiply-add rate, and how fast it reads each level of memory.
+/* What this machine can do: its f32 multiply-add rate, how fast it reads each level of memory, and the
+ * rate of its matrix tiles' bf16 products where it has some and the system permits them.
  *
  *     limits [THREADS] [wall|cpu] [COUNT]
  *
- * COUNT: only the first so many of multiply-adds, L1, L2, L3, DRAM; the last two take seconds.
+ * COUNT: only the first so many of multiply-adds, L1, L2, L3, DRAM, tiles; L3 and DRAM take seconds.
  * Prints one line for each limit: name, median, best, all threads together, in GFLOP/s or GB/s.
  * Vectors have the width this file is compiled for (-march=native). */
 #define _GNU_SOURCE
@@ -12,6 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#if defined(__AMX_BF16__) && defined(__linux__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define TILES
+#endif
 
 #if defined(__AVX512F__)
 #define WIDTH 64
@@ -81,6 +89,57 @@ static double read_memory(Probe *p, char *memory)
     sink = sum[0][0];
     return (double)(count * step) * (double)passes;
 }
+
+#ifdef TILES
+/* Palette 1, then the bytes of a row and the rows of eight tiles. */
+static const struct {
+    unsigned char palette, start, unused[14];
+    unsigned short row_bytes[16];
+    unsigned char rows[16];
+} tile_shapes = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+
+/* Four sums from two tiles of either operand, as a register tile would have them. */
+static double multiply_tiles(Probe *p, char *memory)
+{
+    (void)p;
+    const long rounds = 500 * 1000;
+    _tile_loadconfig(&tile_shapes);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_loadd(4, memory, 64);
+    _tile_loadd(5, memory + 1024, 64);
+    _tile_loadd(6, memory + 2048, 64);
+    _tile_loadd(7, memory + 3072, 64);
+    for (long i = 0; i < rounds; i++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, memory, 64);
+    _tile_release();
+    return 4 * 2.0 * 16 * 16 * 32 * (double)rounds;
+}
+
+static bool has_tiles(void)
+{
+    return !syscall(SYS_arch_prctl, 0x1023, 18); /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+}
+#else
+static double multiply_tiles(Probe *p, char *memory)
+{
+    (void)p;
+    (void)memory;
+    return 0;
+}
+
+static bool has_tiles(void)
+{
+    return false;
+}
+#endif
 
 static double now(bool cpu)
 {
@@ -157,8 +216,8 @@ int main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
     bool cpu = argc > 2 && strcmp(argv[2], "cpu") == 0;
-    int count = argc > 3 ? atoi(argv[3]) : 5;
-    if (threads < 1 || threads > MAX_THREADS || count < 1 || count > 5) {
+    int count = argc > 3 ? atoi(argv[3]) : 6;
+    if (threads < 1 || threads > MAX_THREADS || count < 1 || count > 6) {
         fprintf(stderr, "usage: limits [THREADS] [wall|cpu] [COUNT]\n");
         return 1;
     }
@@ -170,9 +229,12 @@ int main(int argc, char **argv)
                       {read_memory, l1 / 2},
                       {read_memory, l2 / 2},
                       {read_memory, l3 / 2 / (size_t)threads},
-                      {read_memory, l3 * 8 / (size_t)threads}};
-    const char *const names[] = {"fma", "L1", "L2", "L3", "DRAM"};
+                      {read_memory, l3 * 8 / (size_t)threads},
+                      {multiply_tiles, 4096}};
+    const char *const names[] = {"fma", "L1", "L2", "L3", "DRAM", "tiles"};
     printf("vector %d bits, caches %zu %zu %zu\n", WIDTH * 8, l1, l2, l3);
+    if (count == 6 && !has_tiles())
+        count--;
     for (int i = 0; i < count; i++)
         measure(names[i], &probes[i], threads, cpu);
     return 0;

@@ -30,10 +30,15 @@ def print_table(title, head, rows):
     sys.stdout.flush()
 
 
+SLICED_PRODUCTS = 6  # of bf16 tiles, for one of f32 numbers in three slices
+
+
 def print_limits(limits):
-    rows = []
+    rows, levels, head = [], ("L1", "L2", "L3", "DRAM"), ["threads", "multiply-add"]
+    tiles = any("tiles" in l for l in limits.best.values())
     for threads, l in sorted(limits.best.items()):
-        rows.append([threads, f"{l['fma']:.0f} GFLOP/s"]
-                    + [f"{l[level]:.0f} GB/s" for level in ("L1", "L2", "L3", "DRAM")])
+        rates = [l["tiles"], l["tiles"] / SLICED_PRODUCTS] if tiles else []
+        rows.append([threads] + [f"{r:.0f} GFLOP/s" for r in [l["fma"], *rates]]
+                    + [f"{l[level]:.0f} GB/s" for level in levels])
     print_table(f"The machine's limits, f32, {l['vector']}",
-                ["threads", "multiply-add", "L1", "L2", "L3", "DRAM"], rows)
+                head + (["bf16 tiles", "f32 by tiles"] if tiles else []) + list(levels), rows)

@@ -126,8 +126,9 @@ class Limits:
         return self.best[threads]
 
 
-def limits_once(tools, threads, clock, count=5, best=True):
-    """The best of some looks at each, or the median; `count`: of multiply-adds, L1, L2, L3, DRAM, how many."""
+def limits_once(tools, threads, clock, count=6, best=True):
+    """The best of some looks at each, or the median; `count`: of multiply-adds, L1, L2, L3, DRAM, tiles, how
+    many.  There are no "tiles" where the processor has none."""
     lines = output_of([tools.limits, str(threads), clock if threads == 1 else "wall",
                        str(count)]).splitlines()
     sizes = [int(s) for s in lines[0].split("caches")[1].split()]
