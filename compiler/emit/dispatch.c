@@ -37,17 +37,19 @@ void dispatch_lower(Entries *es)
     }
 }
 
-uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes)
+Needs entry_needs(const Compiled *c, const LaneModel *lanes)
 {
-    uint64_t most = 0;
+    Needs needs = {0};
     for (int e = 0; e < ENTRY_COUNT; e++) {
         const Schedule *s = c->schedules[e];
         for (int i = 0; s && i < s->kernels.count; i++) {
-            uint64_t bytes = kernel_scratch(lower_kernel(s, s->kernels.data[i], lanes));
-            most = bytes > most ? bytes : most;
+            const LoopKernel *k = lower_kernel(s, s->kernels.data[i], lanes);
+            const uint64_t bytes = kernel_scratch(k);
+            needs.scratch_bytes = bytes > needs.scratch_bytes ? bytes : needs.scratch_bytes;
+            needs.matrix_tiles = needs.matrix_tiles || k->matrix_tiles;
         }
     }
-    return most;
+    return needs;
 }
 
 /* ---- running kernels ------------------------------------------------------------------------------------------------ */

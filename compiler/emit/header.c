@@ -12,7 +12,7 @@ typedef struct Header {
     const Program *p;
     const char *prefix, *upper; /* digits, DIGITS */
     const char *real;           /* float or double */
-    uint64_t scratch_bytes;
+    Needs needs;
 } Header;
 
 static const char *c_type(DType t)
@@ -112,10 +112,16 @@ static void put_opening(Header *h)
         h->out,
         " * %llu bytes of tensors, %llu of workspace, and %llu of scratch for each thread.\n",
         (unsigned long long)h->c->persistent_bytes, (unsigned long long)h->c->workspace_bytes,
-        (unsigned long long)h->scratch_bytes);
+        (unsigned long long)h->needs.scratch_bytes);
     text_append(h->out, " * Nothing is allocated, no input or output is done, and no global state "
                         "is kept: instances are\n"
-                        " * independent, and one may be used by one thread at a time. */\n");
+                        " * independent, and one may be used by one thread at a time.");
+    if (h->needs.matrix_tiles)
+        text_append(h->out,
+                    "\n *\n * Calls that compute use AMX, for which they ask Linux; where it "
+                    "refuses they end the process by an\n"
+                    " * illegal instruction.  Compiled with --mattr=-amx-tile they do without.");
+    text_append(h->out, " */\n");
     text_printf(h->out,
                 "#ifndef GRADC_MODEL_%s_H\n#define GRADC_MODEL_%s_H\n\n#include "
                 "<stddef.h>\n#include <stdint.h>\n\n",
@@ -125,7 +131,7 @@ static void put_opening(Header *h)
 
 static void put_instance(Header *h)
 {
-    unsigned long long bytes = h->c->instance_bytes + h->scratch_bytes;
+    unsigned long long bytes = h->c->instance_bytes + h->needs.scratch_bytes;
     text_printf(h->out, "/* An instance; it is the block itself. */\ntypedef struct %s %s;\n\n",
                 h->prefix, h->prefix);
     text_printf(h->out, "/* Examples in one call, at most. */\n#define %s_BATCH %lld\n\n", h->upper,
@@ -307,13 +313,8 @@ void emit_header(Text *out, const Compiled *c, const EmitOptions *o)
     if (!emit_lane_model(o, &lanes, &error, p->arena))
         die("%s", error);
     const char *prefix = o->prefix ? o->prefix : p->name;
-    Header h = {out,
-                c,
-                p,
-                prefix,
-                upper_case(p->arena, prefix),
-                c_type(p->real),
-                entry_scratch_bytes(c, &lanes)};
+    Header h = {
+        out, c, p, prefix, upper_case(p->arena, prefix), c_type(p->real), entry_needs(c, &lanes)};
     put_opening(&h);
     put_instance(&h);
     put_fitting(&h);

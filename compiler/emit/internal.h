@@ -383,7 +383,12 @@ void entry_run_kernel(Entry *e, int number);
 void entry_run_kernels(Entry *e, int from, int to);
 /* The kernels of the recurrence, or the chain, that number `from` is part of end before this one. */
 int entry_past_run(const Entry *e, int from, int to);
-uint64_t entry_scratch_bytes(const Compiled *c, const LaneModel *lanes); /* per thread */
+/* What the most demanding of all kernels asks for. */
+typedef struct Needs {
+    uint64_t scratch_bytes; /* per thread */
+    bool matrix_tiles;
+} Needs;
+Needs entry_needs(const Compiled *c, const LaneModel *lanes);
 
 /* ---- instance.c ---------------------------------------------------------------------------------------------- */
 
