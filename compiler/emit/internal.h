@@ -276,6 +276,27 @@ LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *tile);
 
 void dots_emit(KernelBuilder *kb, const Loop *tile);
 
+/* ---- slices.c, matrix_tile.c: products of f32 on tiles that multiply bf16 ------------------------------------ */
+
+/* The slices of a panel, a block of depth after another. */
+typedef struct Slicer {
+    KernelBuilder *kb;
+    const Loop *loop;
+    LLVMTypeRef row, bits;         /* sixteen f32; their bits                        */
+    LLVMValueRef first_a, first_c; /* where both begin …                             */
+    LLVMValueRef a, c;             /* … and the block does                           */
+    LLVMValueRef depth, left;      /* the panel's; from the block on, NULL: all of it is there */
+    LLVMValueRef lines;            /* that are there; NULL: all                      */
+} Slicer;
+
+Slicer slicer_open(KernelBuilder *kb, const Loop *slice);
+void slicer_go_to(Slicer *s, LLVMValueRef depth); /* the block there */
+/* It is made of so many lines or steps, one by one. */
+int slicer_units(const Slicer *s);
+void slicer_unit(Slicer *s, LLVMValueRef unit);
+void slices_emit(KernelBuilder *kb, const Loop *slice);
+void matrix_tile_emit(KernelBuilder *kb, const Loop *tile);
+
 /* ---- transpose.c --------------------------------------------------------------------------------------- */
 
 /* Emits the serial loop if it copies rows to columns; false: it does something else. */

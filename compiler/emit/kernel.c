@@ -395,10 +395,15 @@ static void emit_statement(KernelBuilder *kb, const Loop *s)
         memory_ask(kb, s);
         break;
     case LOOP_TILE:
-        if (s->along_depth)
+        if (s->sliced)
+            matrix_tile_emit(kb, s);
+        else if (s->along_depth)
             dots_emit(kb, s);
         else
             tile_emit(kb, s);
+        break;
+    case LOOP_SLICE:
+        slices_emit(kb, s);
         break;
     }
 }

@@ -77,7 +77,7 @@ enum { COSTLY = 8 };
 static void visit_folding(Folding *f, const Loop *s)
 {
     f->sums += s->kind == LOOP_COMBINE;
-    f->costly |= s->kind == LOOP_TILE || s->kind == LOOP_ADD;
+    f->costly |= s->kind == LOOP_TILE || s->kind == LOOP_SLICE || s->kind == LOOP_ADD;
     for (int i = 0; i < s->body.count; i++)
         visit_folding(f, s->body.data[i]);
 }
@@ -135,7 +135,7 @@ static bool note_usage(KernelBuilder *kb, Usage *usage, const LoopList *list)
 {
     for (int i = 0; i < list->count; i++) {
         const Loop *s = list->data[i];
-        if (s->kind == LOOP_TILE)
+        if (s->kind == LOOP_TILE || s->kind == LOOP_SLICE)
             return false;
         if (s->kind == LOOP_FOR && (s->how == FOR_VECTOR || s->how == FOR_PARALLEL))
             return false;

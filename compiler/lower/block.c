@@ -7,6 +7,7 @@
 enum {
     MOST_COLUMNS = 512,
     MOST_ROWS = 1024,
+    SLICED_BYTES = 6, /* of a number: three of bf16 */
     MANY_BLOCKS = 64, /* more are no better for any number of threads below */
     BLOCK_CYCLES = 500,
     WAKE_CYCLES = 2500, /* until another thread has begun */
@@ -79,7 +80,9 @@ static double work_of(const Engine *e, double depth, int64_t rows, int64_t colum
 {
     const double vectors = (double)e->nr / e->lanes;
     const double tiles = (double)divide_up(rows, e->mr) * (double)divide_up(columns, e->nr);
-    double cost = e->dots ? dots_cost(e, rows, columns) : tiles * depth * (e->mr * vectors + 1) / 2;
+    double cost = e->dots     ? dots_cost(e, rows, columns)
+                  : e->sliced ? slices_cost(e, rows, columns)
+                              : tiles * depth * (e->mr * vectors + 1) / 2;
     if (e->rest && columns % e->nr) /* the last tile of each panel is a narrow one */
         cost -= (double)divide_up(rows, e->mr) * depth * e->mr *
                 (vectors - (double)divide_up(e->rest, e->lanes)) / 2;
@@ -90,7 +93,7 @@ static double work_of(const Engine *e, double depth, int64_t rows, int64_t colum
             2 * depth *
             ((double)(rows * along) * e->costs.left + (double)(columns * across) * e->costs.right);
     if (!e->dots) {
-        const double left = e->left_ready && !e->windows ? ASKED : 1,
+        const double left = e->left_ready && !e->windows && !e->sliced ? ASKED : 1,
                      right = e->streams ? ASKED : 1;
         cost += (double)(rows * along) * depth * e->costs.left * left;
         cost += (double)(columns * across) * depth * e->costs.right * right;
@@ -128,7 +131,8 @@ static int64_t piece_of(int64_t extent, int64_t pieces, int64_t panel)
 /* The panels of columns fill half of the second cache at most, and so does the block where it is kept. */
 static int64_t most_columns(const Engine *e, int64_t half)
 {
-    const int64_t fits = half / (e->chunk * e->suffix * dtype_size(e->l->real));
+    const int64_t size = e->sliced ? SLICED_BYTES : dtype_size(e->l->real),
+                  fits = half / (e->chunk * e->suffix * size);
     const int64_t most = at_most(MOST_COLUMNS, fits) / e->nr * e->nr;
     return most < e->nr ? e->nr : most;
 }

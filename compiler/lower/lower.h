@@ -34,6 +34,7 @@ typedef enum {
     LOOP_ADD,   /* buffer[offset + data] += value, lane after lane                               */
     LOOP_ASK,   /* buffer[offset] is read later: bring it near; it may lie outside of the buffer */
     LOOP_TILE,  /* c[i, j] (+)= sum[k] a[k, i] * b[k, j] on packed panels                        */
+    LOOP_SLICE, /* c = a block of depth of the panel a, each number as three of bf16              */
 } LoopKind;
 
 typedef enum {
@@ -51,7 +52,7 @@ typedef struct DepthLoop {
     int64_t count, a_stride, b_stride;
 } DepthLoop;
 
-enum { MOST_DEPTH_LOOPS = 6 };
+enum { MOST_DEPTH_LOOPS = 6, SLICED_DEPTH = 32 };
 
 typedef struct Loop Loop;
 typedef VEC(Loop *) LoopList;
@@ -65,6 +66,17 @@ typedef struct Ahead {
     int64_t stride;
     int shift;
 } Ahead;
+
+/* What a tile of slices does besides, while its products run: of each block of the depth that it is at, part number `part`
+ * of `parts` of the SLICE's lines or steps.  The last tile, the one at `column` beyond whose columns the index does not
+ * reach, also does what is left after it; NULL: all parts have a tile. */
+typedef struct Aside {
+    Loop *slice;
+    const Affine *part;
+    int64_t parts;
+    Index *index;
+    const Affine *column;
+} Aside;
 
 struct Loop {
     LoopKind kind;
@@ -111,6 +123,17 @@ struct Loop {
     Index *row, *column;
     const Affine *row_begin, *column_begin;
     VEC(Ahead) aheads;
+    VEC(Aside) asides;
+    bool sliced;         /* a and b are slices, and rows and columns of whole tiles …        */
+    const Affine *chunk; /* … which begin with 0 where this is 0, if they accumulate */
+    /* SLICE: of `rows` lines from a_offset on, a_row_stride apart, the SLICED_DEPTH values of the depth, a_depth_stride
+     * apart, from its step depth_at on; 0 from where it ends.  One of both strides is 1: the depth's, or (by_step) the
+     * lines'.  Each slice is of tiles, 16 lines each, with a row for each line or, by step, for each of half as many
+     * steps; values half a block of depth apart stand side by side.  The panel's slices of all the depth begin at
+     * c_offset.  Lines from the extent of `row` on, of which the first here is the one at row_begin, are not read: they
+     * may be anything. */
+    const Affine *depth_at;
+    bool by_step;
 };
 
 /* One function of the emitted object. */

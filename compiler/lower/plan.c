@@ -187,7 +187,16 @@ static void set_packed_steps(Engine *e)
 }
 
 /* What is read where it lies, of a plan. */
-enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, DOTS = 4, PLACE_CHOICES = 5 };
+enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, DOTS = 4, SLICED = 8 };
+
+static const int choices[] = {LEFT_IN_PLACE,
+                              RIGHT_IN_PLACE,
+                              LEFT_IN_PLACE | RIGHT_IN_PLACE,
+                              DOTS,
+                              SLICED,
+                              SLICED | LEFT_IN_PLACE,
+                              SLICED | RIGHT_IN_PLACE,
+                              SLICED | LEFT_IN_PLACE | RIGHT_IN_PLACE};
 
 /* Of infinite cost where it cannot be. */
 static Engine plan_engine(Lowering *l, bool swapped, int in_place)
@@ -195,6 +204,7 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
     const Contraction *c = &l->kernel->contraction;
     Engine e = {.l = l, .lanes = lane_count(l, l->real), .cost = INFINITY};
     e.dots = in_place == DOTS;
+    e.sliced = in_place & SLICED;
     e.left_ready = e.dots || in_place & LEFT_IN_PLACE;
     e.right_ready = e.dots || in_place & RIGHT_IN_PLACE;
     copy_list(&e, &e.groups, c->groups.data, c->groups.count);
@@ -224,6 +234,15 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
     e.in_panels = !e.right_ready && place_in_panels(&e);
     if (!e.in_panels)
         pack_order(&e);
+    if (e.sliced) {
+        if (slices_choose(&e)) {
+            e.right_ready = e.right_ready || e.in_panels;
+            e.costs = slices_costs(&e);
+            e.costs.epilogue = epilogue_cost(&e);
+            e.cost = block_choose(&e);
+        }
+        return e;
+    }
     const int64_t row_run = e.left_ready ? place_left_run(&e) : 0,
                   column_run = e.right_ready ? place_right_run(&e) : 0;
     if ((e.left_ready && !row_run) || (e.right_ready && !column_run) ||
@@ -248,9 +267,10 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
 static Engine best_plan(Lowering *l, bool swapped)
 {
     Engine best = plan_engine(l, swapped, 0);
-    for (int in_place = 1; in_place < (l->kernel->own_examples ? DOTS : PLACE_CHOICES);
-         in_place++) {
-        Engine e = plan_engine(l, swapped, in_place);
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        if (l->kernel->own_examples && choices[i] >= DOTS)
+            break;
+        Engine e = plan_engine(l, swapped, choices[i]);
         if (e.cost < INFINITY && e.score < best.score)
             best = e;
     }

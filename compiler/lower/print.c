@@ -231,6 +231,32 @@ static void print_for(Printer *p, const Loop *l, int depth)
     print_list(p, &l->body, depth + 1);
 }
 
+static void print_slice(Printer *p, const Loop *l)
+{
+    text_printf(p->out, "slices %d %s %s[", l->rows, l->by_step ? "by step" : "by line",
+                l->c->name);
+    print_affine(p, l->c_offset);
+    text_printf(p->out, "] = %s[", l->a->name);
+    print_affine(p, l->a_offset);
+    text_printf(p->out, "; %lld, %lld], depth ", (long long)l->a_row_stride,
+                (long long)l->a_depth_stride);
+    print_affine(p, l->depth_begin);
+    text_printf(p->out, " below %lld", (long long)l->depth_index->extent);
+    if (l->depth_index->per_example)
+        text_printf(p->out, " (%lld an example)", (long long)l->depth_index->per_example);
+    text_printf(p->out, ", at most %lld", (long long)l->depth_length);
+    if (l->row) {
+        text_append(p->out, ", line ");
+        print_affine(p, l->row_begin);
+        text_printf(p->out, " below %lld", (long long)l->row->extent);
+        if (l->row->per_example)
+            text_printf(p->out, " (%lld an example)", (long long)l->row->per_example);
+    }
+    text_append(p->out, ", at ");
+    if (l->depth_at)
+        print_affine(p, l->depth_at);
+}
+
 static void print_tile(Printer *p, const Loop *l)
 {
     text_printf(p->out, "tile %dx%d %s[", l->rows, l->columns, l->c->name);
@@ -267,6 +293,23 @@ static void print_tile(Printer *p, const Loop *l)
         print_affine(p, a->offset);
         text_printf(p->out, " + %lld*(step >> %d)]", (long long)a->stride, a->shift);
     }
+    if (l->chunk) {
+        text_append(p->out, ", slices of chunk ");
+        print_affine(p, l->chunk);
+    }
+    for (int i = 0; i < l->asides.count; i++) {
+        const Aside *a = &l->asides.data[i];
+        text_append(p->out, ", besides part ");
+        print_affine(p, a->part);
+        text_printf(p->out, " of %lld of ", (long long)a->parts);
+        print_slice(p, a->slice);
+        if (a->index) {
+            text_append(p->out, ", all that is left where ");
+            print_affine(p, a->column);
+            text_printf(p->out, " is the last below %lld an example",
+                        (long long)a->index->per_example);
+        }
+    }
     text_append(p->out, "\n");
 }
 
@@ -281,6 +324,10 @@ static void print_loop(Printer *p, const Loop *l, int depth)
         return;
     case LOOP_TILE:
         print_tile(p, l);
+        return;
+    case LOOP_SLICE:
+        print_slice(p, l);
+        text_append(p->out, "\n");
         return;
     case LOOP_ASK:
         text_append(p->out, "ask for ");

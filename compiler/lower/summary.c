@@ -33,7 +33,7 @@ void loop_summary(Text *out, const LoopKernel *k)
     Summary s = {0};
     look(&s, &k->body);
     if (s.tile) {
-        text_append(out, s.tile->along_depth ? "dots, " : "");
+        text_append(out, s.tile->along_depth ? "dots, " : s.tile->sliced ? "slices, " : "");
         text_printf(out, "tile %dx%d, depth %lld, left %s, right %s", s.tile->rows, s.tile->columns,
                     (long long)s.tile->depth_length, how_left(s.tile),
                     s.tile->b->space == SPACE_OPERAND ? "in place" : "packed by depth");

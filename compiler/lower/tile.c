@@ -227,9 +227,13 @@ static Loop *emit_tile(Engine *e, LoopList *into, const Affine *row, const Affin
     Loop *t = loop_append(e->l, into, LOOP_TILE);
     t->c = e->c;
     const Affine *local = affine_sub(p, column, e->column_begin);
-    set_left(e, t, row);
-    set_right(e, t, column);
-    set_depth(e, t);
+    if (e->sliced) {
+        slices_set(e, t, row, column);
+    } else {
+        set_left(e, t, row);
+        set_right(e, t, column);
+        set_depth(e, t);
+    }
     t->c_offset = affine_add(p, affine_scale(p, affine_sub(p, row, origin), e->nc), local);
     t->rows = e->mr;
     t->columns = columns;
@@ -272,6 +276,8 @@ static LoopList *open_panels(Engine *e, LoopList *into, Index *row, const Affine
     ExprPool *p = e->l->pool;
     bool one_by_one = e->packed_rows == e->mr;
     e->packed_begin = begin;
+    if (e->sliced && slices_left_aside(e)) /* the others while tiles run */
+        slices_left(e, into);
     if (e->packed_rows < length || one_by_one) {
         Index *first = one_by_one ? row : index_copy(p, e->row);
         e->packed_begin = affine_index(p, first);
@@ -279,7 +285,9 @@ static LoopList *open_panels(Engine *e, LoopList *into, Index *row, const Affine
         panels->end = e->row_end;
         into = &panels->body;
     }
-    if (!e->left_ready)
+    if (e->sliced && !slices_left_aside(e))
+        slices_left(e, into);
+    else if (!e->left_ready)
         pack_left(e, into);
     if (one_by_one)
         return into;
@@ -324,11 +332,13 @@ static void emit_block(Engine *e, LoopList *into)
 {
     LoopList *block = into, *panel;
     const Affine *row, *begin;
-    if (!e->single)
+    if (!e->single && !e->sliced)
         emit_zero(e, into);
     Binding groups = e->outer;
     into = open_chunks(e, into);
-    if (!e->right_ready)
+    if (e->sliced)
+        slices_right(e, into);
+    else if (!e->right_ready)
         pack_right(e, into);
     if (e->single && e->sum_rows) {
         into = open_sums(e, into, &begin);
@@ -353,10 +363,14 @@ static void emit_block(Engine *e, LoopList *into)
 static void make_buffers(Engine *e)
 {
     int64_t depth = e->chunk * e->suffix, rows = round_up(buffer_rows(e), e->lanes);
-    if (!e->left_ready)
-        e->a = scratch_new(e->l, e->l->real, pack_left_size(e));
-    if (!e->right_ready)
-        e->b = scratch_new(e->l, e->l->real, depth * e->nc);
+    if (e->sliced) {
+        slices_buffers(e);
+    } else {
+        if (!e->left_ready)
+            e->a = scratch_new(e->l, e->l->real, pack_left_size(e));
+        if (!e->right_ready)
+            e->b = scratch_new(e->l, e->l->real, depth * e->nc);
+    }
     e->c = scratch_new(e->l, e->l->real, rows * e->nc);
 }
 

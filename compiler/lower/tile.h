@@ -38,6 +38,9 @@ typedef struct Engine {
     bool in_panels;        /* the right operand is read from panels, which were made for that */
     int64_t right_stride;  /* of those, from one value of the depth to the next              */
     bool dots;             /* both lie along the depth, and the lanes run along it */
+    bool sliced;      /* both are taken apart into slices of bf16, for tiles that multiply these */
+    bool left_turned; /* … the left one after it has been packed by depth                     */
+    Buffer *turned, *left_slices, *right_slices;
     bool windows;   /* the left operand lies there unevenly, or both do: no product of matrices */
     bool left_even; /* the left operand is a load that steps evenly, by these strides */
     int64_t row_stride, depth_stride;
@@ -136,6 +139,24 @@ bool dots_choose(Engine *e);
 double dots_cost(const Engine *e, int64_t rows, int64_t columns);
 /* Makes the tile at the row and the column one of dots. */
 void dots_set(const Engine *e, Loop *tile, const Affine *row, const Affine *column);
+
+/* ---- slices.c ----------------------------------------------------------------------------------------- */
+
+/* Chooses the tile and the chunk of the depth; false: not for this contraction, or processor. */
+bool slices_choose(Engine *e);
+/* Of an element, until it is sliced. */
+Costs slices_costs(Engine *e);
+/* Cycles for so many rows and columns, without slicing and without the epilogue. */
+double slices_cost(const Engine *e, int64_t rows, int64_t columns);
+void slices_buffers(Engine *e);
+/* Slices the panel of rows that begins at packed_begin. */
+void slices_left(Engine *e, LoopList *into);
+/* Is the next one sliced while this one's tiles run? */
+bool slices_left_aside(const Engine *e);
+/* Slices all columns of the block. */
+void slices_right(Engine *e, LoopList *into);
+/* Makes the tile at the row and the column one of slices. */
+void slices_set(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
 

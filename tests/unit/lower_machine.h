@@ -328,13 +328,122 @@ static int64_t line_of(Machine *m, const Index *index, const Affine *begin, int6
     return i < left ? i : left;
 }
 
+static int64_t machine_tile_depth(Machine *m, const Loop *l)
+{
+    const int64_t left = machine_extent(m, l->depth_index) - machine_affine(m, l->depth_begin, 0);
+    return left < l->depth_length ? left : l->depth_length;
+}
+
+/* ---- slices ------------------------------------------------------------------------------------------- */
+
+enum { TILE_LINES = 16, TILE_BYTES = 1024, SLICES = 3 };
+
+/* Where slice s of line i at step k of the depth lies, of a panel of so many lines, in bytes. */
+static int64_t slice_at(int lines, bool by_step, int s, int64_t i, int64_t k)
+{
+    const int64_t tiles = lines / TILE_LINES, block = k / SLICED_DEPTH * SLICES * tiles,
+                  tile = (block + s * tiles + i / TILE_LINES) * TILE_BYTES;
+    i %= TILE_LINES;
+    k %= SLICED_DEPTH;
+    const int64_t half = SLICED_DEPTH / 2, pair = k % half * 4, second = k / half * 2;
+    return tile + second + (by_step ? pair * 16 + i * 4 : i * 64 + pair);
+}
+
+static void machine_slice_number(Machine *m, const Loop *l, int64_t i, int64_t k, float x)
+{
+    char *first = tile_at(m, l->c, machine_affine(m, l->c_offset, 0));
+    for (int s = 0; s < SLICES; s++) {
+        uint32_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        bits = s + 1 < SLICES ? (bits + 0x8000) & 0xffff0000 : bits;
+        assert_true(!isfinite(x) || !(bits & 0xffff)); /* nothing is left behind the last */
+        float slice;
+        memcpy(&slice, &bits, sizeof slice);
+        x -= slice;
+        const uint16_t half = (uint16_t)(bits >> 16);
+        memcpy(first + slice_at(l->rows, l->by_step, s, i, k), &half, sizeof half);
+    }
+}
+
+static void machine_slice_value(Machine *m, const Loop *l, int64_t i, int64_t k)
+{
+    const int64_t from = machine_affine(m, l->a_offset, 0) + i * l->a_row_stride +
+                         k * l->a_depth_stride,
+                  lines = l->row ? machine_extent(m, l->row) - machine_affine(m, l->row_begin, 0)
+                                 : l->rows;
+    if (i >= lines)
+        return;
+    const bool there = k < machine_tile_depth(m, l);
+    machine_slice_number(m, l, i, k,
+                         there ? (float)load_typed(tile_at(m, l->a, from), l->a->type) : 0);
+}
+
+/* Part number `part` of so many of a block's lines, or steps. */
+static void machine_slice(Machine *m, const Loop *l, int64_t at, int64_t part, int64_t parts)
+{
+    const int half = SLICED_DEPTH / 2, units = l->by_step ? half : l->rows;
+    const int64_t each = (units + parts - 1) / parts;
+    for (int64_t u = part * each; u < units && u < (part + 1) * each; u++)
+        for (int64_t i = 0; i < (l->by_step ? l->rows : SLICED_DEPTH); i++) {
+            if (!l->by_step)
+                machine_slice_value(m, l, u, at + i);
+            for (int h = 0; l->by_step && h < 2; h++)
+                machine_slice_value(m, l, i, at + u + h * half);
+        }
+}
+
+static void machine_aside(Machine *m, const Aside *a, int columns, int64_t at)
+{
+    const int64_t part = machine_affine(m, a->part, 0);
+    const bool last =
+        a->index && machine_extent(m, a->index) - machine_affine(m, a->column, 0) <= columns;
+    for (int64_t p = part; p <= (last ? a->parts - 1 : part); p++)
+        machine_slice(m, a->slice, at, p, a->parts);
+}
+
+static double machine_sliced_number(const char *first, int lines, bool by_step, int64_t i,
+                                    int64_t k)
+{
+    double sum = 0;
+    for (int s = 0; s < SLICES; s++) {
+        uint16_t half;
+        memcpy(&half, first + slice_at(lines, by_step, s, i, k), sizeof half);
+        const uint32_t bits = (uint32_t)half << 16;
+        float slice;
+        memcpy(&slice, &bits, sizeof slice);
+        sum += (double)slice;
+    }
+    return sum;
+}
+
+static void machine_sliced_tile(Machine *m, const Loop *l)
+{
+    const int64_t depth = machine_tile_depth(m, l), c = machine_affine(m, l->c_offset, 0);
+    const char *a = tile_at(m, l->a, machine_affine(m, l->a_offset, 0)),
+               *b = tile_at(m, l->b, machine_affine(m, l->b_offset, 0));
+    const bool adds = l->accumulate && machine_affine(m, l->chunk, 0);
+    for (int i = 0; i < l->asides.count; i++)
+        for (int64_t at = 0; at < depth; at += SLICED_DEPTH)
+            machine_aside(m, &l->asides.data[i], l->columns, at);
+    for (int i = 0; i < l->rows; i++)
+        for (int j = 0; j < l->columns; j++) {
+            char *p = tile_at(m, l->c, c + i * l->c_stride + j);
+            double sum = adds ? load_typed(p, l->c->type) : 0;
+            for (int64_t k = 0; k < (depth + SLICED_DEPTH - 1) / SLICED_DEPTH * SLICED_DEPTH; k++)
+                sum += machine_sliced_number(a, l->rows, false, i, k) *
+                       machine_sliced_number(b, l->columns, true, j, k);
+            store_typed(p, l->c->type, sum);
+        }
+}
+
 static void machine_tile(Machine *m, const Loop *l)
 {
     assert_int_equal(m->count, 1);
-    int64_t begin = machine_affine(m, l->depth_begin, 0),
-            depth = machine_extent(m, l->depth_index) - begin;
-    if (depth > l->depth_length)
-        depth = l->depth_length;
+    if (l->sliced) {
+        machine_sliced_tile(m, l);
+        return;
+    }
+    const int64_t depth = machine_tile_depth(m, l);
     int64_t a = machine_affine(m, l->a_offset, 0), b = machine_affine(m, l->b_offset, 0),
             c = machine_affine(m, l->c_offset, 0);
     for (int i = 0; i < l->rows; i++)
@@ -374,6 +483,9 @@ static void machine_list(Machine *m, const LoopList *list)
             break;
         case LOOP_TILE:
             machine_tile(m, l);
+            break;
+        case LOOP_SLICE:
+            machine_slice(m, l, machine_affine(m, l->depth_at, 0), 0, 1);
             break;
         case LOOP_ASK:
             break;
@@ -462,7 +574,8 @@ static void machine_check(const Schedule *s, Evaluation *ev, int vector_bytes, d
     Machine *m = calloc(1, sizeof *m);
     m->schedule = s;
     m->ev = ev;
-    m->lanes = (LaneModel){vector_bytes, vector_bytes == 64 ? 32 : 16, 32768, 1 << 20, false};
+    m->lanes =
+        (LaneModel){vector_bytes, vector_bytes == 64 ? 32 : 16, 32768, 1 << 20, vector_bytes == 64};
     m->at = calloc(MOST_INDICES, sizeof *m->at);
     m->workspace = malloc(s->workspace_bytes + 64);
     memset(m->workspace, 0xff, s->workspace_bytes + 64);

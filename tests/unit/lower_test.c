@@ -153,7 +153,7 @@ static Schedule *check(Bench *b)
     const char *wrong = graph_verify(b->g);
     if (wrong)
         fail_msg("%s", wrong);
-    const LaneModel lanes = {64, 32, 32768, 1 << 20, false};
+    const LaneModel lanes = {64, 32, 32768, 1 << 20, true};
     Schedule *s = schedule_run(b->g, NULL, &lanes);
     if (verbose) {
         Text t;
@@ -402,6 +402,41 @@ static void dense_sizes(void **unused)
     dense(TYPE_F64, 17, 100, 33, true);
     dense(TYPE_F64, 40, 33, 300, false);
     dense(TYPE_F32, 9, 500, 40, false);
+}
+
+static bool is_sliced(const Schedule *s)
+{
+    const LaneModel lanes = {64, 32, 32768, 1 << 20, true};
+    for (int i = 0; i < s->kernels.count; i++)
+        if (lower_kernel(s, s->kernels.data[i], &lanes)->matrix_tiles)
+            return true;
+    return false;
+}
+
+/* Operands that lie along the depth and across it; rows, columns and depth that fill no tile. */
+static void slices(void **unused)
+{
+    (void)unused;
+    static const int sizes[][3] = {{128, 96, 160}, {130, 125, 401}, {257, 129, 64}, {100, 333, 200}};
+    for (int k = 0; k < 8; k++) {
+        const int *n = sizes[k / 2];
+        Bench b = bench_create(TYPE_F32, n[0]);
+        Node *x = input(&b, "x", TYPE_F32, 1, n[2]);
+        const bool transposed = k % 2;
+        Node *w = graph_tensor(b.g, transposed ? tensor(&b, "w", 2, n[2], n[1])
+                                               : tensor(&b, "w", 2, n[1], n[2]));
+        Index *e = examples(&b), *o = ix(&b, "o", n[1]), *i = ix(&b, "i", n[2]);
+        const Affine *first = A(&b, transposed ? i : o), *second = A(&b, transposed ? o : i);
+        Node *y = FOLD(&b, "y", (e, o), &reduce_sum, (i),
+                       expr_mul(b.p, at(&b, w, first, second), at(&b, x, A(&b, e), A(&b, i))));
+        Index *e2 = examples(&b), *o2 = ix(&b, "o", n[1]), *i2 = ix(&b, "i", n[2]);
+        const Expr *positive = relu(&b, at(&b, y, A(&b, e2), A(&b, o2)));
+        output(&b, y);
+        output(&b, FOLD(&b, "dw", (o2, i2), &reduce_sum, (e2),
+                        expr_mul(b.p, positive, at(&b, x, A(&b, e2), A(&b, i2)))));
+        assert_true(is_sliced(check(&b)));
+        arena_destroy(b.arena);
+    }
 }
 
 /* Several blocks of depth, rows and columns. */
@@ -714,15 +749,25 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise), cmocka_unit_test(broadcast),
-        cmocka_unit_test(softmax),     cmocka_unit_test(layer_norm),
-        cmocka_unit_test(batch_sums),  cmocka_unit_test(positions),
-        cmocka_unit_test(dense_sizes), cmocka_unit_test(large_product),
-        cmocka_unit_test(panels),      cmocka_unit_test(convolutions),
-        cmocka_unit_test(heads),       cmocka_unit_test(embedding),
-        cmocka_unit_test(swap),        cmocka_unit_test(reversed_in_place),
-        cmocka_unit_test(adam),        cmocka_unit_test(views),
-        cmocka_unit_test(randomness),  cmocka_unit_test(pairs),
+        cmocka_unit_test(elementwise),
+        cmocka_unit_test(broadcast),
+        cmocka_unit_test(softmax),
+        cmocka_unit_test(layer_norm),
+        cmocka_unit_test(batch_sums),
+        cmocka_unit_test(positions),
+        cmocka_unit_test(dense_sizes),
+        cmocka_unit_test(slices),
+        cmocka_unit_test(large_product),
+        cmocka_unit_test(panels),
+        cmocka_unit_test(convolutions),
+        cmocka_unit_test(heads),
+        cmocka_unit_test(embedding),
+        cmocka_unit_test(swap),
+        cmocka_unit_test(reversed_in_place),
+        cmocka_unit_test(adam),
+        cmocka_unit_test(views),
+        cmocka_unit_test(randomness),
+        cmocka_unit_test(pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

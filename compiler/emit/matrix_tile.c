@@ -1,0 +1,323 @@
+/* The register tile of slices (slices.c), on the processor's tiles: 16 rows of 16 sums in f32, which a product of two others
+ * adds to, 16 rows of 32 values of the depth and 16 pairs of those for 16 columns, all bf16. */
+#include "emit/internal.h"
+
+enum { TILE_LINES = 16, TILE_BYTES = 1024, ROW_BYTES = 64, SLICES = 3, TILES = 8, LINE_BYTES = 64 };
+
+/* Which slices of both operands are multiplied: all whose product may be above 2^-24 of x*y.  Neighbours share one, so that
+ * each step loads one operand's tiles. */
+static const struct {
+    int a, b;
+} terms[] = {{0, 2}, {0, 1}, {1, 1}, {1, 0}, {0, 0}, {2, 0}};
+
+/* A line that later tiles read: of the ahead, at so many steps from the block's first. */
+typedef struct Wish {
+    int ahead;
+    int64_t step;
+} Wish;
+
+/* An Aside. */
+typedef struct Chore {
+    Slicer slicer;
+    LLVMValueRef first; /* unit of this part */
+    int units, done;    /* in a block        */
+} Chore;
+
+typedef struct Matrix {
+    KernelBuilder *kb;
+    const Loop *loop;
+    int rows, columns; /* in tiles */
+    LLVMValueRef a, b, c;
+    LLVMValueRef *aheads; /* where each begins */
+    VEC(Wish) wishes;     /* of a block of the depth */
+    VEC(Chore) chores;
+    int granted;
+} Matrix;
+
+static LLVMValueRef tile_number(Matrix *m, int n)
+{
+    if (n >= TILES)
+        bug("matrix tile %d of %d", n, TILES);
+    return LLVMConstInt(m->kb->u->i8, (unsigned)n, false);
+}
+
+static int sum_of(const Matrix *m, int i, int j)
+{
+    return i * m->columns + j;
+}
+
+static int left_of(const Matrix *m, int i)
+{
+    return m->rows * m->columns + i;
+}
+
+static int right_of(const Matrix *m, int j)
+{
+    return m->rows * m->columns + m->rows + j;
+}
+
+static LLVMValueRef byte_at(Matrix *m, LLVMValueRef base, LLVMValueRef index)
+{
+    return LLVMBuildGEP2(m->kb->u->builder, m->kb->u->i8, base, &index, 1, "");
+}
+
+static LLVMValueRef start_of(Matrix *m, const Buffer *b, const Affine *offset)
+{
+    LLVMValueRef at = offset_scalar(m->kb, offset);
+    return LLVMBuildGEP2(m->kb->u->builder, m->kb->u->f32, buffer_pointer(m->kb, b), &at, 1, "");
+}
+
+static void load_tile(Matrix *m, int tile, LLVMValueRef at, int64_t row_bytes)
+{
+    LLVMValueRef args[] = {tile_number(m, tile), at, unit_i64(m->kb->u, row_bytes)};
+    unit_intrinsic(m->kb->u, "llvm.x86.tileloadd64", NULL, 0, args, 3);
+}
+
+/* The tiles of an operand's slice, side by side from `first` on. */
+static void load_slice(Matrix *m, LLVMValueRef block, int slice, int count, int first)
+{
+    for (int i = 0; i < count; i++)
+        load_tile(m, first + i,
+                  byte_at(m, block, unit_i64(m->kb->u, (int64_t)(slice * count + i) * TILE_BYTES)),
+                  ROW_BYTES);
+}
+
+/* ---- what is asked for ------------------------------------------------------------------------------------------ */
+
+/* Each line once, of those that the steps of a block lead through. */
+static void list_wishes(Matrix *m)
+{
+    for (int i = 0; i < m->loop->aheads.count; i++) {
+        const Ahead *a = &m->loop->aheads.data[i];
+        int64_t last = -LINE_BYTES;
+        for (int64_t step = 0; step < SLICED_DEPTH; step++) {
+            const int64_t at = (step >> a->shift) * a->stride * dtype_size(a->buffer->type);
+            if (at - last < LINE_BYTES)
+                continue;
+            const Wish w = {i, step};
+            vec_push(m->kb->u->arena, &m->wishes, w);
+            last = at;
+        }
+    }
+}
+
+static void grant(Matrix *m, const Wish *w, LLVMValueRef block)
+{
+    EmitUnit *u = m->kb->u;
+    const Ahead *a = &m->loop->aheads.data[w->ahead];
+    LLVMValueRef step = LLVMBuildAdd(u->builder, block, unit_i64(u, w->step), "");
+    step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
+    step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride * dtype_size(a->buffer->type)), "");
+    LLVMValueRef args[] = {byte_at(m, m->aheads[w->ahead], step), unit_i32(u, 0), unit_i32(u, 3),
+                           unit_i32(u, 1)}; /* to read, near, data */
+    LLVMTypeRef type = LLVMTypeOf(args[0]);
+    unit_intrinsic(u, "llvm.prefetch", &type, 1, args, 4);
+}
+
+static int all_products(const Matrix *m)
+{
+    return (int)(sizeof terms / sizeof *terms) * m->rows * m->columns;
+}
+
+/* Spread evenly over the block's products, of which so many are behind. */
+static void ask_ahead(Matrix *m, LLVMValueRef block, int products)
+{
+    for (; m->granted * all_products(m) < m->wishes.count * products; m->granted++)
+        grant(m, &m->wishes.data[m->granted], block);
+}
+
+/* ---- what is done besides ----------------------------------------------------------------------------------------- */
+
+static void open_chores(Matrix *m)
+{
+    EmitUnit *u = m->kb->u;
+    for (int i = 0; i < m->loop->asides.count; i++) {
+        const Aside *a = &m->loop->asides.data[i];
+        Chore c = {.slicer = slicer_open(m->kb, a->slice)};
+        c.units = (int)((slicer_units(&c.slicer) + a->parts - 1) / a->parts);
+        c.first = LLVMBuildMul(u->builder, offset_scalar(m->kb, a->part), unit_i64(u, c.units), "");
+        vec_push(u->arena, &m->chores, c);
+    }
+}
+
+/* Where the parts do not come out even, some units are made twice. */
+static LLVMValueRef unit_of(Matrix *m, const Chore *c)
+{
+    EmitUnit *u = m->kb->u;
+    LLVMValueRef last = unit_i64(u, slicer_units(&c->slicer) - 1),
+                 unit = LLVMBuildAdd(u->builder, c->first, unit_i64(u, c->done), ""),
+                 beyond = LLVMBuildICmp(u->builder, LLVMIntSGT, unit, last, "");
+    return LLVMBuildSelect(u->builder, beyond, last, unit, "");
+}
+
+static void begin_chores(Matrix *m, LLVMValueRef block)
+{
+    for (int i = 0; i < m->chores.count; i++) {
+        m->chores.data[i].done = 0;
+        slicer_go_to(&m->chores.data[i].slicer, block);
+    }
+}
+
+static void do_chores(Matrix *m, int products)
+{
+    for (int i = 0; i < m->chores.count; i++) {
+        Chore *c = &m->chores.data[i];
+        for (; c->done * all_products(m) < c->units * products; c->done++)
+            slicer_unit(&c->slicer, unit_of(m, c));
+    }
+}
+
+/* All units from the one on, of all blocks of the depth. */
+static void finish_chore(Matrix *m, Chore *c, LLVMValueRef unit)
+{
+    EmitUnit *u = m->kb->u;
+    LLVMValueRef all = unit_i64(u, slicer_units(&c->slicer));
+    CountedLoop blocks =
+        loop_open(m->kb, unit_i64(u, 0), c->slicer.depth, SLICED_DEPTH, "late_block");
+    slicer_go_to(&c->slicer, blocks.counter);
+    CountedLoop units = loop_open(m->kb, unit, all, 1, "late_unit");
+    slicer_unit(&c->slicer, units.counter);
+    loop_close(m->kb, &units, false);
+    loop_close(m->kb, &blocks, false);
+}
+
+/* What other tiles would have done, had there been any. */
+static void finish_chores(Matrix *m)
+{
+    EmitUnit *u = m->kb->u;
+    for (int i = 0; i < m->chores.count; i++) {
+        const Aside *a = &m->loop->asides.data[i];
+        if (!a->index)
+            continue;
+        LLVMBasicBlockRef late = unit_block(u, m->kb->function, "late"),
+                          after = unit_block(u, m->kb->function, "done");
+        LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(m->kb, a->index),
+                                         offset_scalar(m->kb, a->column), "");
+        LLVMBuildCondBr(
+            u->builder,
+            LLVMBuildICmp(u->builder, LLVMIntSLE, left, unit_i64(u, m->loop->columns), ""), late,
+            after);
+        LLVMPositionBuilderAtEnd(u->builder, late);
+        Chore *c = &m->chores.data[i];
+        finish_chore(m, c, LLVMBuildAdd(u->builder, c->first, unit_i64(u, c->units), ""));
+        LLVMBuildBr(u->builder, after);
+        LLVMPositionBuilderAtEnd(u->builder, after);
+    }
+}
+
+/* ---- a block of the depth ----------------------------------------------------------------------------------------- */
+
+static void multiply(Matrix *m, LLVMValueRef block, int products)
+{
+    for (int i = 0; i < m->rows; i++)
+        for (int j = 0; j < m->columns; j++) {
+            ask_ahead(m, block, ++products);
+            do_chores(m, products);
+            LLVMValueRef args[] = {tile_number(m, sum_of(m, i, j)), tile_number(m, left_of(m, i)),
+                                   tile_number(m, right_of(m, j))};
+            unit_intrinsic(m->kb->u, "llvm.x86.tdpbf16ps", NULL, 0, args, 3);
+        }
+}
+
+static void step(Matrix *m, LLVMValueRef block, LLVMValueRef a, LLVMValueRef b)
+{
+    m->granted = 0;
+    begin_chores(m, block);
+    int left = -1, right = -1; /* the slices that are there */
+    for (size_t t = 0; t < sizeof terms / sizeof *terms; t++) {
+        if (terms[t].a != left)
+            load_slice(m, a, terms[t].a, m->rows, left_of(m, 0));
+        if (terms[t].b != right)
+            load_slice(m, b, terms[t].b, m->columns, right_of(m, 0));
+        left = terms[t].a;
+        right = terms[t].b;
+        multiply(m, block, (int)t * m->rows * m->columns);
+    }
+}
+
+/* ---- the tile ------------------------------------------------------------------------------------------------------ */
+
+static void run_depth(Matrix *m)
+{
+    EmitUnit *u = m->kb->u;
+    LLVMValueRef depth = tile_depth(m->kb, m->loop);
+    CountedLoop c = loop_open(m->kb, unit_i64(u, 0), depth, SLICED_DEPTH, "block");
+    const int64_t bytes = (int64_t)SLICES * TILE_BYTES / SLICED_DEPTH; /* a step of the depth */
+    LLVMValueRef a = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->rows), ""),
+                 b = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->columns), "");
+    step(m, c.counter, byte_at(m, m->a, a), byte_at(m, m->b, b));
+    loop_close(m->kb, &c, false);
+}
+
+static LLVMValueRef sums_at(Matrix *m, int i, int j)
+{
+    const int64_t at = (int64_t)i * TILE_LINES * m->loop->c_stride + j * TILE_LINES;
+    return byte_at(m, m->c, unit_i64(m->kb->u, at * (int64_t)sizeof(float)));
+}
+
+static int64_t row_bytes(const Matrix *m)
+{
+    return m->loop->c_stride * (int64_t)sizeof(float);
+}
+
+static void begin_with(Matrix *m, bool sums)
+{
+    for (int i = 0; i < m->rows; i++)
+        for (int j = 0; j < m->columns; j++) {
+            LLVMValueRef tile = tile_number(m, sum_of(m, i, j));
+            if (sums)
+                load_tile(m, sum_of(m, i, j), sums_at(m, i, j), row_bytes(m));
+            else
+                unit_intrinsic(m->kb->u, "llvm.x86.tilezero", NULL, 0, &tile, 1);
+        }
+}
+
+/* The first chunk of the depth begins with nothing. */
+static void begin(Matrix *m)
+{
+    EmitUnit *u = m->kb->u;
+    if (!m->loop->accumulate) {
+        begin_with(m, false);
+        return;
+    }
+    LLVMBasicBlockRef first = unit_block(u, m->kb->function, "first"),
+                      later = unit_block(u, m->kb->function, "later"),
+                      after = unit_block(u, m->kb->function, "begun");
+    LLVMValueRef chunks = offset_scalar(m->kb, m->loop->chunk);
+    LLVMBuildCondBr(u->builder, LLVMBuildICmp(u->builder, LLVMIntEQ, chunks, unit_i64(u, 0), ""),
+                    first, later);
+    LLVMPositionBuilderAtEnd(u->builder, first);
+    begin_with(m, false);
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, later);
+    begin_with(m, true);
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, after);
+}
+
+void matrix_tile_emit(KernelBuilder *kb, const Loop *l)
+{
+    Matrix m = {
+        .kb = kb, .loop = l, .rows = l->rows / TILE_LINES, .columns = l->columns / TILE_LINES};
+    m.a = start_of(&m, l->a, l->a_offset);
+    m.b = start_of(&m, l->b, l->b_offset);
+    m.c = start_of(&m, l->c, l->c_offset);
+    m.aheads = arena_new(kb->u->arena, LLVMValueRef, l->aheads.count + 1);
+    for (int i = 0; i < l->aheads.count; i++) {
+        const Ahead *ahead = &l->aheads.data[i];
+        LLVMValueRef at = offset_scalar(kb, ahead->offset);
+        m.aheads[i] = LLVMBuildGEP2(kb->u->builder, unit_memory_type(kb->u, ahead->buffer->type),
+                                    buffer_pointer(kb, ahead->buffer), &at, 1, "");
+    }
+    list_wishes(&m);
+    open_chores(&m);
+    begin(&m);
+    run_depth(&m);
+    for (int i = 0; i < m.rows; i++)
+        for (int j = 0; j < m.columns; j++) {
+            LLVMValueRef args[] = {tile_number(&m, sum_of(&m, i, j)), sums_at(&m, i, j),
+                                   unit_i64(kb->u, row_bytes(&m))};
+            unit_intrinsic(kb->u, "llvm.x86.tilestored64", NULL, 0, args, 3);
+        }
+    finish_chores(&m);
+}

@@ -1,0 +1,216 @@
+/* Slices of f32 for tiles that multiply bf16: x = x0 + x1 + x2, each of eight bits, rounded to nearest, so that what the
+ * tiles leave out of a product of two such sums is below 2^-24 of it.  (An infinity, and what rounds to one, becomes
+ * no number.) */
+#include "emit/internal.h"
+
+enum { LANES = 16, SLICES = 3, TILE_BYTES = 1024, ROW_BYTES = 64, HALF = SLICED_DEPTH / 2 };
+
+static LLVMValueRef splat_bits(Slicer *s, unsigned bits)
+{
+    return value_splat(s->kb->u, LLVMConstInt(s->kb->u->i32, bits, false), LANES);
+}
+
+/* The upper half of each lane, rounded by what the lower one is. */
+static LLVMValueRef round_up_half(Slicer *s, LLVMValueRef x)
+{
+    LLVMBuilderRef b = s->kb->u->builder;
+    LLVMValueRef sum =
+        LLVMBuildAdd(b, LLVMBuildBitCast(b, x, s->bits, ""), splat_bits(s, 0x8000), "");
+    return LLVMBuildAnd(b, sum, splat_bits(s, 0xffff0000u), "");
+}
+
+/* The slices as the upper halves of lanes. */
+static void take_apart(Slicer *s, LLVMValueRef x, LLVMValueRef slice[SLICES])
+{
+    LLVMBuilderRef b = s->kb->u->builder;
+    for (int i = 0; i + 1 < SLICES; i++) {
+        slice[i] = round_up_half(s, x);
+        x = LLVMBuildFSub(b, x, LLVMBuildBitCast(b, slice[i], s->row, ""), "");
+    }
+    slice[SLICES - 1] = LLVMBuildBitCast(b, x, s->bits, ""); /* its lower half is 0 */
+}
+
+/* Lanes from `first` on that are below the end. */
+static LLVMValueRef lanes_below(Slicer *s, LLVMValueRef end, int64_t first)
+{
+    EmitUnit *u = s->kb->u;
+    LLVMValueRef lane[LANES];
+    for (int i = 0; i < LANES; i++)
+        lane[i] = unit_i64(u, first + i);
+    return LLVMBuildICmp(u->builder, LLVMIntSLT, LLVMConstVector(lane, LANES),
+                         value_splat(u, end, LANES), "");
+}
+
+static LLVMValueRef element_at(Slicer *s, LLVMValueRef base, LLVMValueRef index)
+{
+    return LLVMBuildGEP2(s->kb->u->builder, s->kb->u->f32, base, &index, 1, "");
+}
+
+static LLVMValueRef byte_at(Slicer *s, LLVMValueRef base, LLVMValueRef index)
+{
+    return LLVMBuildGEP2(s->kb->u->builder, s->kb->u->i8, base, &index, 1, "");
+}
+
+static LLVMValueRef scaled(Slicer *s, LLVMValueRef x, int64_t factor)
+{
+    return LLVMBuildMul(s->kb->u->builder, x, unit_i64(s->kb->u, factor), "");
+}
+
+static LLVMValueRef load_row(Slicer *s, LLVMValueRef at, LLVMValueRef mask)
+{
+    return memory_load_row(s->kb, s->row, at, mask, (int)sizeof(float));
+}
+
+static void store_row(Slicer *s, LLVMValueRef v, LLVMValueRef at, int64_t offset)
+{
+    EmitUnit *u = s->kb->u;
+    LLVMSetAlignment(LLVMBuildStore(u->builder, v, byte_at(s, at, unit_i64(u, offset))), ROW_BYTES);
+}
+
+/* The value of the depth at d and the one half a block behind it, for each lane, side by side. */
+static void store_pairs(Slicer *s, LLVMValueRef x[2][SLICES], LLVMValueRef at, int64_t offset,
+                        int64_t slice_bytes)
+{
+    LLVMBuilderRef b = s->kb->u->builder;
+    for (int i = 0; i < SLICES; i++) {
+        LLVMValueRef low = LLVMBuildLShr(b, x[0][i], splat_bits(s, 16), "");
+        store_row(s, LLVMBuildOr(b, low, x[1][i], ""), at, offset + i * slice_bytes);
+    }
+}
+
+/* ---- lines and steps ------------------------------------------------------------------------------------------ */
+
+/* Of a line beyond the last one nobody wants the slices: the last is read in its place. */
+static LLVMValueRef line_to_read(Slicer *s, LLVMValueRef line)
+{
+    LLVMBuilderRef b = s->kb->u->builder;
+    if (!s->lines)
+        return line;
+    LLVMValueRef last = LLVMBuildSub(b, s->lines, unit_i64(s->kb->u, 1), "");
+    LLVMValueRef beyond = LLVMBuildICmp(b, LLVMIntSGT, line, last, "");
+    return LLVMBuildSelect(b, beyond, last, line, "");
+}
+
+static void slice_line(Slicer *s, LLVMValueRef line)
+{
+    EmitUnit *u = s->kb->u;
+    const Loop *l = s->loop;
+    LLVMValueRef x[2][SLICES],
+        to = byte_at(s, s->c, scaled(s, line, ROW_BYTES)),
+        from = element_at(s, s->a, scaled(s, line_to_read(s, line), l->a_row_stride));
+    for (int h = 0; h < 2; h++) {
+        LLVMValueRef mask = s->left ? lanes_below(s, s->left, (int64_t)h * HALF) : NULL;
+        take_apart(s, load_row(s, element_at(s, from, unit_i64(u, (int64_t)h * HALF)), mask), x[h]);
+    }
+    store_pairs(s, x, to, 0, (int64_t)l->rows * ROW_BYTES);
+}
+
+static LLVMValueRef both(Slicer *s, LLVMValueRef x, LLVMValueRef y)
+{
+    return x && y ? LLVMBuildAnd(s->kb->u->builder, x, y, "") : x ? x : y;
+}
+
+/* A step of the depth as slices, of sixteen lines. */
+static void take_step(Slicer *s, LLVMValueRef step, int group, LLVMValueRef slice[SLICES])
+{
+    EmitUnit *u = s->kb->u;
+    LLVMValueRef there = NULL, lanes = NULL;
+    if (s->left)
+        there = value_splat(u, LLVMBuildICmp(u->builder, LLVMIntSLT, step, s->left, ""), LANES);
+    if (s->lines)
+        lanes = lanes_below(s, s->lines, (int64_t)group * LANES);
+    LLVMValueRef at = element_at(s, s->a, scaled(s, step, s->loop->a_depth_stride));
+    at = element_at(s, at, unit_i64(u, (int64_t)group * LANES));
+    take_apart(s, load_row(s, at, both(s, there, lanes)), slice);
+}
+
+static void slice_step(Slicer *s, LLVMValueRef step)
+{
+    EmitUnit *u = s->kb->u;
+    const int groups = s->loop->rows / LANES;
+    LLVMValueRef x[2][SLICES], to = byte_at(s, s->c, scaled(s, step, ROW_BYTES));
+    for (int g = 0; g < groups; g++) {
+        take_step(s, step, g, x[0]);
+        take_step(s, LLVMBuildAdd(u->builder, step, unit_i64(u, HALF), ""), g, x[1]);
+        store_pairs(s, x, to, (int64_t)g * TILE_BYTES, (int64_t)groups * TILE_BYTES);
+    }
+}
+
+int slicer_units(const Slicer *s)
+{
+    return s->loop->by_step ? HALF : s->loop->rows;
+}
+
+void slicer_unit(Slicer *s, LLVMValueRef unit)
+{
+    if (s->loop->by_step)
+        slice_step(s, unit);
+    else
+        slice_line(s, unit);
+}
+
+/* ---- a block of the depth ---------------------------------------------------------------------------------------- */
+
+Slicer slicer_open(KernelBuilder *kb, const Loop *l)
+{
+    EmitUnit *u = kb->u;
+    Slicer s = {.kb = kb, .loop = l};
+    s.row = LLVMVectorType(u->f32, LANES);
+    s.bits = LLVMVectorType(u->i32, LANES);
+    s.a = s.first_a = element_at(&s, buffer_pointer(kb, l->a), offset_scalar(kb, l->a_offset));
+    s.c = s.first_c = element_at(&s, buffer_pointer(kb, l->c), offset_scalar(kb, l->c_offset));
+    if (l->row && (l->row->per_example || l->row->extent % l->rows))
+        s.lines =
+            LLVMBuildSub(u->builder, extent_value(kb, l->row), offset_scalar(kb, l->row_begin), "");
+    s.depth = tile_depth(kb, l);
+    return s;
+}
+
+void slicer_go_to(Slicer *s, LLVMValueRef depth)
+{
+    const int64_t step_bytes = (int64_t)SLICES * ROW_BYTES * s->loop->rows / SLICED_DEPTH;
+    s->a = element_at(s, s->first_a, scaled(s, depth, s->loop->a_depth_stride));
+    s->c = byte_at(s, s->first_c, scaled(s, depth, step_bytes));
+    const bool whole =
+        LLVMIsAConstantInt(s->depth) && LLVMConstIntGetZExtValue(s->depth) % SLICED_DEPTH == 0;
+    s->left = whole ? NULL : LLVMBuildSub(s->kb->u->builder, s->depth, depth, "");
+}
+
+static void slice_block(Slicer *s)
+{
+    EmitUnit *u = s->kb->u;
+    CountedLoop c = loop_open(s->kb, unit_i64(u, 0), unit_i64(u, slicer_units(s)), 1, "unit");
+    slicer_unit(s, c.counter);
+    loop_close(s->kb, &c, true);
+}
+
+/* A whole block, or the one that the depth ends in. */
+static void slice_either(Slicer *s)
+{
+    EmitUnit *u = s->kb->u;
+    LLVMValueRef left = s->left,
+                 whole = LLVMBuildICmp(u->builder, LLVMIntSGE, left, unit_i64(u, SLICED_DEPTH), "");
+    LLVMBasicBlockRef yes = unit_block(u, s->kb->function, "whole"),
+                      no = unit_block(u, s->kb->function, "part"),
+                      after = unit_block(u, s->kb->function, "sliced");
+    LLVMBuildCondBr(u->builder, whole, yes, no);
+    LLVMPositionBuilderAtEnd(u->builder, yes);
+    s->left = NULL;
+    slice_block(s);
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, no);
+    s->left = left;
+    slice_block(s);
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, after);
+}
+
+void slices_emit(KernelBuilder *kb, const Loop *l)
+{
+    Slicer s = slicer_open(kb, l);
+    slicer_go_to(&s, offset_scalar(kb, l->depth_at));
+    if (s.left)
+        slice_either(&s);
+    else
+        slice_block(&s);
+}

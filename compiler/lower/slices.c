@@ -1,0 +1,308 @@
+/* Contractions of f32 on tiles that multiply bf16 and add in f32: each number goes in as the sum of three slices of eight
+ * bits, and six products of slices make one of f32's precision.  Panels are sliced 32 values of the depth at a time. */
+#include "lower/tile.h"
+
+enum {
+    TILE_LINES = 16,
+    MOST_PANEL = 2, /* tiles side by side: four accumulators, two registers for each operand */
+    SLICE_FLOATS =
+        TILE_LINES * SLICED_DEPTH * 3 / 2, /* of the slices of so many lines, as room of f32 */
+    MOST_SLICED = 128,                     /* the left panel stays in the first cache */
+    LEAST_SLICED = 64
+};
+
+#define TERM_CYCLES 19.5 /* a product of tiles, in cycles of the multiply-adds' faster clock */
+#define TILE_CYCLES 120  /* to begin and to end                                              */
+#define SLICE_COST 0.4   /* of an element                                                    */
+#define TURN_COST 0.5    /* likewise, to lie along the depth                                 */
+
+/* ---- the choice --------------------------------------------------------------------------------------------- */
+
+static int panel_lines(int64_t extent)
+{
+    return extent <= TILE_LINES ? TILE_LINES : MOST_PANEL * TILE_LINES;
+}
+
+static int64_t depth_blocks(const Engine *e)
+{
+    return divide_up(e->chunk * e->suffix, SLICED_DEPTH);
+}
+
+static int64_t panel_floats(const Engine *e, int lines)
+{
+    return depth_blocks(e) * SLICE_FLOATS * (lines / TILE_LINES);
+}
+
+/* The left operand is sliced where it lies if it does so along the depth. */
+static bool takes_left(Engine *e)
+{
+    if (!e->left_ready)
+        return true;
+    if (!place_left_run(e))
+        return false;
+    place_note_left(e);
+    return e->left_even && e->depth_stride == 1;
+}
+
+/* The right one if it lies along the columns. */
+static bool takes_right(Engine *e)
+{
+    if (!e->right_ready || e->in_panels)
+        return true;
+    const int64_t run = place_right_run(e);
+    return place_is_even(e, e->right_steps) &&
+           (run == e->column->extent || (run && run % e->nr == 0));
+}
+
+/* Chunks are of whole blocks of the depth, where there is more than one. */
+static bool choose_chunk(Engine *e)
+{
+    int at = e->depth.count - 1;
+    int64_t suffix = 1;
+    while (at > 0 && suffix * e->depth.data[at]->extent <= MOST_SLICED)
+        suffix *= e->depth.data[at--]->extent;
+    const int64_t extent = e->depth.data[at]->extent;
+    int64_t chunk = extent;
+    if (suffix * extent > MOST_SLICED * 5 / 4) {
+        chunk = divide_up(extent, divide_up(suffix * extent, MOST_SLICED));
+        if (suffix == 1)
+            chunk = round_up(chunk, SLICED_DEPTH);
+    }
+    e->split = at;
+    e->suffix = suffix;
+    e->chunk = chunk;
+    e->single = at == 0 && chunk == extent;
+    return depth_of(e) >= LEAST_SLICED;
+}
+
+bool slices_choose(Engine *e)
+{
+    const Kernel *k = e->l->kernel;
+    const Schedule *s = e->l->schedule;
+    if (!e->l->lanes->matrix_tiles || e->l->real != TYPE_F32 || k->contraction.limits.count ||
+        k->own_examples || (s->ends && s->ends[k->nodes.data[0]->id]))
+        return false;
+    e->mr = panel_lines(e->sum_rows ? e->sum_rows : e->row->extent);
+    e->nr = panel_lines(e->column->extent);
+    if (!takes_left(e) || !takes_right(e) || !choose_chunk(e))
+        return false;
+    pack_plan(e);
+    e->left_turned = !e->left_ready && !e->left_by_row;
+    e->packed_rows = e->mr;
+    return true;
+}
+
+Costs slices_costs(Engine *e)
+{
+    Costs c = {.left = SLICE_COST, .right = SLICE_COST};
+    if (!e->left_ready)
+        c.left += pack_cost_left(e) + (e->left_turned ? TURN_COST : 0);
+    if (!e->right_ready)
+        c.right += pack_cost_right(e);
+    return c;
+}
+
+double slices_cost(const Engine *e, int64_t rows, int64_t columns)
+{
+    const double tiles = (double)divide_up(rows, e->mr) * (double)divide_up(columns, e->nr),
+                 products = 6.0 * (e->mr / TILE_LINES) * (e->nr / TILE_LINES),
+                 chunks = depth_of(e) / (double)(e->chunk * e->suffix);
+    return tiles * chunks * ((double)depth_blocks(e) * products * TERM_CYCLES + TILE_CYCLES);
+}
+
+void slices_buffers(Engine *e)
+{
+    const int64_t depth = e->chunk * e->suffix;
+    if (!e->left_ready)
+        e->a = scratch_new(e->l, e->l->real, depth * e->mr);
+    if (e->left_turned)
+        e->turned = scratch_new(e->l, e->l->real, depth * e->mr);
+    if (!e->right_ready)
+        e->b = scratch_new(e->l, e->l->real, depth * e->nr);
+    e->left_slices =
+        scratch_new(e->l, e->l->real, panel_floats(e, e->mr) * (slices_left_aside(e) ? 2 : 1));
+    e->right_slices = scratch_new(e->l, e->l->real, panel_floats(e, e->nr) * (e->nc / e->nr));
+    e->l->out->matrix_tiles = true;
+}
+
+/* ---- slicing -------------------------------------------------------------------------------------------------- */
+
+static void set_depth(Engine *e, Loop *l)
+{
+    const Index *split = e->depth.data[e->split];
+    l->depth_index = index_new(e->l->pool, "depth", split->extent * e->suffix,
+                               split->per_example * e->suffix, split->span);
+    l->depth_begin = affine_scale(e->l->pool, e->depth_begin, e->suffix);
+    l->depth_length = e->chunk * e->suffix;
+}
+
+/* Opens the loop over the chunk's blocks of depth; *at: where one begins. */
+static LoopList *open_blocks(Engine *e, LoopList *into, const Affine **at)
+{
+    Index *depth = index_new(e->l->pool, "slice", e->chunk * e->suffix, 0, e->row->span);
+    *at = affine_index(e->l->pool, depth);
+    return &loop_range(e->l, into, FOR_SERIAL, depth, NULL, 0, SLICED_DEPTH)->body;
+}
+
+/* A block of the depth of a panel. */
+static Loop *make_slice(Engine *e, Buffer *to, const Affine *panel, int lines)
+{
+    LoopList alone = {0};
+    Loop *s = loop_append(e->l, &alone, LOOP_SLICE);
+    s->c = to;
+    s->c_offset = panel;
+    s->rows = lines;
+    set_depth(e, s);
+    return s;
+}
+
+/* The packed panel, depth by rows, as rows by depth. */
+static void turn_left(Engine *e, LoopList *into)
+{
+    ExprPool *p = e->l->pool;
+    const int64_t depth = e->chunk * e->suffix;
+    Index *row = index_new(p, "row", e->mr, 0, e->row->span),
+          *step = index_new(p, "depth", depth, 0, e->row->span);
+    const Affine *i = affine_index(p, row), *k = affine_index(p, step);
+    into = &loop_for(e->l, into, FOR_SERIAL, row)->body;
+    into = &loop_for(e->l, into, FOR_VECTOR, step)->body;
+    const Affine *from = affine_add(p, affine_scale(p, k, e->mr), i),
+                 *to = affine_add(p, affine_scale(p, i, depth), k);
+    loop_store(e->l, into, e->turned, to, expr_load(p, e->l->real, e->a, from, NULL, 0));
+}
+
+/* Where the slices of the panel that begins at the row lie: of two, one is made while tiles read the other. */
+static const Affine *left_panel(Engine *e, const Affine *row)
+{
+    ExprPool *p = e->l->pool;
+    if (!slices_left_aside(e))
+        return affine_constant(p, 0);
+    const Affine *number = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
+    return affine_scale(p, affine_remainder(p, number, 2), panel_floats(e, e->mr));
+}
+
+static Loop *left_slice(Engine *e, const Affine *row)
+{
+    Loop *s = make_slice(e, e->left_slices, left_panel(e, row), e->mr);
+    s->a_depth_stride = 1;
+    if (e->left_ready) {
+        const Expr *load = place_left(e, row);
+        s->a = load->buffer;
+        s->a_offset = load->affine;
+        s->a_row_stride = e->row_stride;
+        s->row = e->row;
+        s->row_begin = row;
+    } else {
+        s->a = e->left_turned ? e->turned : e->a;
+        s->a_offset = affine_constant(e->l->pool, 0);
+        s->a_row_stride = e->chunk * e->suffix;
+    }
+    return s;
+}
+
+void slices_left(Engine *e, LoopList *into)
+{
+    const Affine *at;
+    if (!e->left_ready)
+        pack_left(e, into);
+    if (e->left_turned)
+        turn_left(e, into);
+    into = open_blocks(e, into, &at);
+    Loop *s = left_slice(e, e->packed_begin);
+    s->depth_at = at;
+    vec_push(e->l->arena, into, s);
+}
+
+static const Affine *right_panel(Engine *e, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    const Affine *number = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+    return affine_scale(p, number, panel_floats(e, e->nr));
+}
+
+static LoopList *open_columns(Engine *e, LoopList *into, const Affine **column)
+{
+    Index *panel = index_copy(e->l->pool, e->column);
+    *column = affine_index(e->l->pool, panel);
+    return &loop_range(e->l, into, FOR_SERIAL, panel, e->column_begin, e->nc, e->nr)->body;
+}
+
+static Loop *right_slice(Engine *e, const Affine *column)
+{
+    Loop *s = make_slice(e, e->right_slices, right_panel(e, column), e->nr);
+    s->by_step = true;
+    s->a_row_stride = 1;
+    if (e->right_ready) {
+        const Expr *load = place_right(e, column);
+        s->a = load->buffer;
+        s->a_offset = load->affine;
+        s->a_depth_stride = e->in_panels ? e->right_stride : e->right_steps[e->depth.count - 1];
+        s->row = e->column;
+        s->row_begin = column;
+    } else {
+        s->a = e->b;
+        s->a_offset = affine_constant(e->l->pool, 0);
+        s->a_depth_stride = e->nr;
+    }
+    return s;
+}
+
+/* What lies there is read in the order of memory: rows of all columns one after the other. */
+void slices_right(Engine *e, LoopList *into)
+{
+    const Affine *at, *column;
+    if (e->right_ready) {
+        into = open_blocks(e, into, &at);
+        into = open_columns(e, into, &column);
+    } else {
+        into = open_columns(e, into, &column);
+        Engine panel = *e; /* packs this one alone */
+        panel.column_begin = column;
+        panel.nc = e->nr;
+        pack_right(&panel, into);
+        into = open_blocks(e, into, &at);
+    }
+    Loop *s = right_slice(e, column);
+    s->depth_at = at;
+    vec_push(e->l->arena, into, s);
+}
+
+/* Tiles of a panel in the last block of columns, which may have fewer. */
+static int64_t least_tiles(const Engine *e)
+{
+    const int64_t columns = e->column->extent, blocks = divide_up(columns, e->nc);
+    return divide_up(columns - (blocks - 1) * e->nc, e->nr);
+}
+
+bool slices_left_aside(const Engine *e)
+{
+    return e->left_ready && 2 * least_tiles(e) > e->nc / e->nr;
+}
+
+/* The next panel of rows, each of this one's tiles its part of it. */
+static void slice_aside(Engine *e, Loop *t, const Affine *row, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    Aside a = {.slice = left_slice(e, affine_offset(p, row, e->mr)), .parts = least_tiles(e)};
+    a.part = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+    if (e->column->per_example) { /* there may be fewer tiles */
+        a.index = e->column;
+        a.column = column;
+    }
+    vec_push(e->l->arena, &t->asides, a);
+}
+
+void slices_set(Engine *e, Loop *t, const Affine *row, const Affine *column)
+{
+    t->sliced = true;
+    t->a = e->left_slices;
+    t->a_offset = left_panel(e, row);
+    t->b = e->right_slices;
+    t->b_offset = right_panel(e, column);
+    t->chunk = e->depth_begin;
+    for (int i = 0; i < e->split; i++)
+        t->chunk = affine_add(e->l->pool, t->chunk, binding_of(e, e->depth.data[i]));
+    set_depth(e, t);
+    if (slices_left_aside(e))
+        slice_aside(e, t, row, column);
+}
