@@ -3,8 +3,9 @@
 
 typedef struct Summary {
     const Loop *tile;
-    const Loop *vector; /* the first vector loop */
-    bool adds;          /* where data says       */
+    const Loop *vector;    /* the first vector loop */
+    const Loop *sliced[2]; /* what slices the left operand, by line, and the right one, by step */
+    bool adds;             /* where data says                                                   */
 } Summary;
 
 static void look(Summary *s, const LoopList *list)
@@ -15,17 +16,30 @@ static void look(Summary *s, const LoopList *list)
             s->tile = l;
         if (l->kind == LOOP_FOR && l->how == FOR_VECTOR && !s->vector)
             s->vector = l;
+        if (l->kind == LOOP_SLICE)
+            s->sliced[l->by_step] = l;
         s->adds = s->adds || l->kind == LOOP_ADD;
         look(s, &l->body);
     }
 }
 
 /* Panels lie in scratch; what is read where it lies is an operand. */
-static const char *how_left(const Loop *t)
+static const char *how(const Buffer *from, const char *packed)
 {
-    if (t->a->space == SPACE_OPERAND)
-        return "in place";
-    return t->a_row_stride == 1 ? "packed by depth" : "packed by row";
+    return from->space == SPACE_OPERAND ? "in place" : packed;
+}
+
+static void summarize_tile(Text *out, const Summary *s)
+{
+    const Loop *t = s->tile;
+    const Buffer *left = t->sliced ? s->sliced[false]->a : t->a,
+                 *right = t->sliced ? s->sliced[true]->a : t->b;
+    const bool by_depth = t->a_row_stride == 1 && !t->sliced;
+    text_append(out, t->along_depth ? "dots, " : t->sliced ? "slices, " : "");
+    text_printf(out, "tile %dx%d, depth %lld, left %s, right %s", t->rows, t->columns,
+                (long long)t->depth_length,
+                how(left, by_depth ? "packed by depth" : "packed by row"),
+                how(right, "packed by depth"));
 }
 
 void loop_summary(Text *out, const LoopKernel *k)
@@ -33,10 +47,7 @@ void loop_summary(Text *out, const LoopKernel *k)
     Summary s = {0};
     look(&s, &k->body);
     if (s.tile) {
-        text_append(out, s.tile->along_depth ? "dots, " : s.tile->sliced ? "slices, " : "");
-        text_printf(out, "tile %dx%d, depth %lld, left %s, right %s", s.tile->rows, s.tile->columns,
-                    (long long)s.tile->depth_length, how_left(s.tile),
-                    s.tile->b->space == SPACE_OPERAND ? "in place" : "packed by depth");
+        summarize_tile(out, &s);
         if (k->parallel)
             text_printf(out, ", %lld block%s", (long long)k->parallel->extent,
                         k->parallel->extent == 1 ? "" : "s");
