@@ -244,6 +244,8 @@ LLVMValueRef memory_load(KernelBuilder *kb, const Expr *load, const Guard *g);
 /* A vector of what lies there, of the mask's lanes; NULL: of all. */
 LLVMValueRef memory_load_row(KernelBuilder *kb, LLVMTypeRef row, LLVMValueRef at, LLVMValueRef mask,
                              int align);
+LLVMValueRef memory_store_row(KernelBuilder *kb, LLVMValueRef v, LLVMValueRef at, LLVMValueRef mask,
+                              int align);
 void memory_store(KernelBuilder *kb, const Loop *store);
 void memory_add(KernelBuilder *kb, const Loop *add);
 void memory_ask(KernelBuilder *kb, const Loop *ask);

@@ -219,20 +219,28 @@ static void set_past(EmitUnit *u, LLVMValueRef store)
                     LLVMMetadataAsValue(u->context, node));
 }
 
-static void store_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMValueRef v,
-                      bool past)
+LLVMValueRef memory_store_row(KernelBuilder *kb, LLVMValueRef v, LLVMValueRef at, LLVMValueRef mask,
+                              int align)
 {
     EmitUnit *u = kb->u;
     LLVMTypeRef types[] = {LLVMTypeOf(v), u->pointer};
-    if (kb->mask) {
-        LLVMValueRef args[] = {v, at, kb->mask};
-        masked(kb, "llvm.masked.store", types, args, 3, 1, dtype_size(b->type));
-        return;
+    if (mask) {
+        LLVMValueRef args[] = {v, at, mask};
+        return masked(kb, "llvm.masked.store", types, args, 3, 1, align);
     }
     LLVMValueRef store = LLVMBuildStore(u->builder, v, at);
-    LLVMSetAlignment(store, (unsigned)(dtype_size(b->type) * (past ? kb->width : 1)));
-    if (past)
-        set_past(u, store);
+    LLVMSetAlignment(store, (unsigned)align);
+    return store;
+}
+
+static void store_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at, LLVMValueRef v,
+                      bool past)
+{
+    const bool around = past && !kb->mask; /* the caches */
+    LLVMValueRef store =
+        memory_store_row(kb, v, at, kb->mask, dtype_size(b->type) * (around ? kb->width : 1));
+    if (around)
+        set_past(kb->u, store);
 }
 
 static void scatter(KernelBuilder *kb, const Buffer *b, LLVMValueRef base, LLVMValueRef lanes,

@@ -58,6 +58,8 @@ typedef struct Hoist {
 } Hoist;
 
 const Expr *hoist(const Hoist *h, const Expr *e);
+/* The cost of the calls in what it would move. */
+double hoist_cost(const Hoist *h, const Expr *e);
 
 /* One index in place of several, row-major; the substitution of them by it is appended. */
 Index *flatten_indices(Lowering *l, const char *name, Index *const *list, int count);

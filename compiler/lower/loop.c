@@ -387,6 +387,25 @@ const Expr *hoist(const Hoist *h, const Expr *e)
     return h->indices.count ? hoist_walk(h, e) : e;
 }
 
+typedef struct Moved {
+    const Hoist *h;
+    double cost;
+} Moved;
+
+static void visit_moved(void *context, const Expr *e)
+{
+    Moved *m = context;
+    if (e->kind == EXPR_CALL && is_invariant(m->h, e))
+        m->cost += e->function->cost;
+}
+
+double hoist_cost(const Hoist *h, const Expr *e)
+{
+    Moved m = {h, 0};
+    expr_visit(h->l->pool, e, visit_moved, &m);
+    return m.cost;
+}
+
 /* ---- flattening ---------------------------------------------------------------------------------------------- */
 
 Index *flatten_indices(Lowering *l, const char *name, Index *const *list, int count)
@@ -410,9 +429,11 @@ void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count
 /* ---- what a vector costs ----------------------------------------------------------------------------------------- */
 
 typedef struct AccessCost {
+    ExprPool *pool;
     const Index *vector;
     int lanes;
     double total;
+    bool steps;
 } AccessCost;
 
 static double affine_cost(const Affine *a, const Index *vector, int lanes)
@@ -426,20 +447,35 @@ static double affine_cost(const Affine *a, const Index *vector, int lanes)
     return lanes;
 }
 
+static void visit_steps(void *context, const Expr *e)
+{
+    AccessCost *c = context;
+    c->steps =
+        c->steps || e->kind == EXPR_LOCAL || (e->affine && affine_uses(e->affine, c->vector));
+}
+
+/* Does the place that data tells change when the index steps? */
+static bool data_steps(const AccessCost *c, const Expr *load)
+{
+    AccessCost steps = *c;
+    steps.steps = false;
+    for (int i = 0; c->vector && i < load->count; i++)
+        expr_visit(c->pool, load->data[i].value, visit_steps, &steps);
+    return steps.steps;
+}
+
 static void visit_cost(void *context, const Expr *e)
 {
     AccessCost *c = context;
-    if (e->kind == EXPR_LOAD && e->count == 0)
-        c->total += affine_cost(e->affine, c->vector, c->lanes);
-    else if (e->kind == EXPR_LOAD)
-        c->total += c->lanes;
+    if (e->kind == EXPR_LOAD)
+        c->total += data_steps(c, e) ? c->lanes : affine_cost(e->affine, c->vector, c->lanes);
     else if (e->kind == EXPR_CALL)
         c->total += e->function->cost;
 }
 
 double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes)
 {
-    AccessCost c = {vector, lanes, 0};
+    AccessCost c = {l->pool, vector, lanes, 0, false};
     expr_visit(l->pool, value, visit_cost, &c);
     return c.total;
 }

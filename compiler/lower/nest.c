@@ -199,6 +199,28 @@ static const Affine **find_ends(Nest *x, const Stage *st, const IndexList *list,
     return ends;
 }
 
+static bool any_uses(const Affine *const *ends, int count, const Index *ix)
+{
+    for (int i = 0; i < count; i++)
+        if (ends[i] && affine_uses(ends[i], ix))
+            return true;
+    return false;
+}
+
+/* Does each iteration of the last shared loop end its own loops elsewhere? */
+static bool ends_by_row(Nest *x)
+{
+    const Index *row = x->shared.data[x->shared.count - 1];
+    const IndexList fixed = fixed_indices(x, x->shared.count);
+    for (int s = 0; s < x->stages.count; s++) {
+        const Stage *st = x->stages.data[s];
+        if (any_uses(find_ends(x, st, &st->free, &fixed), st->free.count, row) ||
+            any_uses(find_ends(x, st, &st->bound, &fixed), st->bound.count, row))
+            return true;
+    }
+    return false;
+}
+
 static BufferList written_buffers(Nest *x, const Stage *st)
 {
     BufferList list = {0};
@@ -223,6 +245,18 @@ static int first_local(const Stage *st)
         if (st->items.data[i].local < first)
             first = st->items.data[i].local;
     return first;
+}
+
+static void note_moved(Nest *x)
+{
+    for (int s = 0; s < x->stages.count; s++) {
+        Stage *st = x->stages.data[s];
+        const Hoist h = {x->l, NULL, st->bound.count ? st->bound : st->free, written_buffers(x, st),
+                         first_local(st)};
+        for (int i = 0; i < st->items.count; i++)
+            if (st->items.data[i].kind != ITEM_POST)
+                st->items.data[i].moved = hoist_cost(&h, st->items.data[i].value);
+    }
 }
 
 static void turn_items(Nest *x, Stage *st, const Index *v)
@@ -307,12 +341,14 @@ static void flatten_outer(Nest *x, int count)
     }
 }
 
-static LoopList *open_shared(Nest *x, LoopList *into, bool across, int lanes)
+static LoopList *open_shared(Nest *x, LoopList *into, bool across, Abreast *rows, int lanes)
 {
-    if (across && x->shared.count == 1)
+    if (across && !rows && x->shared.count == 1)
         return open_blocks(x, into, x->shared.data[0], lanes);
     flatten_outer(x, x->shared.count - across);
     for (int i = 0; i < x->shared.count; i++) {
+        if (rows && i == x->shared.count - 1)
+            return abreast_open(rows, into);
         if (i == 0) {
             into = &loop_parallel(x->l, into, x->shared.data[i], 1)->body;
             continue;
@@ -369,11 +405,19 @@ void lower_nest(Lowering *l)
         merge_loops(&x, x.stages.data[s], &x.stages.data[s]->bound, 0);
     }
     int lanes = lane_count(l, l->real);
+    note_moved(&x);
     jam_demote(&x);
     stream_demote(&x, lanes);
-    bool across = x.shared.count > (l->kernel->group_loops > 0) && vector_is_shared(&x, lanes);
-    LoopList *body = open_shared(&x, &l->out->body, across, lanes);
+    const bool by_rows = x.shared.count > (l->kernel->group_loops > 0);
+    bool across = by_rows && vector_is_shared(&x, lanes);
+    if (by_rows)
+        flatten_outer(&x, x.shared.count - 1);
+    Abreast *rows = by_rows && !ends_by_row(&x) ? abreast_choose(&x, across, lanes) : NULL;
+    across = across || rows;
+    LoopList *body = open_shared(&x, &l->out->body, across, rows, lanes);
     for (int s = 0; s < x.stages.count; s++)
         emit_stage(&x, body, x.stages.data[s], across, lanes);
+    if (rows)
+        abreast_close(rows);
     put_before(&x);
 }

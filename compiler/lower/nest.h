@@ -20,6 +20,7 @@ typedef struct Item {
     const Affine *position; /* argmax, argmin: the row-major number over the bound loops */
     int local;
     int best; /* argmax, argmin: the register of the best value */
+    double moved; /* of its cost, what is computed in front of the innermost loops */
     bool stored;
 } Item;
 
@@ -72,7 +73,22 @@ double extents_without(const IndexList *list, const Index *without);
 double stage_uses(const Nest *x, const Stage *st);
 /* The stage's own loop whose lanes make it cheapest, or NULL, and that cost. */
 Index *vector_choose(Nest *x, const Stage *st, int lanes, double *cost);
+/* What all stages cost in an iteration of the shared loops, each with lanes of its own; and in as many
+ * iterations of the last of them as there are lanes, one for each. */
+double vector_cost_within(Nest *x, int lanes);
+double vector_cost_across(Nest *x, int lanes);
 bool vector_is_shared(Nest *x, int lanes);
+
+/* ---- abreast.c: short rows, a lane each ---------------------------------------------------------------- */
+
+typedef struct Abreast Abreast;
+
+/* Where a block of rows, turned, costs less than lanes within each row, or `across` them where they lie: the
+ * items then compute in the turned copies.  NULL: it does not. */
+Abreast *abreast_choose(Nest *x, bool across, int lanes);
+/* The loops over blocks and over the rows of one, with the copying in front of the latter, and behind. */
+LoopList *abreast_open(Abreast *a, LoopList *into);
+void abreast_close(const Abreast *a);
 
 /* ---- jam.c: small free indices, unrolled around the bound loops ---------------------------------------- */
 

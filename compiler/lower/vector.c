@@ -69,7 +69,8 @@ static double stage_cost(Nest *x, const Stage *st, const Index *v, int lanes)
     for (int i = 0; i < st->items.count; i++) {
         const Item *item = &st->items.data[i];
         double each = item_cost(x, item, v, lanes, stage_uses(x, st));
-        cost += each * (item->kind == ITEM_POST ? outer : inner);
+        cost += each * (item->kind == ITEM_POST ? outer : inner) - item->moved * inner;
+        cost += item->moved * (st->bound.count ? outer : 1);
         if (item->kind == ITEM_REDUCE)
             cost += inner + (of_stage && index_in(&st->bound, v) ? FOLD_COST * outer : 0);
         if (item->stored)
@@ -117,6 +118,26 @@ static bool shares_scratch(const Nest *x, const Index *v)
     return false;
 }
 
+double vector_cost_within(Nest *x, int lanes)
+{
+    double total = 0;
+    for (int s = 0; s < x->stages.count; s++) {
+        double cost;
+        vector_choose(x, x->stages.data[s], lanes, &cost);
+        total += cost;
+    }
+    return total;
+}
+
+double vector_cost_across(Nest *x, int lanes)
+{
+    const Index *v = x->shared.data[x->shared.count - 1];
+    double total = 0;
+    for (int s = 0; s < x->stages.count; s++)
+        total += stage_cost(x, x->stages.data[s], v, lanes);
+    return total;
+}
+
 /* Is it cheaper to give each lane its own iteration of the last shared loop? */
 bool vector_is_shared(Nest *x, int lanes)
 {
@@ -125,12 +146,6 @@ bool vector_is_shared(Nest *x, int lanes)
     const Index *v = x->shared.data[x->shared.count - 1];
     if (shares_scratch(x, v))
         return false;
-    double across = 0, within = 0;
-    for (int s = 0; s < x->stages.count; s++) {
-        double c;
-        vector_choose(x, x->stages.data[s], lanes, &c);
-        within += c * (double)v->extent;
-        across += stage_cost(x, x->stages.data[s], v, lanes) * ceil((double)v->extent / lanes);
-    }
-    return across <= within;
+    const double rows = (double)v->extent;
+    return vector_cost_across(x, lanes) * ceil(rows / lanes) <= vector_cost_within(x, lanes) * rows;
 }
