@@ -19,7 +19,7 @@ typedef struct Item {
     const Expr *within;     /* a condition without which nobody reads it, or NULL */
     const Affine *position; /* argmax, argmin: the row-major number over the bound loops */
     int local;
-    int best; /* argmax, argmin: the register of the best value */
+    int best;     /* argmax, argmin: the register of the best value */
     double moved; /* of its cost, what is computed in front of the innermost loops */
     bool stored;
 } Item;

@@ -51,6 +51,32 @@ static const char *range_text(Sema *s, const Index *ix)
     return ix->per_example ? "the batch" : arena_format(s->arena, "%lld", (long long)ix->extent);
 }
 
+static bool same_shape(const Value *a, const Value *b)
+{
+    bool same = a->kind == VALUE_TENSOR && b->kind == VALUE_TENSOR && a->rank == b->rank;
+    for (int i = 0; same && i < a->rank; i++) {
+        int64_t x = 0, y = 0;
+        value_extent(a, i, &x);
+        value_extent(b, i, &y);
+        same = x == y;
+    }
+    return same;
+}
+
+/* A tensor that the library made of the user's is noted as the argument of that shape. */
+static void note_given(Sema *s, const Value *v)
+{
+    const bool own = v->name && sources_is_library(s, v->defined);
+    for (int i = 0; own && i < s->frame->decl->items.count; i++) {
+        const Value *given = frame_lookup(s->frame, s->frame->decl->items.data[i]->name);
+        if (given && given != v && same_shape(given, v)) {
+            value_note(s, given);
+            return;
+        }
+    }
+    value_note(s, v);
+}
+
 /* Two uses of one index must agree on its extent. */
 static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const Index *dimension,
                          const Ast *use)
@@ -70,8 +96,8 @@ static bool unify_extent(Sema *s, IndexScope *scope, const Value *base, const In
                range_text(s, dimension));
     diag_note(s->diag, scope->origin_span, "and over %s here", range_text(s, ix));
     if (scope->origin && scope->origin->defined.begin != base->defined.begin)
-        value_note(s, scope->origin);
-    value_note(s, base);
+        note_given(s, scope->origin);
+    note_given(s, base);
     return false;
 }
 
@@ -137,41 +163,20 @@ static const char *name_of(const Value *v)
     return v->name ? v->name : "it";
 }
 
-static bool same_shape(const Value *a, const Value *b)
-{
-    bool same = a->kind == VALUE_TENSOR && b->kind == VALUE_TENSOR && a->rank == b->rank;
-    for (int i = 0; same && i < a->rank; i++) {
-        int64_t x = 0, y = 0;
-        value_extent(a, i, &x);
-        value_extent(b, i, &y);
-        same = x == y;
-    }
-    return same;
-}
-
-/* A tensor that the library made of the user's is noted as the argument of that shape. */
-static void note_given(Sema *s, const Value *v)
-{
-    const bool own = v->name && sources_is_library(s, v->defined);
-    for (int i = 0; own && i < s->frame->decl->items.count; i++) {
-        const Value *given = frame_lookup(s->frame, s->frame->decl->items.data[i]->name);
-        if (given && given != v && same_shape(given, v)) {
-            value_note(s, given);
-            return;
-        }
-    }
-    value_note(s, v);
-}
-
 /* Two tensors whose leading dimensions differ: often a number against a tensor of one entry, or an
  * image where a vector was meant. */
-static void ellipsis_mismatch(Sema *s, const Ellipsis *e, const Value *base, int count, Span span)
+static void ellipsis_mismatch(Sema *s, const Ellipsis *e, const Value *base, int first, int count,
+                              Span span)
 {
     const Value *longer = e->count > count ? e->base : base,
                 *shorter = e->count > count ? base : e->base;
-    diag_error(s->diag, span,
-               "`...` stands for %d dimension%s of one tensor, and for %s%d of another", e->count,
-               e->count == 1 ? "" : "s", e->count == count ? "other " : "", count);
+    if (e->count == count)
+        diag_error(s->diag, span, "`...` stands for %s of one tensor, and for %s of another",
+                   part_text(s, e->base, e->first, count), part_text(s, base, first, count));
+    else
+        diag_error(s->diag, span,
+                   "`...` stands for %d dimension%s of one tensor, and for %d of another", e->count,
+                   e->count == 1 ? "" : "s", count);
     note_given(s, e->base);
     note_given(s, base);
     if (e->count != count && shorter->rank == 0 && elements(longer) == 1)
@@ -187,6 +192,7 @@ static bool settle_ellipsis(Sema *s, const Value *base, int first, int count, Sp
         e->known = true;
         e->count = count;
         e->base = base;
+        e->first = first;
         e->indices = arena_new(s->arena, Index *, count + 1);
         for (int i = 0; i < count; i++) {
             const char *name = intern(s->names, arena_format(s->arena, "e%d", i));
@@ -202,7 +208,7 @@ static bool settle_ellipsis(Sema *s, const Value *base, int first, int count, Sp
         same = extent == e->indices[i]->extent;
     }
     if (!same)
-        ellipsis_mismatch(s, e, base, count, span);
+        ellipsis_mismatch(s, e, base, first, count, span);
     return same;
 }
 

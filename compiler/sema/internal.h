@@ -138,7 +138,8 @@ typedef struct Ellipsis {
     bool known;
     int count;
     Index **indices;
-    const Value *base; /* of that access */
+    const Value *base; /* of that access                 */
+    int first;         /* of its dimensions there        */
 } Ellipsis;
 
 typedef struct Memo {
@@ -304,6 +305,7 @@ Value *value_here(Sema *s, Value *v);
 Value *value_expr(Sema *s, const Expr *e, Index **dims, int rank, Span span);
 const char *value_describe(Sema *s, const Value *v); /* "a tensor [8, 8]", "the number 3" */
 const char *shape_text(Sema *s, const Value *v);
+const char *part_text(Sema *s, const Value *v, int first, int count); /* of some dimensions */
 /* An extent of 0 stands for the batch. */
 const char *dimensions_text(Sema *s, const int64_t *shape, int rank);
 /* A note on where a tensor comes from and what shape it has. */

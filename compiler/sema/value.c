@@ -100,13 +100,18 @@ const char *dimensions_text(Sema *s, const int64_t *shape, int rank)
     return t.data;
 }
 
+const char *part_text(Sema *s, const Value *v, int first, int count)
+{
+    int64_t *shape = arena_new(s->arena, int64_t, count + 1);
+    for (int i = 0; i < count; i++)
+        if (!value_dimension(v, first + i)->per_example)
+            value_extent(v, first + i, &shape[i]);
+    return dimensions_text(s, shape, count);
+}
+
 const char *shape_text(Sema *s, const Value *v)
 {
-    int64_t *shape = arena_new(s->arena, int64_t, v->rank + 1);
-    for (int i = 0; i < v->rank; i++)
-        if (!value_dimension(v, i)->per_example)
-            value_extent(v, i, &shape[i]);
-    return dimensions_text(s, shape, v->rank);
+    return part_text(s, v, 0, v->rank);
 }
 
 const char *value_describe(Sema *s, const Value *v)
