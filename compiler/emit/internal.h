@@ -273,6 +273,8 @@ LLVMValueRef local_lanes(KernelBuilder *kb, int local); /* the alloca that holds
 void tile_emit(KernelBuilder *kb, const Loop *tile);
 /* So many values of the depth there are. */
 LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *tile);
+/* Those of them, from *begin to *end, outside of which the tile's limits leave nothing. */
+void tile_limits(KernelBuilder *kb, const Loop *tile, LLVMValueRef *begin, LLVMValueRef *end);
 
 /* ---- dots.c -------------------------------------------------------------------------------------------- */
 

@@ -237,11 +237,14 @@ static void step(Matrix *m, LLVMValueRef block, LLVMValueRef a, LLVMValueRef b)
 
 /* ---- the tile ------------------------------------------------------------------------------------------------------ */
 
+/* Limits leave whole blocks out: what lies outside in others adds nothing. */
 static void run_depth(Matrix *m)
 {
     EmitUnit *u = m->kb->u;
-    LLVMValueRef depth = tile_depth(m->kb, m->loop);
-    CountedLoop c = loop_open(m->kb, unit_i64(u, 0), depth, SLICED_DEPTH, "block");
+    LLVMValueRef begin, end;
+    tile_limits(m->kb, m->loop, &begin, &end);
+    begin = LLVMBuildAnd(u->builder, begin, unit_i64(u, -SLICED_DEPTH), "");
+    CountedLoop c = loop_open(m->kb, begin, end, SLICED_DEPTH, "block");
     const int64_t bytes = (int64_t)SLICES * TILE_BYTES / SLICED_DEPTH; /* a step of the depth */
     LLVMValueRef a = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->rows), ""),
                  b = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->columns), "");

@@ -261,24 +261,30 @@ LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *l)
 }
 
 /* A bound of the depth, from the chunk's beginning. */
-static LLVMValueRef in_chunk(Tile *t, const Affine *bound)
+static LLVMValueRef in_chunk(KernelBuilder *kb, const Loop *l, const Affine *bound)
 {
-    const Affine *begin = t->loop->depth_begin;
-    ExprPool *p = t->kb->kernel->pool;
-    return offset_scalar(t->kb, begin ? affine_sub(p, bound, begin) : bound);
+    ExprPool *p = kb->kernel->pool;
+    return offset_scalar(kb, l->depth_begin ? affine_sub(p, bound, l->depth_begin) : bound);
+}
+
+void tile_limits(KernelBuilder *kb, const Loop *l, LLVMValueRef *begin, LLVMValueRef *end)
+{
+    EmitUnit *u = kb->u;
+    *begin = unit_i64(u, 0);
+    *end = tile_depth(kb, l);
+    if (l->depth_to)
+        *end = later(u, *begin, sooner(u, *end, in_chunk(kb, l, l->depth_to)));
+    if (l->depth_from)
+        *begin = sooner(u, *end, later(u, *begin, in_chunk(kb, l, l->depth_from)));
 }
 
 static void accumulate_depth(Tile *t)
 {
-    EmitUnit *u = t->kb->u;
     const Loop *l = t->loop;
-    LLVMValueRef begin = unit_i64(u, 0), end = tile_depth(t->kb, l);
-    if (l->depth_to)
-        end = later(u, begin, sooner(u, end, in_chunk(t, l->depth_to)));
-    if (l->depth_from)
-        begin = sooner(u, end, later(u, begin, in_chunk(t, l->depth_from)));
+    LLVMValueRef begin, end;
+    tile_limits(t->kb, l, &begin, &end);
     const DepthLoop outer = {0, l->a_depth_stride, l->b_stride};
-    run_depth(t, (At){t->a, t->b, unit_i64(u, 0)}, &outer, begin, end, 0);
+    run_depth(t, (At){t->a, t->b, unit_i64(t->kb->u, 0)}, &outer, begin, end, 0);
 }
 
 static LLVMValueRef row_of_c(Tile *t, int row)

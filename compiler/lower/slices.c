@@ -79,8 +79,8 @@ bool slices_choose(Engine *e)
 {
     const Kernel *k = e->l->kernel;
     const Schedule *s = e->l->schedule;
-    if (!e->l->lanes->matrix_tiles || e->l->real != TYPE_F32 || k->contraction.limits.count ||
-        k->own_examples || (s->ends && s->ends[k->nodes.data[0]->id]))
+    if (!e->l->lanes->matrix_tiles || e->l->real != TYPE_F32 || k->own_examples ||
+        (s->ends && s->ends[k->nodes.data[0]->id]))
         return false;
     e->mr = panel_lines(e->sum_rows ? e->sum_rows : e->row->extent);
     e->nr = panel_lines(e->column->extent);
@@ -92,6 +92,7 @@ bool slices_choose(Engine *e)
     return true;
 }
 
+/* Limits leave out products, in which all costs are counted, and no slicing. */
 Costs slices_costs(Engine *e)
 {
     Costs c = {.left = SLICE_COST, .right = SLICE_COST};
@@ -99,7 +100,8 @@ Costs slices_costs(Engine *e)
         c.left += pack_cost_left(e) + (e->left_turned ? TURN_COST : 0);
     if (!e->right_ready)
         c.right += pack_cost_right(e);
-    return c;
+    const double share = contraction_share(&e->l->kernel->contraction);
+    return (Costs){.left = c.left / share, .right = c.right / share};
 }
 
 double slices_cost(const Engine *e, int64_t rows, int64_t columns)
@@ -276,7 +278,8 @@ static int64_t least_tiles(const Engine *e)
 
 bool slices_left_aside(const Engine *e)
 {
-    return e->left_ready && 2 * least_tiles(e) > e->nc / e->nr;
+    return e->left_ready && !e->l->kernel->contraction.limits.count &&
+           2 * least_tiles(e) > e->nc / e->nr;
 }
 
 /* The next panel of rows, each of this one's tiles its part of it. */

@@ -36,8 +36,7 @@ static double reads_bytes(const Schedule *s, const Kernel *k, bool *seen)
     return bytes;
 }
 
-/* The share of the products within the limits, as if each test's values were spread evenly. */
-static double share_within(const Contraction *c)
+double contraction_share(const Contraction *c)
 {
     double share = 1;
     for (int i = 0; i < c->limits.count; i++) {
@@ -69,7 +68,7 @@ static double kernel_flops(const Schedule *s, const Kernel *k)
     const Node *sum = k->nodes.data[0];
     double products = node_iterations(sum) * node_steps(sum);
     flops -= products * (body_cost(s->graph->pool, s->bodies[sum->id]) + 1);
-    return flops + 2 * products * share_within(&k->contraction);
+    return flops + 2 * products * contraction_share(&k->contraction);
 }
 
 static double margin_bytes(const Schedule *s, const Node *n)

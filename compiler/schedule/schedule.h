@@ -148,6 +148,8 @@ bool kernel_is_row_sum(const Kernel *k, const Node *n);
 bool kernel_row_sum(const Schedule *s, const Kernel *k, const Node *n, RowSum *sum);
 /* The rows of each such sum; 0: the kernel has none. */
 int64_t kernel_sum_rows(const Kernel *k);
+/* The share of the products within the limits, as if each test's values were spread evenly. */
+double contraction_share(const Contraction *c);
 /* What a machine does in a second at best; flops 0: not known. */
 typedef struct Rates {
     double flops;

@@ -417,7 +417,8 @@ static bool is_sliced(const Schedule *s)
 static void slices(void **unused)
 {
     (void)unused;
-    static const int sizes[][3] = {{128, 96, 160}, {130, 125, 401}, {257, 129, 64}, {100, 333, 200}};
+    static const int sizes[][3] = {
+        {128, 96, 160}, {130, 125, 401}, {257, 129, 64}, {100, 333, 200}};
     for (int k = 0; k < 8; k++) {
         const int *n = sizes[k / 2];
         Bench b = bench_create(TYPE_F32, n[0]);
@@ -435,6 +436,29 @@ static void slices(void **unused)
         output(&b, FOLD(&b, "dw", (o2, i2), &reduce_sum, (e2),
                         expr_mul(b.p, positive, at(&b, x, A(&b, e2), A(&b, i2)))));
         assert_true(is_sliced(check(&b)));
+        arena_destroy(b.arena);
+    }
+}
+
+/* A matrix that has zeros in a corner: blocks of the depth in there are left out. */
+static void slices_of_corners(void **unused)
+{
+    (void)unused;
+    for (int k = 0; k < 2; k++) {
+        Bench b = bench_create(TYPE_F32, 150);
+        Node *x = input(&b, "x", TYPE_F32, 1, 300);
+        Node *w = graph_tensor(b.g, tensor(&b, "w", 2, 300, 300));
+        Index *e = examples(&b), *o = ix(&b, "o", 300), *i = ix(&b, "i", 300);
+        const Affine *above =
+            k ? affine_sub(b.p, A(&b, o), A(&b, i)) : affine_sub(b.p, A(&b, i), A(&b, o));
+        const Expr *below = expr_test(b.p, TEST_NOT_NEGATIVE, affine_offset(b.p, above, 150)),
+                   *weight =
+                       expr_select(b.p, below, at(&b, w, A(&b, o), A(&b, i)), constant(&b, 0));
+        output(&b, FOLD(&b, "y", (e, o), &reduce_sum, (i),
+                        expr_mul(b.p, weight, at(&b, x, A(&b, e), A(&b, i)))));
+        Schedule *s = check(&b);
+        assert_int_equal(s->kernels.data[0]->contraction.limits.count, 1);
+        assert_true(is_sliced(s));
         arena_destroy(b.arena);
     }
 }
@@ -757,6 +781,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(positions),
         cmocka_unit_test(dense_sizes),
         cmocka_unit_test(slices),
+        cmocka_unit_test(slices_of_corners),
         cmocka_unit_test(large_product),
         cmocka_unit_test(panels),
         cmocka_unit_test(convolutions),
