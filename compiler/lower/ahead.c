@@ -26,7 +26,8 @@ static const Affine *tile_number(Engine *e, const Affine *column)
     return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
 }
 
-/* The next panel of rows, each of this one's tiles its part of it: some rows, or some of the depth.
+/* The next panel of rows, each of this one's tiles its part of it: some rows, or some of the depth.  (The one
+ * after it, where the next is sliced while these tiles run.)
  * Several panels at once are packed in the order of memory, which the processor foresees. */
 static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
@@ -35,7 +36,8 @@ static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column
     bool by_row = e->depth_stride == 1;
     if (!e->left_even || e->packed_rows > e->mr || (by_row && rows > MOST_ROWS))
         return;
-    const Expr *next = place_left(e, affine_offset(p, row, e->mr));
+    const int64_t ahead = e->sliced && slices_left_aside(e) ? 2 : 1;
+    const Expr *next = place_left(e, affine_offset(p, row, ahead * e->mr));
     int shift = by_row ? 0 : log2_of(tiles);
     int64_t part =
         by_row ? rows * e->row_stride : ((e->chunk * e->suffix) >> shift) * e->depth_stride;
