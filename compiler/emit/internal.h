@@ -121,6 +121,10 @@ typedef struct MathContext {
 void math_builder_init(MathBuilder *b, MathContext *c, bool real64);
 LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width); /* a vector passes unchanged */
 bool value_is_vector(LLVMValueRef v);
+int value_width(LLVMValueRef v);                          /* its lanes; 1: a scalar */
+LLVMTypeRef value_like(LLVMValueRef v, LLVMTypeRef lane); /* of the same number of lanes */
+/* A function of the C library. */
+MathValue math_library(MathBuilder *b, const char *name, MathValue const *args, int count);
 /* x*y + z: fused where the target does that in one instruction. */
 LLVMValueRef value_multiply_add(EmitUnit *u, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
 

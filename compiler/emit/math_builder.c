@@ -32,7 +32,7 @@ LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width)
                                   LLVMConstNull(LLVMVectorType(u->i32, (unsigned)width)), "");
 }
 
-static int width_of(LLVMValueRef v)
+int value_width(LLVMValueRef v)
 {
     return value_is_vector(v) ? (int)LLVMGetVectorSize(LLVMTypeOf(v)) : 1;
 }
@@ -42,10 +42,9 @@ static LLVMTypeRef shape(MathBuilder *b, LLVMTypeRef lane)
     return unit_widen(lane, ((MathContext *)b->context)->width);
 }
 
-/* Of the same number of lanes as `v`. */
-static LLVMTypeRef like(LLVMValueRef v, LLVMTypeRef lane)
+LLVMTypeRef value_like(LLVMValueRef v, LLVMTypeRef lane)
 {
-    return unit_widen(lane, width_of(v));
+    return unit_widen(lane, value_width(v));
 }
 
 static LLVMTypeRef real_lane(MathBuilder *b)
@@ -65,7 +64,7 @@ static LLVMTypeRef lane_of(LLVMValueRef v)
 
 static LLVMValueRef real_constant(LLVMValueRef as, double value)
 {
-    int width = width_of(as);
+    int width = value_width(as);
     LLVMValueRef c = LLVMConstReal(lane_of(as), value), copies[64];
     if (width == 1)
         return c;
@@ -76,7 +75,7 @@ static LLVMValueRef real_constant(LLVMValueRef as, double value)
 
 static LLVMValueRef integer_constant(LLVMValueRef as, int64_t value)
 {
-    int width = width_of(as);
+    int width = value_width(as);
     LLVMValueRef c = LLVMConstInt(lane_of(as), (unsigned long long)value, true), copies[64];
     if (width == 1)
         return c;
@@ -137,7 +136,7 @@ static MathValue invert(MathBuilder *b, MathValue x)
 /* Where the machine has none: in f64, whose 53 bits hold the product of two f32 whole. */
 static LLVMValueRef fma_in_double(EmitUnit *u, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
-    LLVMTypeRef wide = like(x, u->f64);
+    LLVMTypeRef wide = value_like(x, u->f64);
     LLVMValueRef product = LLVMBuildFMul(u->builder, LLVMBuildFPExt(u->builder, x, wide, ""),
                                          LLVMBuildFPExt(u->builder, y, wide, ""), "");
     LLVMValueRef sum =
@@ -310,10 +309,10 @@ static MathValue compare(MathBuilder *b, char op, bool or_equal, MathValue x, Ma
 static MathValue to_integer(MathBuilder *b, MathValue x)
 {
     EmitUnit *u = UNIT(b);
-    LLVMTypeRef types[] = {like(V(x), u->i32), LLVMTypeOf(V(x))};
+    LLVMTypeRef types[] = {value_like(V(x), u->i32), LLVMTypeOf(V(x))};
     LLVMValueRef args[] = {V(x)};
     LLVMValueRef narrow = unit_intrinsic(u, "llvm.fptosi.sat", types, 2, args, 1);
-    return M(b->real64 ? LLVMBuildSExt(u->builder, narrow, like(V(x), u->i64), "") : narrow);
+    return M(b->real64 ? LLVMBuildSExt(u->builder, narrow, value_like(V(x), u->i64), "") : narrow);
 }
 
 static MathValue to_real(MathBuilder *b, MathValue x)
@@ -328,12 +327,12 @@ static MathValue to_real(MathBuilder *b, MathValue x)
 
 static MathValue bits(MathBuilder *b, MathValue x)
 {
-    return M(LLVMBuildBitCast(BUILDER(b), V(x), like(V(x), integer_lane(b)), ""));
+    return M(LLVMBuildBitCast(BUILDER(b), V(x), value_like(V(x), integer_lane(b)), ""));
 }
 
 static MathValue from_bits(MathBuilder *b, MathValue x)
 {
-    return M(LLVMBuildBitCast(BUILDER(b), V(x), like(V(x), real_lane(b)), ""));
+    return M(LLVMBuildBitCast(BUILDER(b), V(x), value_like(V(x), real_lane(b)), ""));
 }
 
 /* ---- integers ------------------------------------------------------------------------------------------------ */
@@ -342,7 +341,7 @@ static MathValue from_bits(MathBuilder *b, MathValue x)
 static LLVMValueRef safe_divisor(MathBuilder *b, LLVMValueRef x, LLVMValueRef y)
 {
     LLVMBuilderRef lb = BUILDER(b);
-    if (LLVMIsConstant(y) && width_of(y) == 1 && LLVMConstIntGetSExtValue(y) > 0)
+    if (LLVMIsConstant(y) && value_width(y) == 1 && LLVMConstIntGetSExtValue(y) > 0)
         return y;
     LLVMValueRef one = integer_constant(y, 1);
     LLVMValueRef zero = LLVMBuildICmp(lb, LLVMIntEQ, y, integer_constant(y, 0), "");
@@ -395,68 +394,14 @@ static MathValue shift_right_signed(MathBuilder *b, MathValue x, int count)
 static MathValue multiply_high(MathBuilder *b, MathValue x, MathValue y)
 {
     LLVMBuilderRef lb = BUILDER(b);
-    LLVMTypeRef wide = like(V(x), UNIT(b)->i64);
+    LLVMTypeRef wide = value_like(V(x), UNIT(b)->i64);
     LLVMValueRef product =
         LLVMBuildMul(lb, LLVMBuildZExt(lb, V(x), wide, ""), LLVMBuildZExt(lb, V(y), wide, ""), "");
     return M(LLVMBuildTrunc(lb, LLVMBuildLShr(lb, product, integer_constant(product, 32), ""),
                             LLVMTypeOf(V(x)), ""));
 }
 
-/* ---- the C library -------------------------------------------------------------------------------------------- */
-
-static LLVMValueRef library_function(EmitUnit *u, const char *name, int arity)
-{
-    LLVMValueRef f = LLVMGetNamedFunction(u->module, name);
-    LLVMTypeRef params[] = {u->f64, u->f64, u->f64};
-    return f ? f
-             : LLVMAddFunction(u->module, name,
-                               LLVMFunctionType(u->f64, params, (unsigned)arity, false));
-}
-
-static LLVMValueRef call_per_lane(MathBuilder *b, const char *name, MathValue const *args,
-                                  int count)
-{
-    EmitUnit *u = UNIT(b);
-    int width = width_of(V(args[0]));
-    LLVMValueRef f = library_function(u, name, count), scalars[3];
-    if (width == 1)
-        return unit_call(u, f, (LLVMValueRef *)args, count);
-    LLVMValueRef result = LLVMGetPoison(LLVMTypeOf(V(args[0])));
-    for (int lane = 0; lane < width; lane++) {
-        for (int i = 0; i < count; i++)
-            scalars[i] = LLVMBuildExtractElement(u->builder, V(args[i]), unit_i32(u, lane), "");
-        result = LLVMBuildInsertElement(u->builder, result, unit_call(u, f, scalars, count),
-                                        unit_i32(u, lane), "");
-    }
-    return result;
-}
-
-/* f64 in the object of an f32 model, which may not call the C library (the few numbers of finish()):
- * f32's precision. */
-static LLVMValueRef lower_in_single(MathBuilder *b, const char *name, MathValue const *args,
-                                    int count)
-{
-    EmitUnit *u = UNIT(b);
-    const ScalarFunction *f = scalar_find(name);
-    if (!f)
-        bug("no function '%s' to stand for the C library's", name);
-    MathBuilder single;
-    math_builder_init(&single, b->context, false);
-    MathValue narrow[3];
-    for (int i = 0; i < count; i++)
-        narrow[i] = M(LLVMBuildFPTrunc(u->builder, V(args[i]), like(V(args[i]), u->f32), ""));
-    LLVMValueRef result = V(f->lower(&single, narrow, false));
-    return LLVMBuildFPExt(u->builder, result, like(result, u->f64), "");
-}
-
-static MathValue library(MathBuilder *b, const char *name, MathValue const *args, int count)
-{
-    if (!b->real64)
-        bug("a call of '%s' in f32 code", name);
-    EmitUnit *u = UNIT(b);
-    bool allowed = u->options.library_math || u->real == TYPE_F64;
-    return M(allowed ? call_per_lane(b, name, args, count) : lower_in_single(b, name, args, count));
-}
+/* ---- rare cases ------------------------------------------------------------------------------------------------ */
 
 /* A branch around code that hardly any input needs. */
 static MathValue rarely(MathBuilder *b, MathValue truth, MathValue common,
@@ -528,7 +473,7 @@ void math_builder_init(MathBuilder *b, MathContext *c, bool real64)
         .shift_right = shift_right,
         .shift_right_signed = shift_right_signed,
         .multiply_high = multiply_high,
-        .library = library,
+        .library = math_library,
         .rarely = rarely,
     };
 }

@@ -2,124 +2,6 @@
  * or a group of a matrix product. */
 #include "schedule/internal.h"
 
-/* ---- the product, flattened ---------------------------------------------------------------------- */
-
-/* A factor of the product, or a truth without which the product is zero. */
-typedef struct Factor {
-    const Expr *value;
-    bool guard;
-    uint64_t uses; /* indices, by position in the list */
-} Factor;
-
-typedef struct Product {
-    Index *const *bound; /* the sum's indices */
-    int bound_count;
-    ExprPool *pool;
-    Arena *arena;
-    double constant;
-    VEC(Factor) factors;
-} Product;
-
-static void add_factor(Product *p, const Expr *value, bool guard)
-{
-    Factor f = {value, guard, 0};
-    vec_push(p->arena, &p->factors, f);
-}
-
-static void flatten_guard(Product *p, const Expr *e)
-{
-    if (e->kind == EXPR_CALL && e->function == &scalar_and) {
-        flatten_guard(p, e->args[0]);
-        flatten_guard(p, e->args[1]);
-        return;
-    }
-    add_factor(p, e, true);
-}
-
-/* Is it the same for all terms of the sum? */
-static bool is_outside(const Product *p, const Expr *e)
-{
-    for (int i = 0; i < p->bound_count; i++)
-        if (expr_uses_index(p->pool, e, p->bound[i]))
-            return false;
-    return true;
-}
-
-static void flatten(Product *p, const Expr *e)
-{
-    double value;
-    if (expr_is_const(e, &value)) {
-        p->constant *= value;
-        return;
-    }
-    if (e->kind == EXPR_CALL && e->function == &scalar_mul) {
-        flatten(p, e->args[0]);
-        flatten(p, e->args[1]);
-        return;
-    }
-    if (e->kind == EXPR_CALL && e->function == &scalar_neg) {
-        p->constant = -p->constant;
-        flatten(p, e->args[0]);
-        return;
-    }
-    if (e->kind == EXPR_CALL && e->function == &scalar_div && dtype_is_real(e->type) &&
-        e->args[1]->kind != EXPR_CONST && is_outside(p, e->args[1])) {
-        flatten(p, e->args[0]);
-        add_factor(p, expr_div(p->pool, expr_const_typed(p->pool, 1, e->type), e->args[1]), false);
-        return;
-    }
-    if (e->kind == EXPR_CALL && e->function == &scalar_select &&
-        expr_is_const(e->args[2], &value) && value == 0) {
-        flatten_guard(p, e->args[0]);
-        flatten(p, e->args[1]);
-        return;
-    }
-    if (e->kind == EXPR_CALL && e->function == &scalar_select &&
-        expr_is_const(e->args[1], &value) && value == 0) {
-        add_factor(p, expr_not(p->pool, e->args[0]), true);
-        flatten(p, e->args[2]);
-        return;
-    }
-    add_factor(p, e, false);
-}
-
-static Product product_of(ExprPool *pool, Index *const *bound, int bound_count, const Expr *body)
-{
-    Product p = {.bound = bound,
-                 .bound_count = bound_count,
-                 .pool = pool,
-                 .arena = expr_pool_arena(pool),
-                 .constant = 1};
-    flatten(&p, body);
-    return p;
-}
-
-/* ---- in bounds without the guards that went elsewhere --------------------------------------------- */
-
-static bool is_safe(ExprPool *p, const Expr *e, const Facts *facts)
-{
-    if (e->kind == EXPR_ACCESS) {
-        for (int i = 0; i < e->node->rank; i++) {
-            const Subscript *s = &e->subscripts[i];
-            if (s->data ? !is_safe(p, s->data, facts)
-                        : !facts_prove_inside(p, facts, s->affine, e->node->domain[i]->extent))
-                return false;
-        }
-        return true;
-    }
-    if (e->kind != EXPR_CALL)
-        return true;
-    if (e->function == &scalar_select) {
-        Facts yes = {facts, e->args[0], true}, no = {facts, e->args[0], false};
-        return is_safe(p, e->args[0], facts) && is_safe(p, e->args[1], &yes) &&
-               is_safe(p, e->args[2], &no);
-    }
-    for (int i = 0; i < e->function->arity; i++)
-        if (!is_safe(p, e->args[i], facts))
-            return false;
-    return true;
-}
-
 /* ---- choosing sides -------------------------------------------------------------------------------- */
 
 enum { MOST_INDICES = 24, MOST_FACTORS = 8, SMALL_PROBLEM = 16384, NARROW = 4, FEW_EXAMPLES = 8 };
@@ -127,7 +9,7 @@ enum { MOST_INDICES = 24, MOST_FACTORS = 8, SMALL_PROBLEM = 16384, NARROW = 4, F
 typedef struct Split {
     ExprPool *pool;
     Node *node;
-    Product product;
+    Summand summand;
     Index *indices[MOST_INDICES]; /* the domain, then the bound ones */
     int count, free_count;
     VEC(IndexSplit) splits;
@@ -159,8 +41,8 @@ static bool is_rest(const Split *s, const Factor *f)
 static Sides try_sides(const Split *s, unsigned on_left)
 {
     Sides t = {.factors = on_left};
-    for (int i = 0; i < s->product.factors.count; i++) {
-        const Factor *f = &s->product.factors.data[i];
+    for (int i = 0; i < s->summand.factors.count; i++) {
+        const Factor *f = &s->summand.factors.data[i];
         if (f->guard || is_rest(s, f))
             continue;
         if (on_left >> i & 1)
@@ -185,8 +67,8 @@ static Sides try_sides(const Split *s, unsigned on_left)
 static bool find_sides(const Split *s, Sides *best)
 {
     int movable[MOST_FACTORS], count = 0;
-    for (int i = 0; i < s->product.factors.count; i++) {
-        const Factor *f = &s->product.factors.data[i];
+    for (int i = 0; i < s->summand.factors.count; i++) {
+        const Factor *f = &s->summand.factors.data[i];
         if (!f->guard && !is_rest(s, f)) {
             if (count == MOST_FACTORS)
                 return false;
@@ -228,21 +110,21 @@ static bool build_operands(const Split *s, const Sides *t, Contraction *c)
 {
     ExprPool *p = s->pool;
     const Expr *left = NULL, *right = NULL, *rest = NULL;
-    for (int i = 0; i < s->product.factors.count; i++) {
-        const Factor *f = &s->product.factors.data[i];
+    for (int i = 0; i < s->summand.factors.count; i++) {
+        const Factor *f = &s->summand.factors.data[i];
         if (f->guard)
             continue;
         const Expr **side = is_rest(s, f) ? &rest : t->factors >> i & 1 ? &left : &right;
         *side = *side ? expr_mul(p, *side, f->value) : f->value;
     }
-    if (s->product.constant != 1) {
-        const Expr *k = expr_const_typed(p, s->product.constant, s->node->type);
+    if (s->summand.constant != 1) {
+        const Expr *k = expr_const_typed(p, s->summand.constant, s->node->type);
         rest = rest ? expr_mul(p, rest, k) : k;
     }
     const bool left_steps = uses_steps(s, left), right_steps = uses_steps(s, right);
     const Expr *left_guard = NULL, *right_guard = NULL, *rest_guard = NULL;
-    for (int i = 0; i < s->product.factors.count; i++) {
-        const Factor *f = &s->product.factors.data[i];
+    for (int i = 0; i < s->summand.factors.count; i++) {
+        const Factor *f = &s->summand.factors.data[i];
         if (!f->guard)
             continue;
         bool placed = false;
@@ -270,7 +152,8 @@ static bool build_operands(const Split *s, const Sides *t, Contraction *c)
         rest = expr_select(p, rest_guard, rest ? rest : expr_const_typed(p, 1, type),
                            expr_const_typed(p, 0, type));
     c->left = left, c->right = right, c->rest = rest;
-    return is_safe(p, left, NULL) && is_safe(p, right, NULL) && (!rest || is_safe(p, rest, NULL));
+    return expr_reads_inside(p, NULL, left) && expr_reads_inside(p, NULL, right) &&
+           (!rest || expr_reads_inside(p, NULL, rest));
 }
 
 typedef VEC(Index *) IndexList;
@@ -404,10 +287,10 @@ static bool list_indices(Split *s, const Expr *body)
     s->free_count = s->count;
     for (int i = 0; i < n->bound_count; i++)
         add_index_parts(s, n->bound[i], body, true);
-    s->product = product_of(s->pool, s->indices + s->free_count, s->count - s->free_count,
+    s->summand = summand_of(s->pool, s->indices + s->free_count, s->count - s->free_count,
                             take_apart(s->pool, s->splits.data, s->splits.count, body));
-    for (int i = 0; i < s->product.factors.count; i++) {
-        Factor *f = &s->product.factors.data[i];
+    for (int i = 0; i < s->summand.factors.count; i++) {
+        Factor *f = &s->summand.factors.data[i];
         for (int j = 0; j < s->count; j++)
             if (expr_uses_index(s->pool, f->value, s->indices[j]))
                 f->uses |= (uint64_t)1 << j;
@@ -442,63 +325,4 @@ bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c)
         return false;
     orient(&s, c);
     return !is_few_examples(n, c, depth);
-}
-
-/* ---- scatter ------------------------------------------------------------------------------------------ */
-
-/* eq(data, v) with v a free index alone: which, and the data. */
-static bool match_choice(Node *n, const Expr *guard, Index **index, const Expr **data)
-{
-    if (guard->kind != EXPR_CALL || guard->function != &scalar_eq)
-        return false;
-    for (int side = 0; side < 2; side++) {
-        const Expr *a = guard->args[side], *b = guard->args[1 - side];
-        Index *v = a->kind == EXPR_AFFINE ? affine_is_index(a->affine) : NULL;
-        if (!v || !dtype_is_integer(b->type))
-            continue;
-        for (int i = 0; i < n->rank; i++)
-            if (n->domain[i] == v) {
-                *index = v;
-                *data = b;
-                return true;
-            }
-    }
-    return false;
-}
-
-static bool is_within(const Expr *data, const Index *v)
-{
-    if (data->kind == EXPR_CALL && data->function->arity == 1)
-        data = data->args[0];
-    return data->kind == EXPR_ACCESS && data->node->kind == NODE_PORT &&
-           data->node->port->domain != DOMAIN_NUMBER && data->node->port->classes <= v->extent;
-}
-
-bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s)
-{
-    if (n->reduction != &reduce_sum || !dtype_is_real(n->type) || n->recurrence)
-        return false;
-    Product product = product_of(p, n->bound, n->bound_count, body);
-    int choice = -1;
-    for (int i = 0; i < product.factors.count && choice < 0; i++)
-        if (product.factors.data[i].guard &&
-            match_choice(n, product.factors.data[i].value, &s->index, &s->data))
-            choice = i;
-    if (choice < 0 || expr_uses_index(p, s->data, s->index))
-        return false;
-    const Expr *value = expr_const_typed(p, product.constant, n->type), *guard = NULL;
-    for (int i = 0; i < product.factors.count; i++) {
-        const Factor *f = &product.factors.data[i];
-        if (i == choice)
-            continue;
-        if (f->guard)
-            guard = guard ? expr_and(p, guard, f->value) : f->value;
-        else
-            value = expr_mul(p, value, f->value);
-    }
-    if (guard)
-        value = expr_select(p, guard, value, expr_const_typed(p, 0, n->type));
-    s->value = value;
-    s->checked = is_within(s->data, s->index);
-    return !expr_uses_index(p, value, s->index) && is_safe(p, value, NULL);
 }

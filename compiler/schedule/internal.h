@@ -148,18 +148,46 @@ void store_run(Planner *p);
 
 void order_run(Planner *p);
 
+/* ---- summand.c --------------------------------------------------------------------------------------- */
+
+/* A factor of the product, or a truth without which the product is zero. */
+typedef struct Factor {
+    const Expr *value;
+    bool guard;
+    uint64_t uses; /* indices, by position in the list */
+} Factor;
+
+typedef struct Summand {
+    Index *const *bound; /* the sum's indices */
+    int bound_count;
+    ExprPool *pool;
+    Arena *arena;
+    double constant;
+    VEC(Factor) factors;
+} Summand;
+
+/* `body`, summed over the bound indices, taken apart. */
+Summand summand_of(ExprPool *pool, Index *const *bound, int bound_count, const Expr *body);
+
 /* ---- contract.c ------------------------------------------------------------------------------------- */
 
 /* Is the node a contraction worth the engine?  Fills *c if so. */
 bool contract_recognise(ExprPool *p, Node *n, const Expr *body, Contraction *c);
 /* An expression over the node's indices, over those of the contraction. */
 const Expr *contract_in_parts(ExprPool *p, const Contraction *c, const Expr *e);
+
+/* ---- scatter.c --------------------------------------------------------------------------------------- */
+
 /* Is it a sum that a data value scatters over one of its free indices? */
 bool scatter_recognise(ExprPool *p, Node *n, const Expr *body, Scatter *s);
 
 /* ---- group.c ---------------------------------------------------------------------------------------- */
 
 void group_run(Planner *p);
+
+/* ---- places.c ---------------------------------------------------------------------------------------- */
+
+void places_run(Planner *p);
 
 /* ---- row_sum.c --------------------------------------------------------------------------------------- */
 

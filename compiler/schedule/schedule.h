@@ -120,7 +120,7 @@ typedef struct Schedule {
     const Expr **ends; /* per node id: a test, beyond which nothing is to be done; or NULL */
 } Schedule;
 
-/* ---- group.c, contract.c, panels.c, store.c, cost.c, memory.c -------------------------------------------------- */
+/* ---- schedule.c, contract.c, panels.c, store.c, cost.c, memory.c -------------------------------------------------- */
 
 Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes);
 /* The columns of a register tile, and of a panel of the right operand: two vectors where there are registers
