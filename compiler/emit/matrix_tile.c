@@ -84,6 +84,20 @@ static void load_slice(Matrix *m, LLVMValueRef block, int slice, int count, int 
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------ */
 
+/* What need not be asked for yet is exchanged for the sums, which are near. */
+static LLVMValueRef ahead_start(Matrix *m, const Ahead *a)
+{
+    EmitUnit *u = m->kb->u;
+    LLVMValueRef at = offset_scalar(m->kb, a->offset);
+    at = LLVMBuildGEP2(u->builder, unit_memory_type(u, a->buffer->type),
+                       buffer_pointer(m->kb, a->buffer), &at, 1, "");
+    if (!a->when)
+        return at;
+    LLVMValueRef now =
+        LLVMBuildICmp(u->builder, LLVMIntSGE, offset_scalar(m->kb, a->when), unit_i64(u, 0), "");
+    return LLVMBuildSelect(u->builder, now, at, m->c, "");
+}
+
 /* Each line once, of those that the steps of a block lead through. */
 static void list_wishes(Matrix *m)
 {
@@ -306,12 +320,8 @@ void matrix_tile_emit(KernelBuilder *kb, const Loop *l)
     m.b = start_of(&m, l->b, l->b_offset);
     m.c = start_of(&m, l->c, l->c_offset);
     m.aheads = arena_new(kb->u->arena, LLVMValueRef, l->aheads.count + 1);
-    for (int i = 0; i < l->aheads.count; i++) {
-        const Ahead *ahead = &l->aheads.data[i];
-        LLVMValueRef at = offset_scalar(kb, ahead->offset);
-        m.aheads[i] = LLVMBuildGEP2(kb->u->builder, unit_memory_type(kb->u, ahead->buffer->type),
-                                    buffer_pointer(kb, ahead->buffer), &at, 1, "");
-    }
+    for (int i = 0; i < l->aheads.count; i++)
+        m.aheads[i] = ahead_start(&m, &l->aheads.data[i]);
     list_wishes(&m);
     open_chores(&m);
     begin(&m);

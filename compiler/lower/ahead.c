@@ -6,7 +6,7 @@ enum { MOST_ROWS = 4 };
 
 static void ask(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_t stride, int shift)
 {
-    Ahead a = {buffer, offset, stride, shift};
+    Ahead a = {buffer, offset, stride, shift, NULL};
     vec_push(e->l->arena, &t->aheads, a);
 }
 
@@ -275,7 +275,9 @@ static void ask_own(const Wanted *w, Buffer *buffer, const Affine *offset)
         const Affine *own[] = {e->tile_row, affine_offset(p, e->tile_column, at)};
         const Affine *begin =
             affine_substitute(p, offset, &(Substitution){2, (Index *[]){w->row, w->column}, own});
-        Ahead a = {buffer, begin, stride, log2_of(e->chunk * e->suffix / e->mr)};
+        Ahead a = {buffer, begin, stride, log2_of(e->chunk * e->suffix / e->mr), NULL};
+        if (!e->single)
+            a.when = affine_offset(p, e->depth_begin, -tile_last_chunk(e));
         vec_push(e->l->arena, &e->tile->aheads, a);
     }
 }
@@ -288,7 +290,8 @@ static void visit_own(void *context, const Expr *x)
 
 static bool can_ask_own(const Engine *e)
 {
-    return e->lanes > 1 && !e->dots && e->single && e->chunk * e->suffix >= e->mr;
+    return e->lanes > 1 && !e->dots && (e->single || tile_ends_by_panels(e)) &&
+           e->chunk * e->suffix >= e->mr;
 }
 
 void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column)

@@ -41,7 +41,7 @@ static void visit_source(void *context, const Expr *x)
         return;
     const Affine *begin = affine_add(p, affine_scale(p, affine_offset(p, a->group, 1), elements),
                                      affine_scale(p, a->part, each));
-    Ahead ahead = {b, begin, stride, 0};
+    Ahead ahead = {b, begin, stride, 0, NULL};
     vec_push(e->l->arena, &a->tile->aheads, ahead);
 }
 

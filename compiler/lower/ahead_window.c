@@ -17,7 +17,7 @@ static void ask_span(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t
     const int64_t each = divide_up(elements, parts), stride = divide_up(each, steps_of(e));
     if (!is_large(e, b) || stride * dtype_size(b->type) > LINE_BYTES)
         return;
-    Ahead a = {b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0};
+    Ahead a = {b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0, NULL};
     vec_push(e->l->arena, &t->aheads, a);
 }
 
@@ -85,7 +85,7 @@ static void ask_next_rows(Engine *e, Loop *t, const Affine *number)
     const Affine *at =
         affine_add(p, affine_offset(p, first->affine, begin), affine_scale(p, number, each * step));
     for (int64_t i = 0; i < e->mc; i += line) {
-        Ahead a = {first->buffer, affine_offset(p, at, i), step, log2_of(steps_of(e) / each)};
+        Ahead a = {first->buffer, affine_offset(p, at, i), step, log2_of(steps_of(e) / each), NULL};
         vec_push(e->l->arena, &t->aheads, a);
     }
 }

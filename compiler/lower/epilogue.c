@@ -100,7 +100,8 @@ static Buffer *turn_tile(Epilogue *x, LoopList *into)
     const Affine *i = affine_index(p, row), *j = affine_index(p, column);
     into = &loop_for(l, into, FOR_SERIAL, row)->body;
     into = &loop_for(l, into, FOR_VECTOR, column)->body;
-    const Affine *from = affine_add(p, affine_scale(p, i, e->nc), j),
+    const Affine *row_of_tile = affine_add(p, affine_sub(p, x->begin, x->origin), i);
+    const Affine *from = affine_add(p, affine_scale(p, row_of_tile, e->nc), j),
                  *to = affine_add(p, affine_scale(p, j, rows), i);
     loop_store(l, into, turned, to, expr_load(p, l->real, e->c, from, NULL, 0));
     return turned;
@@ -110,7 +111,8 @@ const Expr *epilogue_load(Epilogue *x, LoopList *into)
 {
     Engine *e = x->e;
     ExprPool *p = e->l->pool;
-    const Affine *i = affine_sub(p, affine_index(p, x->row), x->origin),
+    const Affine *first = x->along_rows ? x->begin : x->origin,
+                 *i = affine_sub(p, affine_index(p, x->row), first),
                  *j = affine_sub(p, affine_index(p, x->column), e->column_begin);
     if (!x->along_rows)
         return expr_load(p, e->l->real, e->c, affine_add(p, affine_scale(p, i, e->nc), j), NULL, 0);

@@ -65,6 +65,8 @@ typedef struct Ahead {
     const Affine *offset;
     int64_t stride;
     int shift;
+    const Affine
+        *when; /* of a tile of slices: asked for where this is not negative; NULL: always */
 } Ahead;
 
 /* What a tile of slices does besides, while its products run: of each block of the depth that it is at, part number `part`

@@ -292,6 +292,10 @@ static void print_tile(Printer *p, const Loop *l)
         text_printf(p->out, "%s%s[", i ? ", " : ", ask for ", a->buffer->name);
         print_affine(p, a->offset);
         text_printf(p->out, " + %lld*(step >> %d)]", (long long)a->stride, a->shift);
+        if (a->when) {
+            text_append(p->out, " where 0 <= ");
+            print_affine(p, a->when);
+        }
     }
     if (l->chunk) {
         text_append(p->out, ", slices of chunk ");

@@ -328,6 +328,19 @@ static LoopList *open_sums(Engine *e, LoopList *into, const Affine **begin)
     return &loop_range(e->l, into, FOR_SERIAL, rows, e->row_begin, e->mc, e->sum_rows)->body;
 }
 
+bool tile_ends_by_panels(const Engine *e)
+{
+    return e->sliced && !e->single && !e->sum_rows && e->split == 0 &&
+           !e->depth.data[0]->per_example;
+}
+
+/* What the last chunk of the depth alone does. */
+static LoopList *open_last_chunk(Engine *e, LoopList *into)
+{
+    return tile_open_last(e, into, affine_quotient(e->l->pool, e->depth_begin, e->chunk),
+                          tile_last_chunk(e) / e->chunk);
+}
+
 static void emit_block(Engine *e, LoopList *into)
 {
     LoopList *block = into, *panel;
@@ -351,6 +364,8 @@ static void emit_block(Engine *e, LoopList *into)
     e->outer = groups;
     if (e->single) {
         epilogue_emit(e, panel, row, e->mr, row);
+    } else if (tile_ends_by_panels(e)) {
+        epilogue_emit(e, open_last_chunk(e, panel), row, e->mr, e->row_begin);
     } else if (e->sum_rows) {
         block = open_sums(e, block, &begin);
         epilogue_emit(e, block, begin, e->sum_rows, e->row_begin);

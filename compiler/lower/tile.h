@@ -115,6 +115,13 @@ const Affine *group_number(const Engine *e); /* the block's */
 /* What only the last one of blocks does, of which this is the given number: a loop that has an iteration there
  * alone. */
 LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_t last);
+/* Does each panel of rows have its epilogue as soon as its last chunk of the depth is done, though there are several? */
+bool tile_ends_by_panels(const Engine *e);
+/* Where that begins. */
+static inline int64_t tile_last_chunk(const Engine *e)
+{
+    return (e->depth.data[e->split]->extent - 1) / e->chunk * e->chunk;
+}
 
 /* ---- plan.c ------------------------------------------------------------------------------------------- */
 
