@@ -129,14 +129,6 @@ Graph *compile_inference(Compilation *c)
 
 /* ---- --max-memory ------------------------------------------------------------------------------------ */
 
-static uint64_t tensor_bytes(const Tensor *t)
-{
-    uint64_t bytes = (uint64_t)dtype_size(t->type);
-    for (int i = 0; i < t->rank; i++)
-        bytes *= (uint64_t)t->shape[i];
-    return bytes;
-}
-
 /* The largest of what stays from step to step. */
 static void note_tensors(Compilation *c, const Program *p)
 {

@@ -10,14 +10,6 @@ uint64_t emit_align(uint64_t bytes)
     return (bytes + EMIT_ALIGNMENT - 1) / EMIT_ALIGNMENT * EMIT_ALIGNMENT;
 }
 
-uint64_t tensor_bytes(const Tensor *t)
-{
-    uint64_t bytes = (uint64_t)dtype_size(t->type);
-    for (int i = 0; i < t->rank; i++)
-        bytes *= (uint64_t)t->shape[i];
-    return bytes;
-}
-
 void emit_layout(Compiled *c)
 {
     c->persistent_bytes = EMIT_HEADER_BYTES;

@@ -122,6 +122,7 @@ void math_builder_init(MathBuilder *b, MathContext *c, bool real64);
 LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width); /* a vector passes unchanged */
 bool value_is_vector(LLVMValueRef v);
 int value_width(LLVMValueRef v);                          /* its lanes; 1: a scalar */
+LLVMTypeRef value_lane(LLVMValueRef v);                   /* the type of one         */
 LLVMTypeRef value_like(LLVMValueRef v, LLVMTypeRef lane); /* of the same number of lanes */
 /* A function of the C library. */
 MathValue math_library(MathBuilder *b, const char *name, MathValue const *args, int count);
@@ -423,7 +424,6 @@ Needs entry_needs(const Compiled *c, const LaneModel *lanes);
 
 enum { EMIT_ALIGNMENT = 64 };
 uint64_t emit_align(uint64_t bytes);
-uint64_t tensor_bytes(const Tensor *t);
 /* The first random step of an update: a function of the update's number alone, so that a
  * resumed run draws what the undisturbed one would have. */
 LLVMValueRef entry_first_draw(Entry *e, LLVMValueRef step);

@@ -57,7 +57,7 @@ static LLVMTypeRef integer_lane(MathBuilder *b)
     return b->real64 ? UNIT(b)->i64 : UNIT(b)->i32;
 }
 
-static LLVMTypeRef lane_of(LLVMValueRef v)
+LLVMTypeRef value_lane(LLVMValueRef v)
 {
     return value_is_vector(v) ? LLVMGetElementType(LLVMTypeOf(v)) : LLVMTypeOf(v);
 }
@@ -65,7 +65,7 @@ static LLVMTypeRef lane_of(LLVMValueRef v)
 static LLVMValueRef real_constant(LLVMValueRef as, double value)
 {
     int width = value_width(as);
-    LLVMValueRef c = LLVMConstReal(lane_of(as), value), copies[64];
+    LLVMValueRef c = LLVMConstReal(value_lane(as), value), copies[64];
     if (width == 1)
         return c;
     for (int i = 0; i < width; i++)
@@ -76,7 +76,7 @@ static LLVMValueRef real_constant(LLVMValueRef as, double value)
 static LLVMValueRef integer_constant(LLVMValueRef as, int64_t value)
 {
     int width = value_width(as);
-    LLVMValueRef c = LLVMConstInt(lane_of(as), (unsigned long long)value, true), copies[64];
+    LLVMValueRef c = LLVMConstInt(value_lane(as), (unsigned long long)value, true), copies[64];
     if (width == 1)
         return c;
     for (int i = 0; i < width; i++)
@@ -150,7 +150,7 @@ static MathValue fused(MathBuilder *b, MathValue x, MathValue y, MathValue z)
     LLVMValueRef args[] = {V(x), V(y), V(z)};
     if (u->facts->fma)
         return M(intrinsic(u, "llvm.fma", args, 3));
-    if (lane_of(V(x)) == u->f32)
+    if (value_lane(V(x)) == u->f32)
         return M(fma_in_double(u, V(x), V(y), V(z)));
     return add(b, mul(b, x, y), z);
 }
@@ -187,7 +187,7 @@ static MathValue copy_sign(MathBuilder *b, MathValue x, MathValue sign)
 static LLVMValueRef round_by_adding(MathBuilder *b, LLVMValueRef x)
 {
     LLVMBuilderRef lb = BUILDER(b);
-    LLVMValueRef big = real_constant(x, lane_of(x) == UNIT(b)->f64 ? 0x1p52 : 0x1p23);
+    LLVMValueRef big = real_constant(x, value_lane(x) == UNIT(b)->f64 ? 0x1p52 : 0x1p23);
     LLVMValueRef size = V(magnitude(b, M(x)));
     LLVMValueRef rounded = LLVMBuildFSub(lb, LLVMBuildFAdd(lb, size, big, ""), big, "");
     LLVMValueRef small = LLVMBuildFCmp(lb, LLVMRealOLT, size, big, "");
@@ -317,7 +317,7 @@ static MathValue to_integer(MathBuilder *b, MathValue x)
 
 static MathValue to_real(MathBuilder *b, MathValue x)
 {
-    LLVMTypeRef to = shape(b, real_lane(b)), from = lane_of(V(x));
+    LLVMTypeRef to = shape(b, real_lane(b)), from = value_lane(V(x));
     if (LLVMGetTypeKind(from) != LLVMIntegerTypeKind)
         return x;
     if (from == UNIT(b)->i1)
@@ -345,7 +345,8 @@ static LLVMValueRef safe_divisor(MathBuilder *b, LLVMValueRef x, LLVMValueRef y)
         return y;
     LLVMValueRef one = integer_constant(y, 1);
     LLVMValueRef zero = LLVMBuildICmp(lb, LLVMIntEQ, y, integer_constant(y, 0), "");
-    LLVMValueRef lowest = integer_constant(x, lane_of(x) == UNIT(b)->i64 ? INT64_MIN : INT32_MIN);
+    LLVMValueRef lowest =
+        integer_constant(x, value_lane(x) == UNIT(b)->i64 ? INT64_MIN : INT32_MIN);
     LLVMValueRef overflow =
         LLVMBuildAnd(lb, LLVMBuildICmp(lb, LLVMIntEQ, y, integer_constant(y, -1), ""),
                      LLVMBuildICmp(lb, LLVMIntEQ, x, lowest, ""), "");

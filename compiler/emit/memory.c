@@ -162,10 +162,7 @@ static LLVMValueRef load_row(KernelBuilder *kb, const Buffer *b, LLVMValueRef at
 /* Does each lane of a loop's full vectors read an element of the buffer, whatever its guard says? */
 static bool is_inside(const KernelBuilder *kb, const Expr *load)
 {
-    const Buffer *b = load->buffer;
-    Interval at = affine_interval(load->affine);
-    return !kb->mask && !load->count && at.low >= 0 &&
-           at.high < (int64_t)(b->bytes / (uint64_t)dtype_size(b->type));
+    return !kb->mask && !load->count && offset_is_inside(load->buffer, load->affine);
 }
 
 /* A row, of which the lanes that are not active come as zeros. Where the machine would load lane after lane

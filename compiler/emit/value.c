@@ -11,16 +11,6 @@ void value_begin_statement(KernelBuilder *kb)
 
 /* ---- conversion ----------------------------------------------------------------------------------------- */
 
-static LLVMTypeRef lane_of(LLVMValueRef v)
-{
-    return value_is_vector(v) ? LLVMGetElementType(LLVMTypeOf(v)) : LLVMTypeOf(v);
-}
-
-static int width_of(LLVMValueRef v)
-{
-    return value_is_vector(v) ? (int)LLVMGetVectorSize(LLVMTypeOf(v)) : 1;
-}
-
 static bool is_real(EmitUnit *u, LLVMTypeRef lane)
 {
     return lane == u->f32 || lane == u->f64;
@@ -30,7 +20,7 @@ static LLVMValueRef to_truth(KernelBuilder *kb, LLVMValueRef v)
 {
     EmitUnit *u = kb->u;
     LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(v));
-    if (is_real(u, lane_of(v)))
+    if (is_real(u, value_lane(v)))
         return LLVMBuildFCmp(u->builder, LLVMRealUNE, v, zero, "");
     return LLVMBuildICmp(u->builder, LLVMIntNE, v, zero, "");
 }
@@ -39,8 +29,8 @@ LLVMValueRef value_convert(KernelBuilder *kb, LLVMValueRef v, DType to)
 {
     EmitUnit *u = kb->u;
     LLVMBuilderRef b = u->builder;
-    LLVMTypeRef from = lane_of(v), lane = unit_lane_type(u, to),
-                type = unit_widen(lane, width_of(v));
+    LLVMTypeRef from = value_lane(v), lane = unit_lane_type(u, to),
+                type = unit_widen(lane, value_width(v));
     if (from == lane)
         return v;
     if (to == TYPE_BOOL)
@@ -106,12 +96,6 @@ static LLVMValueRef value_under(KernelBuilder *kb, const Expr *e, const Guard *g
     return value_of(kb, e, reads_memory(kb, e) ? guard_under(kb, g, truth, holds) : g);
 }
 
-static bool is_zero(const Expr *e)
-{
-    double value;
-    return expr_is_const(e, &value) && value == 0;
-}
-
 /* Is its value known where its guard rules it out?  What lanes do not load is zero. */
 static bool is_known_masked(KernelBuilder *kb, const Expr *e, double *value)
 {
@@ -134,7 +118,7 @@ static bool is_known_masked(KernelBuilder *kb, const Expr *e, double *value)
 static bool is_chosen_by_mask(KernelBuilder *kb, const Expr *e)
 {
     double value;
-    return e->kind == EXPR_CALL && e->function == &scalar_select && is_zero(e->args[2]) &&
+    return e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_zero(e->args[2]) &&
            is_known_masked(kb, e->args[1], &value) && value == 0;
 }
 
@@ -168,7 +152,7 @@ static int unify(KernelBuilder *kb, LLVMValueRef *values, int count)
     int width = 1;
     for (int i = 0; i < count; i++)
         if (value_is_vector(values[i]))
-            width = width_of(values[i]);
+            width = value_width(values[i]);
     for (int i = 0; i < count; i++)
         values[i] = value_splat(kb->u, values[i], width);
     return width;
@@ -385,7 +369,7 @@ LLVMValueRef value_combine(KernelBuilder *kb, const Reduction *r, DType type, LL
 LLVMValueRef value_fold(KernelBuilder *kb, const Reduction *r, DType type, LLVMValueRef lanes)
 {
     EmitUnit *u = kb->u;
-    for (int half = width_of(lanes) / 2; half >= 1; half /= 2) {
+    for (int half = value_width(lanes) / 2; half >= 1; half /= 2) {
         LLVMValueRef low[64], high[64];
         for (int i = 0; i < half; i++) {
             low[i] = unit_i32(u, i);

@@ -5,12 +5,6 @@
 
 #include <stdlib.h>
 
-static bool is_zero(const Expr *e)
-{
-    double value;
-    return expr_is_const(e, &value) && value == 0;
-}
-
 static bool is_one(const Expr *e)
 {
     double value;
@@ -25,7 +19,7 @@ static bool is_call(const Expr *e, const ScalarFunction *f)
 /* if c then a else 0, or the other way round */
 static bool is_guarded(const Expr *e)
 {
-    return is_call(e, &scalar_select) && (is_zero(e->args[1]) || is_zero(e->args[2]));
+    return is_call(e, &scalar_select) && (expr_is_zero(e->args[1]) || expr_is_zero(e->args[2]));
 }
 
 /* ---- products and sums that keep their guards outermost --------------------------------------------- */
@@ -39,9 +33,9 @@ static const Expr *under_guard(ExprPool *p, const Expr *guarded, const Expr *fac
     const Expr *branch[2];
     for (int i = 0; i < 2; i++) {
         const Expr *e = guarded->args[i + 1];
-        branch[i] = is_zero(e)     ? e
-                    : factor_first ? guarded_mul(p, factor, e)
-                                   : guarded_mul(p, e, factor);
+        branch[i] = expr_is_zero(e) ? e
+                    : factor_first  ? guarded_mul(p, factor, e)
+                                    : guarded_mul(p, e, factor);
     }
     return expr_select(p, guarded->args[0], branch[0], branch[1]);
 }
@@ -148,7 +142,7 @@ void adjoint_of_body(ExprPool *p, const Expr *body, const Expr *seed, const bool
     step_of(&s, body)->ct = seed;
     for (int i = s.list.count - 1; i >= 0; i--) {
         const Step *step = &s.list.data[i];
-        if (!step->active || !step->ct || is_zero(step->ct))
+        if (!step->active || !step->ct || expr_is_zero(step->ct))
             continue;
         if (step->e->kind == EXPR_ACCESS)
             vec_push(s.arena, out, ((LeafAdjoint){step->e, step->ct}));
@@ -168,7 +162,7 @@ static void note_access(void *context, const Expr *e)
 const Expr *adjoint_guarded_value(ExprPool *p, const Expr *body)
 {
     bool by_data = false;
-    if (!is_call(body, &scalar_select) || !is_zero(body->args[2]))
+    if (!is_call(body, &scalar_select) || !expr_is_zero(body->args[2]))
         return NULL;
     expr_visit(p, body->args[0], note_access, &by_data);
     return by_data || body->args[1]->kind != EXPR_CALL ? NULL : body->args[1];

@@ -4,14 +4,6 @@
 
 /* ---- copies of indices -------------------------------------------------------------------------------------- */
 
-Index **copy_indices(Graph *g, Index *const *indices, int count)
-{
-    Index **copies = arena_new(g->arena, Index *, count + 1);
-    for (int i = 0; i < count; i++)
-        copies[i] = index_copy(g->pool, indices[i]);
-    return copies;
-}
-
 static const Affine **as_affine(Graph *g, Index *const *indices, int count)
 {
     const Affine **a = arena_new(g->arena, const Affine *, count + 1);
@@ -47,7 +39,8 @@ Node *adjoint_node(Graph *g, const Node *of, const char *name, DType type, Index
                    int rank, const Reduction *reduction, Index *const *bound, int bound_count,
                    const Expr *body)
 {
-    Index **free = copy_indices(g, domain, rank), **summed = copy_indices(g, bound, bound_count);
+    Index **free = index_copies(g->pool, domain, rank),
+          **summed = index_copies(g->pool, bound, bound_count);
     body = rename_indices(g, body, domain, free, rank);
     body = rename_indices(g, body, bound, summed, bound_count);
     Node *n = graph_compute(g, name, type, free, rank, bound_count ? reduction : NULL, summed,
@@ -68,7 +61,7 @@ Cotangent *cotangent_of(Reverse *r, const Node *n)
 {
     Cotangent *c = &r->of[n->id];
     if (!c->axes)
-        c->axes = copy_indices(r->g, n->domain, n->rank);
+        c->axes = index_copies(r->g->pool, n->domain, n->rank);
     return c;
 }
 

@@ -29,7 +29,6 @@ typedef struct Reverse {
     Cotangent *of;
 } Reverse;
 
-Index **copy_indices(Graph *g, Index *const *indices, int count);
 /* e with each `from` renamed to its `to`. */
 const Expr *rename_indices(Graph *g, const Expr *e, Index *const *from, Index *const *to,
                            int count);

@@ -126,8 +126,8 @@ static void pull_back_view(Reverse *r, const Node *y, const Expr *ct)
     const Node *x = y->viewed;
     if (!expr_is_uniform(ct)) {
         const char *name = arena_format(r->g->arena, "d_%s_from_%s", x->name, y->name);
-        Node *v = graph_view(r->g, name, ct->node, copy_indices(r->g, x->domain, x->rank), x->rank,
-                             x->span);
+        Node *v = graph_view(r->g, name, ct->node, index_copies(r->g->pool, x->domain, x->rank),
+                             x->rank, x->span);
         v->layer = x->layer;
         ct = expr_access_identity(r->p, v, cotangent_of(r, x)->axes);
     }

@@ -50,7 +50,7 @@ static const Expr *times_others(Reverse *r, const Node *y, const Expr *ct)
     memcpy(all, y->domain, sizeof *all * (size_t)y->rank);
     memcpy(all + y->rank, y->bound, sizeof *all * (size_t)y->bound_count);
     all = batch_first(g, all, rank);
-    Index **other = copy_indices(g, y->bound, y->bound_count);
+    Index **other = index_copies(g->pool, y->bound, y->bound_count);
     const Expr *same = NULL;
     for (int i = 0; i < y->bound_count; i++) {
         other[i]->name = intern(g->names, arena_format(g->arena, "%s_other", other[i]->name));

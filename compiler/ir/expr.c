@@ -259,3 +259,8 @@ bool expr_is_const(const Expr *e, double *value)
         *value = e->value;
     return e->kind == EXPR_CONST;
 }
+
+bool expr_is_zero(const Expr *e)
+{
+    return e->kind == EXPR_CONST && e->value == 0;
+}

@@ -191,12 +191,33 @@ bool node_is_batched(const Node *n)
     return n->rank > 0 && n->domain[0]->per_example != 0;
 }
 
-int64_t node_elements(const Node *n)
+int64_t node_elements_behind(const Node *n, int place)
 {
     int64_t count = 1;
-    for (int i = 0; i < n->rank; i++)
+    for (int i = place + 1; i < n->rank; i++)
         count *= n->domain[i]->extent;
     return count;
+}
+
+int64_t node_elements(const Node *n)
+{
+    return node_elements_behind(n, -1);
+}
+
+uint64_t tensor_bytes(const Tensor *t)
+{
+    uint64_t bytes = (uint64_t)dtype_size(t->type);
+    for (int i = 0; i < t->rank; i++)
+        bytes *= (uint64_t)t->shape[i];
+    return bytes;
+}
+
+bool graph_is_result(const Graph *g, const Node *n)
+{
+    for (int i = 0; i < g->results.count; i++)
+        if (g->results.data[i].value == n)
+            return true;
+    return false;
 }
 
 /* ---- the graph as a whole ----------------------------------------------------------------------------- */

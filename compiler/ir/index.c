@@ -65,6 +65,19 @@ Index *index_copy(ExprPool *p, const Index *ix)
     return index_new(p, ix->name, ix->extent, ix->per_example, ix->span);
 }
 
+Index **index_copies(ExprPool *p, Index *const *list, int count)
+{
+    Index **copies = arena_new(p->arena, Index *, count + 1);
+    for (int i = 0; i < count; i++)
+        copies[i] = index_copy(p, list[i]);
+    return copies;
+}
+
+bool extents_equal(const Index *a, const Index *b)
+{
+    return a->extent == b->extent && a->per_example == b->per_example;
+}
+
 /* ---- one pointer per expression ------------------------------------------------------------------ */
 
 static int order(int64_t a, int64_t b)

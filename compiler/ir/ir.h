@@ -73,6 +73,8 @@ int64_t gcd(int64_t a, int64_t b); /* not negative */
 
 Index *index_new(ExprPool *p, const char *name, int64_t extent, int64_t per_example, Span span);
 Index *index_copy(ExprPool *p, const Index *ix);
+Index **index_copies(ExprPool *p, Index *const *list, int count);
+bool extents_equal(const Index *a, const Index *b);
 
 const Affine *affine_constant(ExprPool *p, int64_t value);
 const Affine *affine_index(ExprPool *p, Index *ix);
@@ -199,6 +201,7 @@ const Expr *expr_cast(ExprPool *p, const Expr *a,
                       DType type); /* to real, i32 or bool; same type: a */
 
 bool expr_is_const(const Expr *e, double *value);
+bool expr_is_zero(const Expr *e);
 const Expr *expr_substitute(ExprPool *p, const Expr *e, const Substitution *s);
 /* Rebuilds e bottom-up: every leaf (anything but CALL) goes through `leaf`, which returns it or
  * another; data subscripts are rebuilt before their access reaches `leaf`.  Shared subtrees once. */
@@ -401,7 +404,11 @@ void graph_result(Graph *g, ResultRole role, const char *name, Node *value, Tens
 void graph_rename(Graph *g, Node *n, const char *name);
 /* Is the node's first index over the batch? */
 bool node_is_batched(const Node *n);
-int64_t node_elements(const Node *n); /* at the largest batch */
+int64_t node_elements(const Node *n);                   /* at the largest batch */
+int64_t node_elements_behind(const Node *n, int place); /* between neighbours of that dimension */
+uint64_t tensor_bytes(const Tensor *t);
+/* Is it what the entry gives, under any of its results? */
+bool graph_is_result(const Graph *g, const Node *n);
 /* Drops what no result needs, renumbers ids. */
 void graph_prune(Graph *g);
 /* Gives the graph its nodes, in this order. */

@@ -207,14 +207,6 @@ static void spread_step(void *context, const Expr *e)
     }
 }
 
-static int64_t elements_behind(const Node *n, int place)
-{
-    int64_t total = 1;
-    for (int i = place + 1; i < n->rank; i++)
-        total *= n->domain[i]->extent;
-    return total;
-}
-
 static void spread_view(Trial *t, const Node *n)
 {
     const Node *of = n->viewed;
@@ -224,7 +216,7 @@ static void spread_view(Trial *t, const Node *n)
     const int place = index_place(known, t->search->step[known->id]);
     for (int i = 0; i < other->rank; i++)
         if (other->domain[i]->extent == known->domain[place]->extent &&
-            elements_behind(other, i) == elements_behind(known, place)) {
+            node_elements_behind(other, i) == node_elements_behind(known, place)) {
             settle(t, other, other->domain[i]);
             return;
         }

@@ -64,17 +64,6 @@ static Square *find_square(Abreast *a, const Buffer *rows, const Affine *base)
     return NULL;
 }
 
-static bool is_written(const Abreast *a, const Buffer *b)
-{
-    for (int s = 0; s < a->nest->stages.count; s++)
-        for (int i = 0; i < a->nest->stages.data[s]->items.count; i++) {
-            const Item *item = &a->nest->stages.data[s]->items.data[i];
-            if (item->stored && item->buffer == b)
-                return true;
-        }
-    return false;
-}
-
 /* Do neighbouring rows lie apart, each in one piece? */
 static bool lies_by_rows(const Abreast *a, const Affine *offset)
 {
@@ -95,18 +84,11 @@ static const Square *square_of(Abreast *a, const Buffer *rows, const Affine *off
     return s && range.low >= s->low && range.high <= s->high ? s : NULL;
 }
 
-/* Is every element that a turned copy would read in the buffer? */
-static bool is_inside(const Buffer *b, const Affine *offset)
-{
-    const Interval range = affine_interval(offset);
-    return range.low >= 0 && range.high < (int64_t)b->bytes / dtype_size(b->type);
-}
-
 /* The stretch that an offset is in; NULL: it is not to be turned. */
 static Square *note_square(Abreast *a, Buffer *rows, const Affine *offset)
 {
     const Affine *base, *within;
-    if (!dtype_is_real(rows->type) || !is_inside(rows, offset) ||
+    if (!dtype_is_real(rows->type) || !offset_is_inside(rows, offset) ||
         !split_offset(a, offset, &base, &within))
         return NULL;
     const Interval range = affine_interval(within);
@@ -149,7 +131,7 @@ static void note_load(void *context, const Expr *e)
     if (e->buffer->space == SPACE_SCRATCH) {
         a->possible = a->possible && !affine_uses(e->affine, a->row);
         note_widened(a, e->buffer);
-    } else if (is_written(a, e->buffer)) {
+    } else if (nest_writes(a->nest, e->buffer)) {
         note_load_of_written(a, e);
     } else if (!e->count && e->buffer->type == e->type && lies_by_rows(a, e->affine)) {
         Square *s = note_square(a, e->buffer, e->affine);

@@ -9,13 +9,6 @@ int lane_count(const Lowering *l, DType type)
     return lanes > 1 ? lanes : 1;
 }
 
-static Node *storage_of(Node *n)
-{
-    while (n->kind == NODE_VIEW)
-        n = n->viewed;
-    return n;
-}
-
 /* Do both live in the same memory?  An update in place and the old value do. */
 static bool same_memory(const Lowering *l, const Node *a, const Node *b)
 {
@@ -69,7 +62,7 @@ static Buffer *node_scratch(Lowering *l, Node *n)
 
 Buffer *buffer_of(Lowering *l, Node *n)
 {
-    n = storage_of(n);
+    n = node_storage(n);
     if (l->buffers[n->id])
         return l->buffers[n->id];
     if (l->schedule->places[n->id].kind == PLACE_SCRATCH)
@@ -99,6 +92,12 @@ int local_new(Lowering *l, DType type)
 {
     vec_push(l->arena, &l->out->locals, type);
     return l->out->locals.count - 1;
+}
+
+bool offset_is_inside(const Buffer *b, const Affine *offset)
+{
+    const Interval at = affine_interval(offset);
+    return at.low >= 0 && at.high < (int64_t)(b->bytes / (uint64_t)dtype_size(b->type));
 }
 
 /* ---- loops ----------------------------------------------------------------------------------------------- */
@@ -173,7 +172,7 @@ Loop *loop_parallel(Lowering *l, LoopList *into, Index *index, int64_t step)
 /* Elements between neighbours of each dimension, and the dimensions that a scratch row leaves out. */
 static int64_t dimension_stride(const Lowering *l, const Node *n, int d)
 {
-    const Node *root = storage_of((Node *)n);
+    const Node *root = node_storage((Node *)n);
     const Place *place = &l->schedule->places[root->id];
     if (d < place->group_loops) /* a chain's scratch holds one group */
         return 0;
@@ -273,7 +272,7 @@ static const Expr *lower_access(ExprLowering *x, const Expr *e)
     const Affine *offset = access_offset(l, e, &data, &count);
     if (x->substitution)
         offset = affine_substitute(l->pool, offset, x->substitution);
-    Node *root = storage_of(e->node);
+    Node *root = node_storage(e->node);
     if (!past && l->values[root->id] && !count && l->places[root->id] == offset)
         return l->values[root->id];
     DType type = dtype_is_integer(e->type) ? TYPE_I32 : e->type;

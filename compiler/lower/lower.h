@@ -161,6 +161,11 @@ typedef struct LoopKernel {
 
 LoopKernel *lower_kernel(const Schedule *s, const Kernel *k, const LaneModel *lanes);
 
+/* ---- loop.c ------------------------------------------------------------------------------------------- */
+
+/* Is it within the buffer, whatever its indices are? */
+bool offset_is_inside(const Buffer *b, const Affine *offset);
+
 /* ---- summary.c ---------------------------------------------------------------------------------------- */
 
 /* "tile 8x32, depth 256, left packed by row, right packed by depth", "loops, vectors over o" */

@@ -71,6 +71,7 @@ void merge_pair(Nest *x, Stage *only, IndexList *list, int at);
 bool index_in(const IndexList *list, const Index *ix);
 double extents_without(const IndexList *list, const Index *without);
 double stage_uses(const Nest *x, const Stage *st);
+bool nest_writes(const Nest *x, const Buffer *b);
 /* The stage's own loop whose lanes make it cheapest, or NULL, and that cost. */
 Index *vector_choose(Nest *x, const Stage *st, int lanes, double *cost);
 /* What all stages cost in an iteration of the shared loops, each with lanes of its own; and in as many

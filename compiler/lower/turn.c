@@ -8,15 +8,6 @@ enum {
     LEAST_ALONE = 4       /* … or where there is one call, not one for each thread's share */
 };
 
-static bool is_written(const Nest *x, const Buffer *b)
-{
-    for (int s = 0; s < x->stages.count; s++)
-        for (int i = 0; i < x->stages.data[s]->items.count; i++)
-            if (x->stages.data[s]->items.data[i].buffer == b)
-                return true;
-    return false;
-}
-
 /* The number of places that the offset takes; -1: more than there is to be known. */
 static int64_t count_places(const Affine *a)
 {
@@ -32,16 +23,14 @@ static int64_t count_places(const Affine *a)
 bool turn_is_possible(const Nest *x, const Expr *e, const Index *v, double uses)
 {
     if (!v || e->kind != EXPR_LOAD || e->count || e->buffer->space != SPACE_OPERAND ||
-        x->l->kernel->recurrence || is_written(x, e->buffer))
+        x->l->kernel->recurrence || nest_writes(x, e->buffer))
         return false;
     bool nested;
     const int64_t factor = affine_factor(e->affine, v, &nested), places = count_places(e->affine);
     if (nested || factor == 0 || factor == 1 || places < 0 || places > MOST_ELEMENTS ||
         (double)places * (x->l->out->serial ? LEAST_ALONE : LEAST_REUSE) > uses)
         return false;
-    const Interval range = affine_interval(e->affine);
-    const int64_t elements = (int64_t)e->buffer->bytes / dtype_size(e->buffer->type);
-    return range.low >= 0 && range.high < elements;
+    return offset_is_inside(e->buffer, e->affine);
 }
 
 /* ---- the copy ------------------------------------------------------------------------------------------ */

@@ -21,6 +21,17 @@ bool index_in(const IndexList *list, const Index *ix)
     return false;
 }
 
+bool nest_writes(const Nest *x, const Buffer *b)
+{
+    for (int s = 0; s < x->stages.count; s++)
+        for (int i = 0; i < x->stages.data[s]->items.count; i++) {
+            const Item *item = &x->stages.data[s]->items.data[i];
+            if (item->stored && item->buffer == b)
+                return true;
+        }
+    return false;
+}
+
 enum { LOOP_COST = 2, FOLD_COST = 12 };
 
 static double store_cost(const Item *item, const Index *v, int lanes)

@@ -108,20 +108,12 @@ static bool is_read(const Graph *g, const Node *n)
     return r.found;
 }
 
-static bool is_result(const Graph *g, const Node *n)
-{
-    for (int i = 0; i < g->results.count; i++)
-        if (g->results.data[i].value == n)
-            return true;
-    return false;
-}
-
 /* The user's name outlives those of the library. */
 static void hand_down_name(const Graph *g, Node *copy)
 {
     Node *n = copied(copy);
-    if (!copy->named || !n || n->named || n->kind != NODE_COMPUTE || is_result(g, n) ||
-        is_result(g, copy) || !is_read(g, copy))
+    if (!copy->named || !n || n->named || n->kind != NODE_COMPUTE || graph_is_result(g, n) ||
+        graph_is_result(g, copy) || !is_read(g, copy))
         return;
     const char *name = n->name;
     n->name = copy->name;
@@ -137,7 +129,7 @@ static bool forward_results(Rewriter *w)
     for (int i = 0; i < w->g->results.count; i++) {
         Result *r = &w->g->results.data[i];
         Node *n = copied(r->value);
-        if (!n || n->kind != NODE_COMPUTE || is_result(w->g, n))
+        if (!n || n->kind != NODE_COMPUTE || graph_is_result(w->g, n))
             continue;
         if (!n->named) { /* an exchange, since both may stay in the graph */
             const char *name = n->name;

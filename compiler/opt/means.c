@@ -3,11 +3,6 @@
 
 /* ---- sum[k] (x[k] - mean[k] x[k]) is 0 ------------------------------------------------------------------- */
 
-static bool same_range(const Index *a, const Index *b)
-{
-    return a->extent == b->extent && a->per_example == b->per_example;
-}
-
 /* The body of `sum`, read through `mean`, an access in n to its mean, with n's own bound indices; NULL
  * where they do not run alike. */
 static const Expr *terms_of_mean(Rewriter *w, const Node *n, const Expr *mean, const Node *sum)
@@ -20,7 +15,7 @@ static const Expr *terms_of_mean(Rewriter *w, const Node *n, const Expr *mean, c
     for (int i = 0; i < count; i++) {
         from[i] = i < rank ? sum->domain[i] : sum->bound[i - rank];
         to[i] = i < rank ? mean->subscripts[i].affine : affine_index(w->p, n->bound[i - rank]);
-        if (!to[i] || (i >= rank && !same_range(from[i], n->bound[i - rank])))
+        if (!to[i] || (i >= rank && !extents_equal(from[i], n->bound[i - rank])))
             return NULL;
     }
     return expr_substitute(w->p, sum->body, &(Substitution){count, from, to});
@@ -59,7 +54,7 @@ static const Node *own_operand(Rewriter *w, const Node *n, const Expr *e)
                w->uses[y->id] == 1 && y->rank == n->rank;
     for (int i = 0; own && i < n->rank; i++)
         own = e->subscripts[i].affine && affine_is_index(e->subscripts[i].affine) == n->domain[i] &&
-              same_range(n->domain[i], y->domain[i]);
+              extents_equal(n->domain[i], y->domain[i]);
     return own ? y : NULL;
 }
 

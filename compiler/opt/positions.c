@@ -53,20 +53,12 @@ static void follow_test(void *context, const Expr *e)
             ROW(f->x, f->user)->candidates |= UINT32_C(1) << i;
 }
 
-static int64_t elements_behind(const Node *n, int place)
-{
-    int64_t total = 1;
-    for (int i = place + 1; i < n->rank; i++)
-        total *= n->domain[i]->extent;
-    return total;
-}
-
 /* The place of one node's index in another of the same elements, or -1. */
 static int same_place(const Node *n, int place, const Node *other)
 {
     for (int i = 0; i < other->rank; i++)
         if (other->domain[i]->extent == n->domain[place]->extent &&
-            elements_behind(other, i) == elements_behind(n, place))
+            node_elements_behind(other, i) == node_elements_behind(n, place))
             return i;
     return -1;
 }

@@ -8,6 +8,22 @@ Node *node_storage(Node *n)
     return n;
 }
 
+enum { LARGE_BYTES = 1 << 20 };
+
+bool node_is_large(const Node *n)
+{
+    return (double)node_elements(n) * dtype_size(n->type) > LARGE_BYTES;
+}
+
+const Expr *expr_at_access(ExprPool *p, const Expr *e, const Expr *access)
+{
+    const Node *n = access->node;
+    const Affine **to = arena_new(expr_pool_arena(p), const Affine *, n->rank + 1);
+    for (int i = 0; i < n->rank; i++)
+        to[i] = access->subscripts[i].affine;
+    return expr_substitute(p, e, &(Substitution){n->rank, n->domain, to});
+}
+
 bool access_has_data(const Expr *access)
 {
     for (int i = 0; i < access->node->rank; i++)
@@ -71,11 +87,6 @@ int index_find(Index *const *list, int count, const Index *ix)
         if (list[i] == ix)
             return i;
     return -1;
-}
-
-bool extents_equal(const Index *a, const Index *b)
-{
-    return a->extent == b->extent && a->per_example == b->per_example;
 }
 
 bool domains_equal(const Node *a, const Node *b, int count)

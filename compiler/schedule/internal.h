@@ -68,7 +68,9 @@ typedef struct Planner {
 
 /* ---- access.c: questions about accesses ---------------------------------------------------------- */
 
-Node *node_storage(Node *n); /* the node whose memory it is: itself, or what a view views */
+bool node_is_large(const Node *n); /* for the caches */
+/* An expression over the indices of the accessed node (its body), where the access reads it. */
+const Expr *expr_at_access(ExprPool *p, const Expr *e, const Expr *access);
 bool access_has_data(const Expr *access);
 /* The first `count` subscripts are the first `count` indices, each alone. */
 bool access_is_aligned(const Expr *access, Index *const *indices, int count);
@@ -77,7 +79,6 @@ bool access_is_in_step(const Expr *access, const Node *user, int count);
 /* Every subscript is the index of the same position. */
 bool access_is_identity(const Expr *access, const Node *user);
 int index_find(Index *const *list, int count, const Index *ix); /* -1: it is not there */
-bool extents_equal(const Index *a, const Index *b);
 bool domains_equal(const Node *a, const Node *b, int count);
 /* The distinct accesses of a body, in a stable order. */
 typedef VEC(const Expr *) AccessList;

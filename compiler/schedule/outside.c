@@ -30,10 +30,7 @@ static const Expr *body_at(const Search *s, const Expr *access)
     if (n->kind != NODE_COMPUTE || n->reduction || n->recurrence || n->within ||
         access_has_data(access))
         return NULL;
-    const Affine **to = arena_new(expr_pool_arena(s->p), const Affine *, n->rank + 1);
-    for (int i = 0; i < n->rank; i++)
-        to[i] = access->subscripts[i].affine;
-    return expr_substitute(s->p, n->body, &(Substitution){n->rank, n->domain, to});
+    return expr_at_access(s->p, n->body, access);
 }
 
 static const Expr *product(ExprPool *p, const Expr *a, const Expr *b)
@@ -44,7 +41,6 @@ static const Expr *product(ExprPool *p, const Expr *a, const Expr *b)
 static Outside split(const Search *s, const Expr *e, int looked_through)
 {
     const Outside whole = {NULL, e};
-    double otherwise;
     if (!uses_inner(s, e))
         return (Outside){e, NULL};
     if (e->kind == EXPR_ACCESS) {
@@ -59,7 +55,7 @@ static Outside split(const Search *s, const Expr *e, int looked_through)
                       b = split(s, e->args[1], looked_through);
         return (Outside){product(s->p, a.factor, b.factor), product(s->p, a.rest, b.rest)};
     }
-    if (e->function == &scalar_select && expr_is_const(e->args[2], &otherwise) && otherwise == 0) {
+    if (e->function == &scalar_select && expr_is_zero(e->args[2])) {
         const Outside a = split(s, e->args[1], looked_through);
         const Expr *rest = a.rest ? a.rest : expr_const_typed(s->p, 1, e->type);
         if (a.factor && expr_reads_inside(s->p, NULL, a.factor))

@@ -3,17 +3,9 @@
  *   gives: s->places, without offsets; PLACE_SCRATCH for what never leaves its kernel */
 #include "schedule/internal.h"
 
-static bool is_result(const Graph *g, const Node *n)
-{
-    for (int i = 0; i < g->results.count; i++)
-        if (g->results.data[i].value == n)
-            return true;
-    return false;
-}
-
 static bool leaves_kernel(Planner *p, const Node *n, const bool *viewed)
 {
-    if (is_result(p->graph, n) || viewed[n->id] || p->plans[n->id].carried)
+    if (graph_is_result(p->graph, n) || viewed[n->id] || p->plans[n->id].carried)
         return true;
     for (int i = 0; i < p->order.count; i++) {
         const NodePlan *user = PLAN(p, p->order.data[i]);
@@ -57,7 +49,7 @@ static void place_steps(Planner *p, const bool *viewed)
         Node *n = g->nodes.data[i];
         Place *place = &p->schedule->places[i];
         if (place->kind == PLACE_WORKSPACE && n->kind == NODE_COMPUTE && n->recurrence &&
-            !p->plans[i].carried && !viewed[i] && !is_result(g, n))
+            !p->plans[i].carried && !viewed[i] && !graph_is_result(g, n))
             place->one_step = true;
     }
     for (int i = 0; i < p->order.count; i++) {

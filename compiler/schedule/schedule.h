@@ -127,6 +127,8 @@ Schedule *schedule_run(Graph *g, const Program *program, const LaneModel *lanes)
  * for LEAST_TILE_ROWS rows of them, with the vectors themselves and one element of the left operand. */
 enum { LEAST_TILE_ROWS = 4 };
 int panel_width(const LaneModel *lanes, DType type, int64_t columns);
+/* The node whose memory it is: itself, or what a view views. */
+Node *node_storage(Node *n);
 /* The indices that a kernel loops over for n: its domain, but for the steps of recurrences. */
 int node_loop_count(const Node *n);
 Index *node_loop(const Node *n, int i);

@@ -8,9 +8,8 @@
 #include "schedule/internal.h"
 
 enum {
-    MOST_COST = 8,         /* flops, for the sign alone                            */
-    LARGE_BYTES = 1 << 20, /* less is in cache                                     */
-    MOST_NODES = 4         /* between the rectified number and what is read anyway */
+    MOST_COST = 8, /* flops, for the sign alone                            */
+    MOST_NODES = 4 /* between the rectified number and what is read anyway */
 };
 
 typedef struct Signs {
@@ -19,21 +18,6 @@ typedef struct Signs {
     const Node *found; /* the one large node that an expression reads  */
     bool unfit;        /* it reads others, or what cannot be moved     */
 } Signs;
-
-static bool is_large(const Node *n)
-{
-    return (double)node_elements(n) * dtype_size(n->type) > LARGE_BYTES;
-}
-
-/* What the access reads, computed there. */
-static const Expr *body_at(const Signs *s, const Expr *access)
-{
-    const Node *n = access->node;
-    const Affine **to = arena_new(s->graph->arena, const Affine *, n->rank + 1);
-    for (int i = 0; i < n->rank; i++)
-        to[i] = access->subscripts[i].affine;
-    return expr_substitute(s->graph->pool, n->body, &(Substitution){n->rank, n->domain, to});
-}
 
 static bool is_plain(const Node *n)
 {
@@ -44,10 +28,10 @@ static bool is_plain(const Node *n)
 static const Expr *look_through(void *context, const Expr *e)
 {
     Signs *s = context;
-    if (e->kind != EXPR_ACCESS || !is_large(e->node))
+    if (e->kind != EXPR_ACCESS || !node_is_large(e->node))
         return e;
     if (is_plain(e->node) && !access_has_data(e))
-        return body_at(s, e);
+        return expr_at_access(s->graph->pool, e->node->body, e);
     s->unfit = s->unfit || !access_is_identity(e, s->node) || (s->found && s->found != e->node);
     s->found = e->node;
     return e;
@@ -75,9 +59,8 @@ static bool are_summed(const Signs *s, const Node *a, const Node *b)
 /* max(0, e): gives e; NULL: it is none. */
 static const Expr *rectified(const Expr *max)
 {
-    double value;
     for (int i = 0; i < 2 && max->kind == EXPR_CALL && max->function == &scalar_max; i++)
-        if (expr_is_const(max->args[i], &value) && value == 0)
+        if (expr_is_zero(max->args[i]))
             return max->args[1 - i];
     return NULL;
 }
@@ -89,9 +72,10 @@ static const Expr *rewrite_sign(void *context, const Expr *e)
     double value;
     if (e->kind != EXPR_CALL || e->function != &scalar_gt || e->args[0]->kind != EXPR_ACCESS ||
         !expr_is_const(e->args[1], &value) || value != 0 || !is_plain(e->args[0]->node) ||
-        !is_large(e->args[0]->node) || !access_is_identity(e->args[0], s->node))
+        !node_is_large(e->args[0]->node) || !access_is_identity(e->args[0], s->node))
         return e;
-    const Expr *inner = rectified(body_at(s, e->args[0]));
+    const Expr *inner =
+        rectified(expr_at_access(s->graph->pool, e->args[0]->node->body, e->args[0]));
     s->found = NULL;
     s->unfit = false;
     for (int i = 0; inner && i < MOST_NODES; i++) {
@@ -109,7 +93,7 @@ void sign_run(Graph *g)
     Signs s = {.graph = g};
     for (int i = 0; i < g->nodes.count && !g->positions; i++) {
         s.node = g->nodes.data[i];
-        if (is_plain(s.node) && is_large(s.node))
+        if (is_plain(s.node) && node_is_large(s.node))
             s.node->body = expr_map_calls(g->pool, s.node->body, NULL, rewrite_sign, &s);
     }
 }

@@ -47,21 +47,13 @@ static void prepare_result(Graph *g, int i)
         r->value = make_copy(g, v, r->name ? r->name : v->name, batch, type);
 }
 
-static bool is_result(const Graph *g, const Node *n)
-{
-    for (int i = 0; i < g->results.count; i++)
-        if (g->results.data[i].value == n)
-            return true;
-    return false;
-}
-
 /* The position of the largest of a few is stored in a byte: a pooling's winners pass through memory twice. */
 static void narrow_positions(Graph *g)
 {
     for (int i = 0; i < g->nodes.count; i++) {
         Node *n = g->nodes.data[i];
         if (n->kind != NODE_COMPUTE || !n->reduction || !n->reduction->position || n->recurrence ||
-            is_result(g, n))
+            graph_is_result(g, n))
             continue;
         int64_t positions = 1;
         for (int k = 0; k < n->bound_count; k++)
@@ -156,24 +148,18 @@ static bool is_held(Planner *p, const Node *n)
 enum {
     COST_STORE = 2,
     COST_EXTRA_LOAD = 2,
-    LARGE_BYTES = 1 << 20,
     COST_FAR_STORE = 16, /* the line is fetched, and later written */
     COST_FAR_LOAD = 8
 };
 
-static bool is_large(const Node *n)
-{
-    return (double)node_elements(n) * dtype_size(n->type) > LARGE_BYTES;
-}
-
 /* Is there something large to read for it?  What only repeats small numbers will not be stored. */
 static bool reads_far(Planner *p, const Node *n)
 {
-    if (!is_large(n) || n->kind != NODE_COMPUTE || n->reduction || PLAN(p, n)->forced)
-        return is_large(n);
+    if (!node_is_large(n) || n->kind != NODE_COMPUTE || n->reduction || PLAN(p, n)->forced)
+        return node_is_large(n);
     const AccessList accesses = body_accesses(p->pool, n->body);
     for (int i = 0; i < accesses.count; i++)
-        if (is_large(accesses.data[i]->node))
+        if (node_is_large(accesses.data[i]->node))
             return true;
     return !accesses.count || body_cost(p->pool, n->body) > 0;
 }
@@ -196,7 +182,7 @@ static double far_savings(Planner *p, const Node *n, const AccessList *accesses)
 {
     const NodePlan *plan = PLAN(p, n);
     double loads = 0;
-    if (!is_large(n) || follows_row(n, accesses))
+    if (!node_is_large(n) || follows_row(n, accesses))
         return 0;
     for (int i = 0; i < accesses->count; i++)
         loads += reads_far(p, accesses->data[i]->node);
@@ -221,7 +207,8 @@ static bool wants_inlining(Planner *p, Node *n)
     int loads = 0;
     for (int i = 0; i < accesses.count; i++)
         loads += accesses.data[i]->node->rank > 0 &&
-                 (!is_large(n) || is_large(accesses.data[i]->node)); /* a channel's stay near */
+                 (!node_is_large(n) ||
+                  node_is_large(accesses.data[i]->node)); /* a channel's stay near */
     double elements = (double)node_elements(n);
     if (plan->ends_sum)
         return goes_on(p, n) || is_held(p, n);

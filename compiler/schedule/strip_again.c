@@ -87,14 +87,6 @@ static const Expr *again_leaf(void *context, const Expr *e)
     return expr_access(a->strips->graph->pool, compute_again(a, e->node), e->subscripts);
 }
 
-static Index **copy_indices(const Graph *g, Index *const *list, int count)
-{
-    Index **copies = arena_new(g->arena, Index *, count + 1);
-    for (int i = 0; i < count; i++)
-        copies[i] = index_copy(g->pool, list[i]);
-    return copies;
-}
-
 static const Expr *with_indices(const Graph *g, const Expr *e, Index *const *from, Index *const *to,
                                 int count)
 {
@@ -110,8 +102,8 @@ static Node *compute_again(Again *a, Node *n)
     if (a->again[n->id])
         return a->again[n->id];
     const Expr *body = expr_map(g->pool, n->body, again_leaf, a);
-    Index **domain = copy_indices(g, n->domain, n->rank),
-          **bound = copy_indices(g, n->bound, n->bound_count);
+    Index **domain = index_copies(g->pool, n->domain, n->rank),
+          **bound = index_copies(g->pool, n->bound, n->bound_count);
     body = with_indices(g, body, n->domain, domain, n->rank);
     body = with_indices(g, body, n->bound, bound, n->bound_count);
     Node *again = graph_compute(g, arena_format(g->arena, "%s_again", n->name), n->type, domain,

@@ -50,14 +50,12 @@ static void flatten(Summand *p, const Expr *e)
         add_factor(p, expr_div(p->pool, expr_const_typed(p->pool, 1, e->type), e->args[1]), false);
         return;
     }
-    if (e->kind == EXPR_CALL && e->function == &scalar_select &&
-        expr_is_const(e->args[2], &value) && value == 0) {
+    if (e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_zero(e->args[2])) {
         flatten_guard(p, e->args[0]);
         flatten(p, e->args[1]);
         return;
     }
-    if (e->kind == EXPR_CALL && e->function == &scalar_select &&
-        expr_is_const(e->args[1], &value) && value == 0) {
+    if (e->kind == EXPR_CALL && e->function == &scalar_select && expr_is_zero(e->args[1])) {
         add_factor(p, expr_not(p->pool, e->args[0]), true);
         flatten(p, e->args[2]);
         return;

@@ -45,12 +45,6 @@ static bool is_call(const Expr *e, const ScalarFunction *f)
     return e->kind == EXPR_CALL && e->function == f;
 }
 
-static bool is_zero(const Expr *e)
-{
-    double value;
-    return expr_is_const(e, &value) && value == 0;
-}
-
 /* ---- where a value is not zero ---------------------------------------------------------------------------- */
 
 static void support_of_node(Support *s, const Node *n);
@@ -61,21 +55,16 @@ static void support_of_access(Support *s, const Expr *access, Tests *out)
     if (n->kind != NODE_COMPUTE || n->recurrence || access_has_data(access))
         return;
     support_of_node(s, n);
-    const Affine **to = arena_new(s->p->arena, const Affine *, n->rank + 1);
-    for (int i = 0; i < n->rank; i++)
-        to[i] = access->subscripts[i].affine;
     const Tests *tests = &s->nonzero[n->id];
     for (int i = 0; i < tests->count; i++)
-        add_test(
-            s, out,
-            expr_substitute(s->p->pool, tests->data[i], &(Substitution){n->rank, n->domain, to}));
+        add_test(s, out, expr_at_access(s->p->pool, tests->data[i], access));
 }
 
 static void support_of(Support *s, const Expr *e, Tests *out)
 {
     if (e->kind == EXPR_ACCESS)
         support_of_access(s, e, out);
-    if (is_call(e, &scalar_select) && is_zero(e->args[2])) {
+    if (is_call(e, &scalar_select) && expr_is_zero(e->args[2])) {
         add_condition(s, out, e->args[0]);
         support_of(s, e->args[1], out);
     }
