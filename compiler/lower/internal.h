@@ -47,6 +47,18 @@ const Affine *identity_offset(Lowering *l, const Node *n, const Affine *const *a
 /* The expression with accesses as loads (or registers), then indices replaced. */
 const Expr *lower_expr(Lowering *l, const Expr *e, const Substitution *s);
 
+/* One index in place of several, row-major; the substitution of them by it is appended. */
+Index *flatten_indices(Lowering *l, const char *name, Index *const *list, int count);
+void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count,
+                  const Affine **to);
+
+/* How often an access touches memory apart when the index steps: what a vector over it costs. */
+double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes);
+
+double kernel_steps(const Kernel *k); /* how often it runs: its costs are those of all steps */
+
+/* ---- hoist.c: what loops do not change ---------------------------------------------------------------- */
+
 /* Moves what a loop does not change in front of it. */
 typedef VEC(Buffer *) BufferList;
 typedef struct Hoist {
@@ -60,16 +72,6 @@ typedef struct Hoist {
 const Expr *hoist(const Hoist *h, const Expr *e);
 /* The cost of the calls in what it would move. */
 double hoist_cost(const Hoist *h, const Expr *e);
-
-/* One index in place of several, row-major; the substitution of them by it is appended. */
-Index *flatten_indices(Lowering *l, const char *name, Index *const *list, int count);
-void flatten_into(Lowering *l, const Affine *flat, Index *const *list, int count,
-                  const Affine **to);
-
-/* How often an access touches memory apart when the index steps: what a vector over it costs. */
-double access_cost(Lowering *l, const Expr *value, const Index *vector, int lanes);
-
-double kernel_steps(const Kernel *k); /* how often it runs: its costs are those of all steps */
 
 /* ---- clip.c: loops that end early -------------------------------------------------------------------- */
 

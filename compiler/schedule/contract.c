@@ -104,56 +104,81 @@ static bool uses_steps(const Split *s, const Expr *value)
     return false;
 }
 
-/* Guards go to every side that has their free indices; those that no side has, to the epilogue; and what
- * tells steps apart spares a side that is the same in all of them. */
-static bool build_operands(const Split *s, const Sides *t, Contraction *c)
+/* The sides of the product, and what is the same for all terms of the sum; each with what must hold. */
+typedef struct Operands {
+    const Expr *left, *right, *rest;
+    const Expr *left_guard, *right_guard, *rest_guard;
+} Operands;
+
+static void multiply_factors(const Split *s, const Sides *t, Operands *o)
 {
     ExprPool *p = s->pool;
-    const Expr *left = NULL, *right = NULL, *rest = NULL;
     for (int i = 0; i < s->summand.factors.count; i++) {
         const Factor *f = &s->summand.factors.data[i];
         if (f->guard)
             continue;
-        const Expr **side = is_rest(s, f) ? &rest : t->factors >> i & 1 ? &left : &right;
+        const Expr **side = is_rest(s, f) ? &o->rest : t->factors >> i & 1 ? &o->left : &o->right;
         *side = *side ? expr_mul(p, *side, f->value) : f->value;
     }
     if (s->summand.constant != 1) {
         const Expr *k = expr_const_typed(p, s->summand.constant, s->node->type);
-        rest = rest ? expr_mul(p, rest, k) : k;
+        o->rest = o->rest ? expr_mul(p, o->rest, k) : k;
     }
-    const bool left_steps = uses_steps(s, left), right_steps = uses_steps(s, right);
-    const Expr *left_guard = NULL, *right_guard = NULL, *rest_guard = NULL;
+}
+
+static void add_guard(ExprPool *p, const Expr **guard, const Expr *more)
+{
+    *guard = *guard ? expr_and(p, *guard, more) : more;
+}
+
+/* A guard goes to every side that has its free indices; what no side has, to the epilogue; and what tells steps
+ * apart spares a side that is the same in all of them.  False: it asks about the depth, and no side can. */
+static bool place_guard(const Split *s, const Sides *t, const Factor *f, Operands *o)
+{
+    const bool left_steps = uses_steps(s, o->left), right_steps = uses_steps(s, o->right);
+    const uint64_t needed = f->uses & ~s->bound; /* either side may use all of the depth */
+    const bool of_step = !f->uses;
+    bool placed = false;
+    if (is_subset(needed, t->left) && !(of_step && right_steps && !left_steps)) {
+        add_guard(s->pool, &o->left_guard, f->value);
+        placed = true;
+    }
+    if (is_subset(needed, t->right) && !(of_step && !right_steps)) {
+        add_guard(s->pool, &o->right_guard, f->value);
+        placed = true;
+    }
+    if (!placed && f->uses & s->bound)
+        return false;
+    if (!placed)
+        add_guard(s->pool, &o->rest_guard, f->value);
+    return true;
+}
+
+/* The value where the guard (or NULL) holds, and nothing elsewhere. */
+static const Expr *guarded(const Split *s, const Expr *guard, const Expr *value)
+{
+    const DType type = s->node->type;
+    if (!guard)
+        return value;
+    return expr_select(s->pool, guard, value ? value : expr_const_typed(s->pool, 1, type),
+                       expr_const_typed(s->pool, 0, type));
+}
+
+static bool build_operands(const Split *s, const Sides *t, Contraction *c)
+{
+    Operands o = {0};
+    multiply_factors(s, t, &o);
     for (int i = 0; i < s->summand.factors.count; i++) {
         const Factor *f = &s->summand.factors.data[i];
-        if (!f->guard)
-            continue;
-        bool placed = false;
-        uint64_t needed = f->uses & ~s->bound; /* either side may use all of the depth */
-        const bool of_step = !f->uses;
-        if (is_subset(needed, t->left) && !(of_step && right_steps && !left_steps)) {
-            left_guard = left_guard ? expr_and(p, left_guard, f->value) : f->value;
-            placed = true;
-        }
-        if (is_subset(needed, t->right) && !(of_step && !right_steps)) {
-            right_guard = right_guard ? expr_and(p, right_guard, f->value) : f->value;
-            placed = true;
-        }
-        if (!placed && f->uses & s->bound)
+        if (f->guard && !place_guard(s, t, f, &o))
             return false;
-        if (!placed)
-            rest_guard = rest_guard ? expr_and(p, rest_guard, f->value) : f->value;
     }
-    DType type = s->node->type;
-    if (left_guard)
-        left = expr_select(p, left_guard, left, expr_const_typed(p, 0, type));
-    if (right_guard)
-        right = expr_select(p, right_guard, right, expr_const_typed(p, 0, type));
-    if (rest_guard)
-        rest = expr_select(p, rest_guard, rest ? rest : expr_const_typed(p, 1, type),
-                           expr_const_typed(p, 0, type));
-    c->left = left, c->right = right, c->rest = rest;
-    return expr_reads_inside(p, NULL, left) && expr_reads_inside(p, NULL, right) &&
-           (!rest || expr_reads_inside(p, NULL, rest));
+    c->left = guarded(s, o.left_guard, o.left);
+    c->right = guarded(s, o.right_guard, o.right);
+    c->rest = guarded(s, o.rest_guard, o.rest);
+    return expr_reads_inside(s->pool, NULL, c->left) &&
+           expr_reads_inside(s->pool, NULL, c->right) &&
+           (!c->rest || expr_reads_inside(s->pool, NULL, c->rest));
 }
 
 typedef VEC(Index *) IndexList;
