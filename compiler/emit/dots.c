@@ -13,7 +13,7 @@ typedef struct Dots {
 
 static LLVMValueRef element_at(Dots *d, LLVMValueRef base, LLVMValueRef index)
 {
-    return LLVMBuildGEP2(d->kb->u->builder, d->real, base, &index, 1, "");
+    return unit_element(d->kb->u, d->real, base, index);
 }
 
 /* ---- the operands' lines -------------------------------------------------------------------------------- */
@@ -41,11 +41,6 @@ static void find_lines(Dots *d, LLVMValueRef *lines, int count, LLVMValueRef fir
         }
         lines[i] = element_at(d, first, LLVMBuildMul(u->builder, at, unit_i64(u, stride), ""));
     }
-}
-
-static LLVMValueRef start_of(Dots *d, const Buffer *b, const Affine *offset)
-{
-    return element_at(d, buffer_pointer(d->kb, b), offset_scalar(d->kb, offset));
 }
 
 /* ---- the depth ------------------------------------------------------------------------------------------ */
@@ -94,17 +89,6 @@ static void whole_steps(Dots *d, LLVMValueRef end)
         d->sums[i] = phis[i];
 }
 
-/* The lanes below `rest`. */
-static LLVMValueRef mask_of(Dots *d, LLVMValueRef rest)
-{
-    EmitUnit *u = d->kb->u;
-    LLVMValueRef *lane = arena_new(u->arena, LLVMValueRef, d->width);
-    for (int i = 0; i < d->width; i++)
-        lane[i] = unit_i64(u, i);
-    return LLVMBuildICmp(u->builder, LLVMIntSLT, LLVMConstVector(lane, (unsigned)d->width),
-                         value_splat(u, rest, d->width), "");
-}
-
 static void run_depth(Dots *d)
 {
     EmitUnit *u = d->kb->u;
@@ -113,7 +97,7 @@ static void run_depth(Dots *d)
     LLVMValueRef whole = LLVMBuildSub(u->builder, end, rest, "");
     whole_steps(d, whole);
     if (!LLVMIsAConstantInt(rest) || LLVMConstIntGetZExtValue(rest))
-        step(d, whole, mask_of(d, rest));
+        step(d, whole, value_lanes_below(u, rest, d->width));
 }
 
 /* ---- the lanes, added up ---------------------------------------------------------------------------------- */
@@ -162,7 +146,8 @@ static void store_piece(Dots *d, LLVMValueRef sums, int first, int from, int to)
                          ? LLVMBuildExtractElement(u->builder, sums, lane[0], "")
                          : LLVMBuildShuffleVector(u->builder, sums, LLVMGetPoison(LLVMTypeOf(sums)),
                                                   LLVMConstVector(lane, (unsigned)count), "");
-    LLVMValueRef place = element_at(d, start_of(d, l->c, l->c_offset), unit_i64(u, offset));
+    LLVMValueRef place =
+        element_at(d, buffer_element(d->kb, l->c, l->c_offset), unit_i64(u, offset));
     if (l->accumulate) {
         LLVMValueRef old = LLVMBuildLoad2(u->builder, LLVMTypeOf(v), place, "");
         LLVMSetAlignment(old, (unsigned)d->bytes);
@@ -201,9 +186,9 @@ void dots_emit(KernelBuilder *kb, const Loop *l)
     d.a = arena_new(u->arena, LLVMValueRef, l->rows);
     d.b = arena_new(u->arena, LLVMValueRef, l->columns);
     d.sums = arena_new(u->arena, LLVMValueRef, d.count);
-    find_lines(&d, d.a, l->rows, start_of(&d, l->a, l->a_offset), l->a_row_stride,
+    find_lines(&d, d.a, l->rows, buffer_element(kb, l->a, l->a_offset), l->a_row_stride,
                lines_left(&d, l->row, l->row_begin, l->rows));
-    find_lines(&d, d.b, l->columns, start_of(&d, l->b, l->b_offset), l->b_stride,
+    find_lines(&d, d.b, l->columns, buffer_element(kb, l->b, l->b_offset), l->b_stride,
                lines_left(&d, l->column, l->column_begin, l->columns));
     for (int i = 0; i < d.count; i++)
         d.sums[i] = LLVMConstNull(unit_widen(d.real, d.width));

@@ -42,6 +42,8 @@ const TargetFacts *target_facts(LLVMTargetMachineRef machine, Arena *a);
 
 /* ---- matrix.c: the processor's matrix tiles ---------------------------------------------------------- */
 
+enum { TILES = 8, TILE_ROW_BYTES = 64, TILE_BYTES = TILE_LINES * TILE_ROW_BYTES };
+
 /* Does this system let this process use them? */
 bool matrix_is_permitted(void);
 /* All eight have 16 rows of 64 bytes from the one to the other, on the thread that gets there. */
@@ -102,6 +104,8 @@ LLVMValueRef unit_is_due(EmitUnit *u, LLVMValueRef done, int64_t every);
 LLVMValueRef unit_i32(EmitUnit *u, int value);
 LLVMValueRef unit_size(EmitUnit *u, uint64_t bytes);                      /* as a size_t */
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes); /* base + constant */
+LLVMValueRef unit_element(EmitUnit *u, LLVMTypeRef type, LLVMValueRef base,
+                          LLVMValueRef index); /* base + index elements */
 LLVMValueRef unit_string(EmitUnit *u, const char *text);
 LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef initial);
 LLVMTypeRef unit_memory_type(EmitUnit *u, DType t);  /* in memory: bool is a byte          */
@@ -121,6 +125,9 @@ typedef struct MathContext {
 void math_builder_init(MathBuilder *b, MathContext *c, bool real64);
 LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width); /* a vector passes unchanged */
 bool value_is_vector(LLVMValueRef v);
+LLVMValueRef value_later(EmitUnit *u, LLVMValueRef a, LLVMValueRef b);  /* the larger integer  */
+LLVMValueRef value_sooner(EmitUnit *u, LLVMValueRef a, LLVMValueRef b); /* the smaller one     */
+LLVMValueRef value_lanes_below(EmitUnit *u, LLVMValueRef count, int width); /* count: 0 … width */
 int value_width(LLVMValueRef v);                          /* its lanes; 1: a scalar */
 LLVMTypeRef value_lane(LLVMValueRef v);                   /* the type of one         */
 LLVMTypeRef value_like(LLVMValueRef v, LLVMTypeRef lane); /* of the same number of lanes */
@@ -254,7 +261,11 @@ LLVMValueRef memory_store_row(KernelBuilder *kb, LLVMValueRef v, LLVMValueRef at
 void memory_store(KernelBuilder *kb, const Loop *store);
 void memory_add(KernelBuilder *kb, const Loop *add);
 void memory_ask(KernelBuilder *kb, const Loop *ask);
+/* Brings the line near, into the first cache or only the second. */
+void memory_prefetch(EmitUnit *u, LLVMValueRef at, bool first);
 LLVMValueRef buffer_pointer(KernelBuilder *kb, const Buffer *b);
+/* Where the element is, at an offset that does not vary. */
+LLVMValueRef buffer_element(KernelBuilder *kb, const Buffer *b, const Affine *offset);
 
 /* ---- value.c: scalar expressions ---------------------------------------------------------------------- */
 

@@ -255,18 +255,6 @@ static void emit_lanes(KernelBuilder *kb, const Loop *l, LLVMValueRef at, LLVMVa
     kb->mask = NULL;
 }
 
-/* The lanes below `rest`. */
-static LLVMValueRef first_lanes(KernelBuilder *kb, LLVMValueRef rest)
-{
-    EmitUnit *u = kb->u;
-    LLVMValueRef lanes[64];
-    for (int i = 0; i < kb->width; i++)
-        lanes[i] = unit_i32(u, i);
-    LLVMValueRef narrow = LLVMBuildTrunc(u->builder, rest, u->i32, "");
-    return LLVMBuildICmp(u->builder, LLVMIntULT, LLVMConstVector(lanes, (unsigned)kb->width),
-                         value_splat(u, narrow, kb->width), "");
-}
-
 static void emit_known_count(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, int64_t trips)
 {
     EmitUnit *u = kb->u;
@@ -280,7 +268,7 @@ static void emit_known_count(KernelBuilder *kb, const Loop *l, LLVMValueRef begi
         loop_close(kb, &c, false);
     }
     if (full < trips)
-        emit_lanes(kb, l, middle, first_lanes(kb, unit_i64(u, trips - full)));
+        emit_lanes(kb, l, middle, value_lanes_below(u, unit_i64(u, trips - full), kb->width));
 }
 
 static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, LLVMValueRef end)
@@ -301,7 +289,7 @@ static void emit_counted(KernelBuilder *kb, const Loop *l, LLVMValueRef begin, L
                       done = unit_block(u, kb->function, "done");
     LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSLT, middle, end, ""), tail, done);
     LLVMPositionBuilderAtEnd(b, tail);
-    emit_lanes(kb, l, middle, first_lanes(kb, rest));
+    emit_lanes(kb, l, middle, value_lanes_below(u, rest, kb->width));
     LLVMBuildBr(b, done);
     LLVMPositionBuilderAtEnd(b, done);
 }

@@ -15,6 +15,28 @@ bool value_is_vector(LLVMValueRef v)
     return LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind;
 }
 
+LLVMValueRef value_later(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMBuilderRef builder = u->builder;
+    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSGT, a, b, ""), a, b, "");
+}
+
+LLVMValueRef value_sooner(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMBuilderRef builder = u->builder;
+    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+LLVMValueRef value_lanes_below(EmitUnit *u, LLVMValueRef count, int width)
+{
+    LLVMValueRef lanes[64];
+    for (int i = 0; i < width; i++)
+        lanes[i] = unit_i32(u, i);
+    LLVMValueRef narrow = LLVMBuildTrunc(u->builder, count, u->i32, "");
+    return LLVMBuildICmp(u->builder, LLVMIntULT, LLVMConstVector(lanes, (unsigned)width),
+                         value_splat(u, narrow, width), "");
+}
+
 LLVMValueRef value_splat(EmitUnit *u, LLVMValueRef v, int width)
 {
     if (width == 1 || value_is_vector(v))

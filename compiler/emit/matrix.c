@@ -76,7 +76,7 @@ void matrix_ask(Entry *e)
 
 /* ---- configured by a kernel ---------------------------------------------------------------------------------- */
 
-enum { CONFIGURATION_BYTES = 64, TILES = 8, TILE_ROWS = 16, TILE_ROW_BYTES = 64 };
+enum { CONFIGURATION_BYTES = 64 };
 
 /* What ldtilecfg reads: palette 1; from byte 16 on the bytes of a row, two for each tile, and from 48 on its
  * rows, one each. */
@@ -85,7 +85,7 @@ static LLVMValueRef shapes(EmitUnit *u)
     unsigned char bytes[CONFIGURATION_BYTES] = {1};
     for (int i = 0; i < TILES; i++) {
         bytes[16 + 2 * i] = TILE_ROW_BYTES;
-        bytes[48 + i] = TILE_ROWS;
+        bytes[48 + i] = TILE_LINES;
     }
     LLVMValueRef values[CONFIGURATION_BYTES];
     for (int i = 0; i < CONFIGURATION_BYTES; i++)

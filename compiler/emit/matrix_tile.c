@@ -2,7 +2,7 @@
  * adds to, 16 rows of 32 values of the depth and 16 pairs of those for 16 columns, all bf16. */
 #include "emit/internal.h"
 
-enum { TILE_LINES = 16, TILE_BYTES = 1024, ROW_BYTES = 64, SLICES = 3, TILES = 8, LINE_BYTES = 64 };
+enum { LINE_BYTES = 64 };
 
 /* Which slices of both operands are multiplied: all whose product may be above 2^-24 of x*y.  Neighbours share one, so that
  * each step loads one operand's tiles. */
@@ -56,17 +56,6 @@ static int right_of(const Matrix *m, int j)
     return m->rows * m->columns + m->rows + j;
 }
 
-static LLVMValueRef byte_at(Matrix *m, LLVMValueRef base, LLVMValueRef index)
-{
-    return LLVMBuildGEP2(m->kb->u->builder, m->kb->u->i8, base, &index, 1, "");
-}
-
-static LLVMValueRef start_of(Matrix *m, const Buffer *b, const Affine *offset)
-{
-    LLVMValueRef at = offset_scalar(m->kb, offset);
-    return LLVMBuildGEP2(m->kb->u->builder, m->kb->u->f32, buffer_pointer(m->kb, b), &at, 1, "");
-}
-
 static void load_tile(Matrix *m, int tile, LLVMValueRef at, int64_t row_bytes)
 {
     LLVMValueRef args[] = {tile_number(m, tile), at, unit_i64(m->kb->u, row_bytes)};
@@ -78,8 +67,8 @@ static void load_slice(Matrix *m, LLVMValueRef block, int slice, int count, int 
 {
     for (int i = 0; i < count; i++)
         load_tile(m, first + i,
-                  byte_at(m, block, unit_i64(m->kb->u, (int64_t)(slice * count + i) * TILE_BYTES)),
-                  ROW_BYTES);
+                  unit_offset(m->kb->u, block, (uint64_t)(slice * count + i) * TILE_BYTES),
+                  TILE_ROW_BYTES);
 }
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------ */
@@ -88,9 +77,7 @@ static void load_slice(Matrix *m, LLVMValueRef block, int slice, int count, int 
 static LLVMValueRef ahead_start(Matrix *m, const Ahead *a)
 {
     EmitUnit *u = m->kb->u;
-    LLVMValueRef at = offset_scalar(m->kb, a->offset);
-    at = LLVMBuildGEP2(u->builder, unit_memory_type(u, a->buffer->type),
-                       buffer_pointer(m->kb, a->buffer), &at, 1, "");
+    LLVMValueRef at = buffer_element(m->kb, a->buffer, a->offset);
     if (!a->when)
         return at;
     LLVMValueRef now =
@@ -122,10 +109,7 @@ static void grant(Matrix *m, const Wish *w, LLVMValueRef block)
     LLVMValueRef step = LLVMBuildAdd(u->builder, block, unit_i64(u, w->step), "");
     step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
     step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride * dtype_size(a->buffer->type)), "");
-    LLVMValueRef args[] = {byte_at(m, m->aheads[w->ahead], step), unit_i32(u, 0), unit_i32(u, 3),
-                           unit_i32(u, 1)}; /* to read, near, data */
-    LLVMTypeRef type = LLVMTypeOf(args[0]);
-    unit_intrinsic(u, "llvm.prefetch", &type, 1, args, 4);
+    memory_prefetch(u, unit_element(u, u->i8, m->aheads[w->ahead], step), true);
 }
 
 static int all_products(const Matrix *m)
@@ -158,10 +142,8 @@ static void open_chores(Matrix *m)
 static LLVMValueRef unit_of(Matrix *m, const Chore *c)
 {
     EmitUnit *u = m->kb->u;
-    LLVMValueRef last = unit_i64(u, slicer_units(&c->slicer) - 1),
-                 unit = LLVMBuildAdd(u->builder, c->first, unit_i64(u, c->done), ""),
-                 beyond = LLVMBuildICmp(u->builder, LLVMIntSGT, unit, last, "");
-    return LLVMBuildSelect(u->builder, beyond, last, unit, "");
+    LLVMValueRef unit = LLVMBuildAdd(u->builder, c->first, unit_i64(u, c->done), "");
+    return value_sooner(u, unit, unit_i64(u, slicer_units(&c->slicer) - 1));
 }
 
 static void begin_chores(Matrix *m, LLVMValueRef block)
@@ -262,14 +244,14 @@ static void run_depth(Matrix *m)
     const int64_t bytes = (int64_t)SLICES * TILE_BYTES / SLICED_DEPTH; /* a step of the depth */
     LLVMValueRef a = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->rows), ""),
                  b = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->columns), "");
-    step(m, c.counter, byte_at(m, m->a, a), byte_at(m, m->b, b));
+    step(m, c.counter, unit_element(u, u->i8, m->a, a), unit_element(u, u->i8, m->b, b));
     loop_close(m->kb, &c, false);
 }
 
 static LLVMValueRef sums_at(Matrix *m, int i, int j)
 {
     const int64_t at = (int64_t)i * TILE_LINES * m->loop->c_stride + j * TILE_LINES;
-    return byte_at(m, m->c, unit_i64(m->kb->u, at * (int64_t)sizeof(float)));
+    return unit_offset(m->kb->u, m->c, (uint64_t)at * sizeof(float));
 }
 
 static int64_t row_bytes(const Matrix *m)
@@ -316,9 +298,9 @@ void matrix_tile_emit(KernelBuilder *kb, const Loop *l)
 {
     Matrix m = {
         .kb = kb, .loop = l, .rows = l->rows / TILE_LINES, .columns = l->columns / TILE_LINES};
-    m.a = start_of(&m, l->a, l->a_offset);
-    m.b = start_of(&m, l->b, l->b_offset);
-    m.c = start_of(&m, l->c, l->c_offset);
+    m.a = buffer_element(kb, l->a, l->a_offset);
+    m.b = buffer_element(kb, l->b, l->b_offset);
+    m.c = buffer_element(kb, l->c, l->c_offset);
     m.aheads = arena_new(kb->u->arena, LLVMValueRef, l->aheads.count + 1);
     for (int i = 0; i < l->aheads.count; i++)
         m.aheads[i] = ahead_start(&m, &l->aheads.data[i]);

@@ -13,7 +13,12 @@ LLVMValueRef buffer_pointer(KernelBuilder *kb, const Buffer *b)
 static LLVMValueRef element(KernelBuilder *kb, const Buffer *b, LLVMValueRef base,
                             LLVMValueRef offset)
 {
-    return LLVMBuildGEP2(kb->u->builder, unit_memory_type(kb->u, b->type), base, &offset, 1, "");
+    return unit_element(kb->u, unit_memory_type(kb->u, b->type), base, offset);
+}
+
+LLVMValueRef buffer_element(KernelBuilder *kb, const Buffer *b, const Affine *offset)
+{
+    return element(kb, b, buffer_pointer(kb, b), offset_scalar(kb, offset));
 }
 
 /* Are there more elements than 32 bits can tell apart? */
@@ -332,16 +337,19 @@ void memory_add(KernelBuilder *kb, const Loop *s)
 enum { LINE_BYTES = 64 };
 
 /* The lines of all lanes; what is asked for may lie outside of the buffer, which harms nothing. */
+void memory_prefetch(EmitUnit *u, LLVMValueRef at, bool first)
+{
+    LLVMValueRef args[] = {at, unit_i32(u, 0), unit_i32(u, first ? 3 : 2),
+                           unit_i32(u, 1)}; /* to read, how near, data */
+    unit_intrinsic(u, "llvm.prefetch", &u->pointer, 1, args, 4);
+}
+
 void memory_ask(KernelBuilder *kb, const Loop *s)
 {
-    EmitUnit *u = kb->u;
     const Buffer *b = s->buffer;
     const Offset o = offset_affine(kb, s->offset);
     const int bytes = (o.stride == 1 ? kb->width : 1) * dtype_size(b->type);
     LLVMValueRef at = element(kb, b, buffer_pointer(kb, b), o.base);
-    for (int line = 0; line < bytes; line += LINE_BYTES) {
-        LLVMValueRef args[] = {unit_offset(u, at, (uint64_t)line), unit_i32(u, 0), unit_i32(u, 2),
-                               unit_i32(u, 1)}; /* to read, into the second cache, data */
-        unit_intrinsic(u, "llvm.prefetch", &u->pointer, 1, args, 4);
-    }
+    for (int line = 0; line < bytes; line += LINE_BYTES)
+        memory_prefetch(kb->u, unit_offset(kb->u, at, (uint64_t)line), false);
 }

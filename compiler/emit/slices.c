@@ -3,7 +3,7 @@
  * no number.) */
 #include "emit/internal.h"
 
-enum { LANES = 16, SLICES = 3, TILE_BYTES = 1024, ROW_BYTES = 64, HALF = SLICED_DEPTH / 2 };
+enum { LANES = 16, HALF = SLICED_DEPTH / 2 };
 
 static LLVMValueRef splat_bits(Slicer *s, unsigned bits)
 {
@@ -34,21 +34,20 @@ static void take_apart(Slicer *s, LLVMValueRef x, LLVMValueRef slice[SLICES])
 static LLVMValueRef lanes_below(Slicer *s, LLVMValueRef end, int64_t first)
 {
     EmitUnit *u = s->kb->u;
-    LLVMValueRef lane[LANES];
-    for (int i = 0; i < LANES; i++)
-        lane[i] = unit_i64(u, first + i);
-    return LLVMBuildICmp(u->builder, LLVMIntSLT, LLVMConstVector(lane, LANES),
-                         value_splat(u, end, LANES), "");
+    LLVMValueRef most = unit_i64(u, LANES), none = unit_i64(u, 0),
+                 count = LLVMBuildSub(u->builder, end, unit_i64(u, first), "");
+    count = value_sooner(u, most, value_later(u, none, count));
+    return value_lanes_below(u, count, LANES);
 }
 
 static LLVMValueRef element_at(Slicer *s, LLVMValueRef base, LLVMValueRef index)
 {
-    return LLVMBuildGEP2(s->kb->u->builder, s->kb->u->f32, base, &index, 1, "");
+    return unit_element(s->kb->u, s->kb->u->f32, base, index);
 }
 
 static LLVMValueRef byte_at(Slicer *s, LLVMValueRef base, LLVMValueRef index)
 {
-    return LLVMBuildGEP2(s->kb->u->builder, s->kb->u->i8, base, &index, 1, "");
+    return unit_element(s->kb->u, s->kb->u->i8, base, index);
 }
 
 static LLVMValueRef scaled(Slicer *s, LLVMValueRef x, int64_t factor)
@@ -64,7 +63,8 @@ static LLVMValueRef load_row(Slicer *s, LLVMValueRef at, LLVMValueRef mask)
 static void store_row(Slicer *s, LLVMValueRef v, LLVMValueRef at, int64_t offset)
 {
     EmitUnit *u = s->kb->u;
-    LLVMSetAlignment(LLVMBuildStore(u->builder, v, byte_at(s, at, unit_i64(u, offset))), ROW_BYTES);
+    LLVMSetAlignment(LLVMBuildStore(u->builder, v, unit_offset(u, at, (uint64_t)offset)),
+                     TILE_ROW_BYTES);
 }
 
 /* The value of the depth at d and the one half a block behind it, for each lane, side by side. */
@@ -83,12 +83,10 @@ static void store_pairs(Slicer *s, LLVMValueRef x[2][SLICES], LLVMValueRef at, i
 /* Of a line beyond the last one nobody wants the slices: the last is read in its place. */
 static LLVMValueRef line_to_read(Slicer *s, LLVMValueRef line)
 {
-    LLVMBuilderRef b = s->kb->u->builder;
+    EmitUnit *u = s->kb->u;
     if (!s->lines)
         return line;
-    LLVMValueRef last = LLVMBuildSub(b, s->lines, unit_i64(s->kb->u, 1), "");
-    LLVMValueRef beyond = LLVMBuildICmp(b, LLVMIntSGT, line, last, "");
-    return LLVMBuildSelect(b, beyond, last, line, "");
+    return value_sooner(u, line, LLVMBuildSub(u->builder, s->lines, unit_i64(u, 1), ""));
 }
 
 static void slice_line(Slicer *s, LLVMValueRef line)
@@ -96,13 +94,13 @@ static void slice_line(Slicer *s, LLVMValueRef line)
     EmitUnit *u = s->kb->u;
     const Loop *l = s->loop;
     LLVMValueRef x[2][SLICES],
-        to = byte_at(s, s->c, scaled(s, line, ROW_BYTES)),
+        to = byte_at(s, s->c, scaled(s, line, TILE_ROW_BYTES)),
         from = element_at(s, s->a, scaled(s, line_to_read(s, line), l->a_row_stride));
     for (int h = 0; h < 2; h++) {
         LLVMValueRef mask = s->left ? lanes_below(s, s->left, (int64_t)h * HALF) : NULL;
         take_apart(s, load_row(s, element_at(s, from, unit_i64(u, (int64_t)h * HALF)), mask), x[h]);
     }
-    store_pairs(s, x, to, 0, (int64_t)l->rows * ROW_BYTES);
+    store_pairs(s, x, to, 0, (int64_t)l->rows * TILE_ROW_BYTES);
 }
 
 static LLVMValueRef both(Slicer *s, LLVMValueRef x, LLVMValueRef y)
@@ -128,7 +126,7 @@ static void slice_step(Slicer *s, LLVMValueRef step)
 {
     EmitUnit *u = s->kb->u;
     const int groups = s->loop->rows / LANES;
-    LLVMValueRef x[2][SLICES], to = byte_at(s, s->c, scaled(s, step, ROW_BYTES));
+    LLVMValueRef x[2][SLICES], to = byte_at(s, s->c, scaled(s, step, TILE_ROW_BYTES));
     for (int g = 0; g < groups; g++) {
         take_step(s, step, g, x[0]);
         take_step(s, LLVMBuildAdd(u->builder, step, unit_i64(u, HALF), ""), g, x[1]);
@@ -157,8 +155,8 @@ Slicer slicer_open(KernelBuilder *kb, const Loop *l)
     Slicer s = {.kb = kb, .loop = l};
     s.row = LLVMVectorType(u->f32, LANES);
     s.bits = LLVMVectorType(u->i32, LANES);
-    s.a = s.first_a = element_at(&s, buffer_pointer(kb, l->a), offset_scalar(kb, l->a_offset));
-    s.c = s.first_c = element_at(&s, buffer_pointer(kb, l->c), offset_scalar(kb, l->c_offset));
+    s.a = s.first_a = buffer_element(kb, l->a, l->a_offset);
+    s.c = s.first_c = buffer_element(kb, l->c, l->c_offset);
     if (l->row && (l->row->per_example || l->row->extent % l->rows))
         s.lines =
             LLVMBuildSub(u->builder, extent_value(kb, l->row), offset_scalar(kb, l->row_begin), "");
@@ -168,7 +166,7 @@ Slicer slicer_open(KernelBuilder *kb, const Loop *l)
 
 void slicer_go_to(Slicer *s, LLVMValueRef depth)
 {
-    const int64_t step_bytes = (int64_t)SLICES * ROW_BYTES * s->loop->rows / SLICED_DEPTH;
+    const int64_t step_bytes = (int64_t)SLICES * TILE_ROW_BYTES * s->loop->rows / SLICED_DEPTH;
     s->a = element_at(s, s->first_a, scaled(s, depth, s->loop->a_depth_stride));
     s->c = byte_at(s, s->first_c, scaled(s, depth, step_bytes));
     const bool whole =

@@ -39,17 +39,12 @@ static void split_columns(Tile *t)
 
 static LLVMValueRef at_element(Tile *t, LLVMValueRef base, LLVMValueRef index)
 {
-    return LLVMBuildGEP2(t->kb->u->builder, t->real, base, &index, 1, "");
+    return unit_element(t->kb->u, t->real, base, index);
 }
 
 static LLVMValueRef at_constant(Tile *t, LLVMValueRef base, int64_t index)
 {
     return index ? at_element(t, base, unit_i64(t->kb->u, index)) : base;
-}
-
-static LLVMValueRef start_of(Tile *t, const Buffer *b, const Affine *offset)
-{
-    return at_element(t, buffer_pointer(t->kb, b), offset_scalar(t->kb, offset));
 }
 
 static LLVMValueRef load_part(Tile *t, LLVMValueRef row, int part)
@@ -79,10 +74,7 @@ static void ask_ahead(Tile *t, LLVMValueRef k, int64_t ahead, int64_t unroll)
         LLVMValueRef step = LLVMBuildAdd(u->builder, k, unit_i64(u, ahead), "");
         step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
         step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride), "");
-        LLVMValueRef args[] = {at_element(t, t->aheads[i], step), unit_i32(u, 0), unit_i32(u, 3),
-                               unit_i32(u, 1)}; /* to read, near, data */
-        LLVMTypeRef type = LLVMTypeOf(args[0]);
-        unit_intrinsic(u, "llvm.prefetch", &type, 1, args, 4);
+        memory_prefetch(u, at_element(t, t->aheads[i], step), true);
     }
 }
 
@@ -234,18 +226,6 @@ static void run_inner(Tile *t, At at, int level)
     run_depth(t, at, l, unit_i64(u, 0), unit_i64(u, l->count), level + 1);
 }
 
-static LLVMValueRef later(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
-{
-    LLVMBuilderRef builder = u->builder;
-    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSGT, a, b, ""), a, b, "");
-}
-
-static LLVMValueRef sooner(EmitUnit *u, LLVMValueRef a, LLVMValueRef b)
-{
-    LLVMBuilderRef builder = u->builder;
-    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
-}
-
 LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *l)
 {
     EmitUnit *u = kb->u;
@@ -257,7 +237,7 @@ LLVMValueRef tile_depth(KernelBuilder *kb, const Loop *l)
     LLVMValueRef left = LLVMBuildSub(u->builder, extent_value(kb, l->depth_index), begin, "");
     if (!l->depth_length)
         return left;
-    return sooner(u, left, unit_i64(u, l->depth_length));
+    return value_sooner(u, left, unit_i64(u, l->depth_length));
 }
 
 /* A bound of the depth, from the chunk's beginning. */
@@ -273,9 +253,9 @@ void tile_limits(KernelBuilder *kb, const Loop *l, LLVMValueRef *begin, LLVMValu
     *begin = unit_i64(u, 0);
     *end = tile_depth(kb, l);
     if (l->depth_to)
-        *end = later(u, *begin, sooner(u, *end, in_chunk(kb, l, l->depth_to)));
+        *end = value_later(u, *begin, value_sooner(u, *end, in_chunk(kb, l, l->depth_to)));
     if (l->depth_from)
-        *begin = sooner(u, *end, later(u, *begin, in_chunk(kb, l, l->depth_from)));
+        *begin = value_sooner(u, *end, value_later(u, *begin, in_chunk(kb, l, l->depth_from)));
 }
 
 static void accumulate_depth(Tile *t)
@@ -299,12 +279,12 @@ void tile_emit(KernelBuilder *kb, const Loop *l)
     Tile *t = arena_new(u->arena, Tile, 1);
     *t = (Tile){.kb = kb, .loop = l, .real = unit_memory_type(u, type), .bytes = dtype_size(type)};
     split_columns(t);
-    t->a = start_of(t, l->a, l->a_offset);
-    t->b = start_of(t, l->b, l->b_offset);
-    t->c = start_of(t, l->c, l->c_offset);
+    t->a = buffer_element(kb, l->a, l->a_offset);
+    t->b = buffer_element(kb, l->b, l->b_offset);
+    t->c = buffer_element(kb, l->c, l->c_offset);
     t->aheads = arena_new(u->arena, LLVMValueRef, l->aheads.count + 1);
     for (int i = 0; i < l->aheads.count; i++)
-        t->aheads[i] = start_of(t, l->aheads.data[i].buffer, l->aheads.data[i].offset);
+        t->aheads[i] = buffer_element(kb, l->aheads.data[i].buffer, l->aheads.data[i].offset);
     t->sums = arena_new(u->arena, LLVMValueRef, l->rows * t->parts.count);
     for (int i = 0; i < l->rows; i++)
         for (int p = 0; p < t->parts.count; p++)

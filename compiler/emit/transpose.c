@@ -92,13 +92,7 @@ static void exchange(EmitUnit *u, LLVMValueRef *rows, int width, int apart)
 
 static LLVMValueRef element(Turn *t, LLVMValueRef from, LLVMValueRef at)
 {
-    EmitUnit *u = t->kb->u;
-    return LLVMBuildGEP2(u->builder, unit_memory_type(u, t->load->type), from, &at, 1, "");
-}
-
-static LLVMValueRef corner(Turn *t, const Buffer *b, const Affine *offset)
-{
-    return element(t, buffer_pointer(t->kb, b), offset_scalar(t->kb, offset));
+    return unit_element(t->kb->u, unit_memory_type(t->kb->u, t->load->type), from, at);
 }
 
 /* How many rows (j) and columns (k) of a square there are; NULL: all. */
@@ -109,15 +103,7 @@ typedef struct Part {
 /* The lanes below `count`; NULL: all. */
 static LLVMValueRef lanes_below(Turn *t, LLVMValueRef count)
 {
-    EmitUnit *u = t->kb->u;
-    LLVMValueRef lanes[64];
-    if (!count)
-        return NULL;
-    for (int i = 0; i < t->width; i++)
-        lanes[i] = LLVMConstInt(u->i32, (unsigned)i, false);
-    LLVMValueRef narrow = LLVMBuildTrunc(u->builder, count, u->i32, "");
-    return LLVMBuildICmp(u->builder, LLVMIntULT, LLVMConstVector(lanes, (unsigned)t->width),
-                         value_splat(u, narrow, t->width), "");
+    return count ? value_lanes_below(t->kb->u, count, t->width) : NULL;
 }
 
 /* The mask of line number `at` of so many: none of its lanes beyond them; false: it is known to be beyond. */
@@ -288,8 +274,8 @@ static void emit_part(Turn *t, LLVMValueRef at_outer, LLVMValueRef at_inner, LLV
     kernel_bind(t->kb, t->outer->index, at_outer, 0);
     kernel_bind(t->kb, t->inner->index, at_inner, 0);
     LLVMValueRef all = unit_i64(u, t->width);
-    LLVMValueRef args[] = {corner(t, t->load->buffer, t->load->affine),
-                           corner(t, t->store->buffer, t->store->offset),
+    LLVMValueRef args[] = {buffer_element(t->kb, t->load->buffer, t->load->affine),
+                           buffer_element(t->kb, t->store->buffer, t->store->offset),
                            part.rows ? part.rows : all, part.columns ? part.columns : all};
     unit_call(u, part_function(t, part), args, 4);
     t->kb->binding_count -= 2;
@@ -342,8 +328,8 @@ static void emit_whole(Turn *t)
     CountedLoop o = open_squares(t, t->of_outer.first, t->of_outer.whole, t->outer);
     kernel_bind(kb, t->outer->index, o.counter, 0);
     kernel_bind(kb, t->inner->index, t->of_inner.first, 0);
-    LLVMValueRef args[] = {corner(t, t->load->buffer, t->load->affine),
-                           corner(t, t->store->buffer, t->store->offset),
+    LLVMValueRef args[] = {buffer_element(t->kb, t->load->buffer, t->load->affine),
+                           buffer_element(t->kb, t->store->buffer, t->store->offset),
                            LLVMBuildSub(kb->u->builder, t->of_inner.whole, t->of_inner.first, "")};
     unit_call(kb->u, turn_function(t), args, 3);
     kb->binding_count -= 2;

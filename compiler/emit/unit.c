@@ -184,12 +184,16 @@ LLVMValueRef unit_size(EmitUnit *u, uint64_t bytes)
     return LLVMConstInt(u->size, bytes, false);
 }
 
+LLVMValueRef unit_element(EmitUnit *u, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index)
+{
+    return LLVMBuildGEP2(u->builder, type, base, &index, 1, "");
+}
+
 LLVMValueRef unit_offset(EmitUnit *u, LLVMValueRef base, uint64_t bytes)
 {
     if (!bytes)
         return base;
-    LLVMValueRef at = unit_i64(u, (int64_t)bytes);
-    return LLVMBuildGEP2(u->builder, u->i8, base, &at, 1, "");
+    return unit_element(u, u->i8, base, unit_i64(u, (int64_t)bytes));
 }
 
 LLVMValueRef unit_constant_global(EmitUnit *u, const char *name, LLVMValueRef initial)

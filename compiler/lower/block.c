@@ -7,8 +7,8 @@
 enum {
     MOST_COLUMNS = 512,
     MOST_ROWS = 1024,
-    SLICED_BYTES = 6, /* of a number: three of bf16 */
-    MANY_BLOCKS = 64, /* more are no better for any number of threads below */
+    SLICED_BYTES = SLICES * 2, /* of a number */
+    MANY_BLOCKS = 64,          /* more are no better for any number of threads below */
     BLOCK_CYCLES = 500,
     WAKE_CYCLES = 2500, /* until another thread has begun */
     MOST_OPERANDS = 8

@@ -36,6 +36,7 @@ void loop_set(Lowering *l, LoopList *into, int local, const Expr *value);
 void loop_combine(Lowering *l, LoopList *into, int local, const Expr *value, const Reduction *r);
 void loop_store(Lowering *l, LoopList *into, Buffer *b, const Affine *offset, const Expr *value);
 void loop_ask(Lowering *l, LoopList *into, Buffer *b, const Affine *offset);
+Loop *loop_new(Lowering *l, LoopKind kind); /* in no list yet */
 Loop *loop_append(Lowering *l, LoopList *into, LoopKind kind);
 
 /* Makes `index` the kernel's parallel loop, `step` iterations at a time; gives the loop. */

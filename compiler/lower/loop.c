@@ -102,13 +102,19 @@ bool offset_is_inside(const Buffer *b, const Affine *offset)
 
 /* ---- loops ----------------------------------------------------------------------------------------------- */
 
-Loop *loop_append(Lowering *l, LoopList *into, LoopKind kind)
+Loop *loop_new(Lowering *l, LoopKind kind)
 {
     Loop *loop = arena_new(l->arena, Loop, 1);
     loop->kind = kind;
     loop->span = l->out->span;
     loop->step = 1;
     loop->local = -1;
+    return loop;
+}
+
+Loop *loop_append(Lowering *l, LoopList *into, LoopKind kind)
+{
+    Loop *loop = loop_new(l, kind);
     vec_push(l->arena, into, loop);
     return loop;
 }

@@ -52,7 +52,9 @@ typedef struct DepthLoop {
     int64_t count, a_stride, b_stride;
 } DepthLoop;
 
-enum { MOST_DEPTH_LOOPS = 6, SLICED_DEPTH = 32 };
+enum { MOST_DEPTH_LOOPS = 6 };
+/* Of matrix tiles that multiply bf16: a number as so many, the values of the depth, the rows. */
+enum { SLICES = 3, SLICED_DEPTH = 32, TILE_LINES = 16 };
 
 typedef struct Loop Loop;
 typedef VEC(Loop *) LoopList;

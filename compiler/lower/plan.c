@@ -186,7 +186,7 @@ static void set_packed_steps(Engine *e)
     e->tile_row_stride = e->left_ready ? e->row_stride : e->left_by_row ? e->chunk * e->suffix : 1;
 }
 
-/* What is read where it lies, of a plan. */
+/* How: what is read where it lies, and by what tiles. */
 enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, DOTS = 4, SLICED = 8 };
 
 static const int choices[] = {LEFT_IN_PLACE,
@@ -198,15 +198,14 @@ static const int choices[] = {LEFT_IN_PLACE,
                               SLICED | RIGHT_IN_PLACE,
                               SLICED | LEFT_IN_PLACE | RIGHT_IN_PLACE};
 
-/* Of infinite cost where it cannot be. */
-static Engine plan_engine(Lowering *l, bool swapped, int in_place)
+static Engine engine_new(Lowering *l, bool swapped, int how)
 {
     const Contraction *c = &l->kernel->contraction;
     Engine e = {.l = l, .lanes = lane_count(l, l->real), .cost = INFINITY};
-    e.dots = in_place == DOTS;
-    e.sliced = in_place & SLICED;
-    e.left_ready = e.dots || in_place & LEFT_IN_PLACE;
-    e.right_ready = e.dots || in_place & RIGHT_IN_PLACE;
+    e.dots = how == DOTS;
+    e.sliced = how & SLICED;
+    e.left_ready = e.dots || how & LEFT_IN_PLACE;
+    e.right_ready = e.dots || how & RIGHT_IN_PLACE;
     copy_list(&e, &e.groups, c->groups.data, c->groups.count);
     copy_list(&e, swapped ? &e.columns : &e.rows, c->rows.data, c->rows.count);
     copy_list(&e, swapped ? &e.rows : &e.columns, c->columns.data, c->columns.count);
@@ -221,45 +220,49 @@ static Engine plan_engine(Lowering *l, bool swapped, int in_place)
     e.left_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
     e.right_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
     lower_expr(l, e.left, NULL); /* its operands are numbered first */
-    if (e.dots) {
-        pack_order(&e);
-        if (dots_choose(&e)) {
-            e.costs.epilogue = epilogue_cost(&e);
-            e.cost = block_choose(&e);
-            e.packed_rows = e.mr;
-        }
-        return e;
+    return e;
+}
+
+/* Tiles by multiply-adds, of packed panels or of what is read where it lies. */
+static bool choose_panels(Engine *e)
+{
+    const int64_t row_run = e->left_ready ? place_left_run(e) : 0,
+                  column_run = e->right_ready ? place_right_run(e) : 0;
+    if ((e->left_ready && !row_run) || (e->right_ready && !column_run) ||
+        !choose_tile(e, row_run, column_run))
+        return false;
+    e->right_ready = e->right_ready || e->in_panels;
+    pack_plan(e);
+    depth_choose(e);
+    place_note_left(e);
+    set_packed_steps(e);
+    if ((e->left_ready && !place_left_pays(e)) ||
+        (e->right_ready && !e->in_panels && !place_right_pays(e)))
+        return false;
+    e->costs.left = e->left_ready ? 0 : pack_cost_left(e);
+    e->costs.right = e->right_ready ? 0 : pack_cost_right(e);
+    return true;
+}
+
+/* The tile, the depth at once, and what packing costs; false: it cannot be done so. */
+static bool choose(Engine *e)
+{
+    e->nr = usual_columns(e);
+    e->in_panels = !e->right_ready && place_in_panels(e);
+    if (!e->in_panels)
+        pack_order(e);
+    return e->dots ? dots_choose(e) : e->sliced ? slices_choose(e) : choose_panels(e);
+}
+
+/* Of infinite cost where it cannot be. */
+static Engine plan_engine(Lowering *l, bool swapped, int how)
+{
+    Engine e = engine_new(l, swapped, how);
+    if (choose(&e)) {
+        e.costs.epilogue = epilogue_cost(&e);
+        e.cost = block_choose(&e);
+        e.packed_rows = e.dots || e.sliced ? e.mr : pack_left_rows(&e);
     }
-    e.nr = usual_columns(&e);
-    e.in_panels = !e.right_ready && place_in_panels(&e);
-    if (!e.in_panels)
-        pack_order(&e);
-    if (e.sliced) {
-        if (slices_choose(&e)) {
-            e.right_ready = e.right_ready || e.in_panels;
-            e.costs = slices_costs(&e);
-            e.costs.epilogue = epilogue_cost(&e);
-            e.cost = block_choose(&e);
-        }
-        return e;
-    }
-    const int64_t row_run = e.left_ready ? place_left_run(&e) : 0,
-                  column_run = e.right_ready ? place_right_run(&e) : 0;
-    if ((e.left_ready && !row_run) || (e.right_ready && !column_run) ||
-        !choose_tile(&e, row_run, column_run))
-        return e;
-    e.right_ready = e.right_ready || e.in_panels;
-    pack_plan(&e);
-    depth_choose(&e);
-    place_note_left(&e);
-    set_packed_steps(&e);
-    if ((e.left_ready && !place_left_pays(&e)) ||
-        (e.right_ready && !e.in_panels && !place_right_pays(&e)))
-        return e;
-    e.costs = (Costs){e.left_ready ? 0 : pack_cost_left(&e),
-                      e.right_ready ? 0 : pack_cost_right(&e), epilogue_cost(&e)};
-    e.cost = block_choose(&e);
-    e.packed_rows = pack_left_rows(&e);
     return e;
 }
 

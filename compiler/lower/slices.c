@@ -3,11 +3,9 @@
 #include "lower/tile.h"
 
 enum {
-    TILE_LINES = 16,
     MOST_PANEL = 2, /* tiles side by side: four accumulators, two registers for each operand */
-    SLICE_FLOATS =
-        TILE_LINES * SLICED_DEPTH * 3 / 2, /* of the slices of so many lines, as room of f32 */
-    MOST_SLICED = 128,                     /* the left panel stays in the first cache */
+    SLICE_FLOATS = TILE_LINES * SLICED_DEPTH * SLICES / 2, /* of a tile's lines, as room of f32 */
+    MOST_SLICED = 128, /* the left panel stays in the first cache */
     LEAST_SLICED = 64
 };
 
@@ -75,6 +73,18 @@ static bool choose_chunk(Engine *e)
     return depth_of(e) >= LEAST_SLICED;
 }
 
+/* Of an element, until it is sliced.  Limits leave out products, in which all costs are counted, and no slicing. */
+static Costs slicing_costs(Engine *e)
+{
+    Costs c = {.left = SLICE_COST, .right = SLICE_COST};
+    if (!e->left_ready)
+        c.left += pack_cost_left(e) + (e->left_turned ? TURN_COST : 0);
+    if (!e->right_ready)
+        c.right += pack_cost_right(e);
+    const double share = contraction_share(&e->l->kernel->contraction);
+    return (Costs){.left = c.left / share, .right = c.right / share};
+}
+
 bool slices_choose(Engine *e)
 {
     const Kernel *k = e->l->kernel;
@@ -86,22 +96,11 @@ bool slices_choose(Engine *e)
     e->nr = panel_lines(e->column->extent);
     if (!takes_left(e) || !takes_right(e) || !choose_chunk(e))
         return false;
+    e->right_ready = e->right_ready || e->in_panels;
     pack_plan(e);
     e->left_turned = !e->left_ready && !e->left_by_row;
-    e->packed_rows = e->mr;
+    e->costs = slicing_costs(e);
     return true;
-}
-
-/* Limits leave out products, in which all costs are counted, and no slicing. */
-Costs slices_costs(Engine *e)
-{
-    Costs c = {.left = SLICE_COST, .right = SLICE_COST};
-    if (!e->left_ready)
-        c.left += pack_cost_left(e) + (e->left_turned ? TURN_COST : 0);
-    if (!e->right_ready)
-        c.right += pack_cost_right(e);
-    const double share = contraction_share(&e->l->kernel->contraction);
-    return (Costs){.left = c.left / share, .right = c.right / share};
 }
 
 double slices_cost(const Engine *e, int64_t rows, int64_t columns)
@@ -149,8 +148,7 @@ static LoopList *open_blocks(Engine *e, LoopList *into, const Affine **at)
 /* A block of the depth of a panel. */
 static Loop *make_slice(Engine *e, Buffer *to, const Affine *panel, int lines)
 {
-    LoopList alone = {0};
-    Loop *s = loop_append(e->l, &alone, LOOP_SLICE);
+    Loop *s = loop_new(e->l, LOOP_SLICE);
     s->c = to;
     s->c_offset = panel;
     s->rows = lines;

@@ -149,10 +149,8 @@ void dots_set(const Engine *e, Loop *tile, const Affine *row, const Affine *colu
 
 /* ---- slices.c ----------------------------------------------------------------------------------------- */
 
-/* Chooses the tile and the chunk of the depth; false: not for this contraction, or processor. */
+/* Chooses the tile, the chunk of the depth and the costs of slicing; false: not for this contraction, or processor. */
 bool slices_choose(Engine *e);
-/* Of an element, until it is sliced. */
-Costs slices_costs(Engine *e);
 /* Cycles for so many rows and columns, without slicing and without the epilogue. */
 double slices_cost(const Engine *e, int64_t rows, int64_t columns);
 void slices_buffers(Engine *e);

@@ -336,7 +336,7 @@ static int64_t machine_tile_depth(Machine *m, const Loop *l)
 
 /* ---- slices ------------------------------------------------------------------------------------------- */
 
-enum { TILE_LINES = 16, TILE_BYTES = 1024, SLICES = 3 };
+enum { TILE_BYTES = 1024 };
 
 /* Where slice s of line i at step k of the depth lies, of a panel of so many lines, in bytes. */
 static int64_t slice_at(int lines, bool by_step, int s, int64_t i, int64_t k)
