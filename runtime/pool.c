@@ -14,7 +14,8 @@
 enum {
     SHARES_EACH = 4, /* a thread that comes late is waited for no longer than a share   */
     MOST_SHARES = 1 << 15,
-    SPIN_NS = 50000,          /* between two loops of a step, and for the last share of one      */
+    SPIN_NS = 50000,          /* between two loops of a step                                     */
+    MOST_SPIN_NS = 1000000,   /* for the others' shares of one: to be woken takes as long as SPIN_NS */
     STALL_NS = 300000,        /* waiting for a share so long, its thread has lost its core …     */
     LEAST_ALONE_NS = 4000000, /* … and the caller works alone for a while; twice as long if it   */
     MOST_ALONE_NS = 256000000 /* happens again                                                   */
@@ -125,10 +126,18 @@ static uint32_t job_number(Pool *p)
     return unpack(atomic_load(&p->left)).number;
 }
 
-/* Returns when a job other than `seen` is there. */
-static void await_job(Pool *p, uint32_t seen)
+/* How often to look whether the others are done, for one who worked so long: shares are of one size, so
+ * that they may take as long again. */
+static long spins_after(const Pool *p, int64_t worked)
 {
-    for (long i = 0; i < p->spins; i++) {
+    const int64_t longest = worked < MOST_SPIN_NS ? worked : MOST_SPIN_NS;
+    return p->spins + (long)((double)p->spins * (double)longest / SPIN_NS);
+}
+
+/* Returns when a job other than `seen`, on which it worked so long, is there. */
+static void await_job(Pool *p, uint32_t seen, int64_t worked)
+{
+    for (long i = spins_after(p, worked); i > 0; i--) {
         if (job_number(p) != seen)
             return;
         pause_briefly();
@@ -155,13 +164,16 @@ static void *work(void *argument)
     Worker self = *(Worker *)argument;
     free(argument);
     Pool *p = self.pool;
+    int64_t worked = 0;
     for (uint32_t seen = 0;;) {
-        await_job(p, seen);
+        await_job(p, seen, worked);
         seen = job_number(p); /* first: of the job that ends it all, quit was set before */
         if (atomic_load(&p->quit))
             return NULL;
+        const int64_t began = nanoseconds();
         if (do_shares(p, self.index))
             wake_caller(p);
+        worked = nanoseconds() - began;
     }
 }
 
@@ -177,9 +189,9 @@ static void sleep_until_done(Pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static bool spin_until_done(Pool *p)
+static bool spin_until_done(Pool *p, int64_t worked)
 {
-    for (long i = 0; i < p->spins; i++) {
+    for (long i = spins_after(p, worked); i > 0; i--) {
         if (atomic_load_explicit(&p->undone, memory_order_acquire) == 0)
             return true;
         pause_briefly();
@@ -230,7 +242,7 @@ void pool_run(void *pool, gradc_kernel *kernel, void *arguments, size_t count, v
     if (atomic_load_explicit(&p->undone, memory_order_acquire) == 0)
         return;
     const int64_t ended_work = nanoseconds();
-    if (spin_until_done(p))
+    if (spin_until_done(p, ended_work - began))
         return;
     sleep_until_done(p);
     note_wait(p, began, ended_work);
