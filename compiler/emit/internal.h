@@ -307,6 +307,7 @@ typedef struct Slicer {
     LLVMValueRef a, c;             /* … and the block does                           */
     LLVMValueRef depth, left;      /* the panel's; from the block on, NULL: all of it is there */
     LLVMValueRef lines;            /* that are there; NULL: all                      */
+    LLVMValueRef step;             /* of the depth, where the block begins           */
 } Slicer;
 
 Slicer slicer_open(KernelBuilder *kb, const Loop *slice);

@@ -89,16 +89,46 @@ static LLVMValueRef line_to_read(Slicer *s, LLVMValueRef line)
     return value_sooner(u, line, LLVMBuildSub(u->builder, s->lines, unit_i64(u, 1), ""));
 }
 
+/* Sixteen steps of the depth of a line, from the block's one `first` on. */
+static LLVMValueRef compute_row(Slicer *s, LLVMValueRef line, int64_t first, LLVMValueRef mask)
+{
+    KernelBuilder *kb = s->kb;
+    LLVMBuilderRef b = kb->u->builder;
+    const Loop *l = s->loop;
+    LLVMValueRef row = LLVMBuildAdd(b, offset_scalar(kb, l->row_begin), line, ""),
+                 step = LLVMBuildAdd(b, s->step, unit_i64(kb->u, first), "");
+    kernel_bind(kb, l->row, row, 0);
+    kernel_bind(kb, l->index, step, 0);
+    kb->width = LANES;
+    kb->lane_index = l->index;
+    kb->lane_step = 1;
+    kb->mask = mask;
+    value_begin_statement(kb);
+    LLVMValueRef v = value_splat(kb->u, value_of(kb, l->value, NULL), LANES);
+    kb->mask = NULL;
+    kb->lane_index = NULL;
+    kb->width = 1;
+    kb->binding_count -= 2;
+    value_begin_statement(kb);
+    return mask ? LLVMBuildSelect(b, mask, v, LLVMConstNull(s->row), "") : v;
+}
+
+static LLVMValueRef row_of(Slicer *s, LLVMValueRef line, int64_t first, LLVMValueRef mask)
+{
+    if (s->loop->value)
+        return compute_row(s, line, first, mask);
+    LLVMValueRef at = element_at(s, s->a, scaled(s, line, s->loop->a_row_stride));
+    return load_row(s, element_at(s, at, unit_i64(s->kb->u, first)), mask);
+}
+
 static void slice_line(Slicer *s, LLVMValueRef line)
 {
-    EmitUnit *u = s->kb->u;
     const Loop *l = s->loop;
-    LLVMValueRef x[2][SLICES],
-        to = byte_at(s, s->c, scaled(s, line, TILE_ROW_BYTES)),
-        from = element_at(s, s->a, scaled(s, line_to_read(s, line), l->a_row_stride));
+    LLVMValueRef x[2][SLICES], to = byte_at(s, s->c, scaled(s, line, TILE_ROW_BYTES)),
+                               from = line_to_read(s, line);
     for (int h = 0; h < 2; h++) {
         LLVMValueRef mask = s->left ? lanes_below(s, s->left, (int64_t)h * HALF) : NULL;
-        take_apart(s, load_row(s, element_at(s, from, unit_i64(u, (int64_t)h * HALF)), mask), x[h]);
+        take_apart(s, row_of(s, from, (int64_t)h * HALF, mask), x[h]);
     }
     store_pairs(s, x, to, 0, (int64_t)l->rows * TILE_ROW_BYTES);
 }
@@ -155,9 +185,12 @@ Slicer slicer_open(KernelBuilder *kb, const Loop *l)
     Slicer s = {.kb = kb, .loop = l};
     s.row = LLVMVectorType(u->f32, LANES);
     s.bits = LLVMVectorType(u->i32, LANES);
-    s.a = s.first_a = buffer_element(kb, l->a, l->a_offset);
+    if (!l->value)
+        s.a = s.first_a = buffer_element(kb, l->a, l->a_offset);
     s.c = s.first_c = buffer_element(kb, l->c, l->c_offset);
-    if (l->row && (l->row->per_example || l->row->extent % l->rows))
+    const bool whole = l->row && l->row->extent % l->rows == 0 && !l->row->per_example &&
+                       affine_is_index(l->row_begin); /* and not the panel behind it */
+    if (l->row && !whole)
         s.lines =
             LLVMBuildSub(u->builder, extent_value(kb, l->row), offset_scalar(kb, l->row_begin), "");
     s.depth = tile_depth(kb, l);
@@ -167,7 +200,11 @@ Slicer slicer_open(KernelBuilder *kb, const Loop *l)
 void slicer_go_to(Slicer *s, LLVMValueRef depth)
 {
     const int64_t step_bytes = (int64_t)SLICES * TILE_ROW_BYTES * s->loop->rows / SLICED_DEPTH;
-    s->a = element_at(s, s->first_a, scaled(s, depth, s->loop->a_depth_stride));
+    if (s->loop->value)
+        s->step = LLVMBuildAdd(s->kb->u->builder, offset_scalar(s->kb, s->loop->depth_begin), depth,
+                               "");
+    else
+        s->a = element_at(s, s->first_a, scaled(s, depth, s->loop->a_depth_stride));
     s->c = byte_at(s, s->first_c, scaled(s, depth, step_bytes));
     const bool whole =
         LLVMIsAConstantInt(s->depth) && LLVMConstIntGetZExtValue(s->depth) % SLICED_DEPTH == 0;

@@ -26,8 +26,14 @@ static const Affine *tile_number(Engine *e, const Affine *column)
     return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
 }
 
-/* The next panel of rows, each of this one's tiles its part of it: some rows, or some of the depth.  (The one
- * after it, where the next is sliced while these tiles run.)
+/* Rows from a panel to that which is asked for: the next, or the one after it, where the next is sliced while this
+ * one's tiles run. */
+static int64_t next_panel(const Engine *e)
+{
+    return (e->sliced && slices_left_aside(e) ? 2 : 1) * e->mr;
+}
+
+/* That panel of rows, each of this one's tiles its part of it: some rows, or some of the depth.
  * Several panels at once are packed in the order of memory, which the processor foresees. */
 static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
@@ -36,8 +42,7 @@ static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column
     bool by_row = e->depth_stride == 1;
     if (!e->left_even || e->packed_rows > e->mr || (by_row && rows > MOST_ROWS))
         return;
-    const int64_t ahead = e->sliced && slices_left_aside(e) ? 2 : 1;
-    const Expr *next = place_left(e, affine_offset(p, row, ahead * e->mr));
+    const Expr *next = place_left(e, affine_offset(p, row, next_panel(e)));
     int shift = by_row ? 0 : log2_of(tiles);
     int64_t part =
         by_row ? rows * e->row_stride : ((e->chunk * e->suffix) >> shift) * e->depth_stride;
@@ -95,9 +100,9 @@ static void visit_rows(void *context, const Expr *x)
 static void ask_computed(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     Rows r = {.e = e, .tile = t, .begin = row, .number = tile_number(e, column)};
+    const Affine *next = affine_offset(e->l->pool, row, next_panel(e));
     if (!e->left_even && e->left_by_row && e->single && e->packed_rows == e->mr)
-        expr_visit(e->l->pool, place_left(e, affine_offset(e->l->pool, row, e->mr)), visit_rows,
-                   &r);
+        expr_visit(e->l->pool, place_left(e, next), visit_rows, &r);
 }
 
 /* The row's number among those of all groups. */

@@ -198,7 +198,7 @@ void epilogue_emit(Engine *e, LoopList *into, const Affine *begin, int64_t lengt
     for (; x.made < x.count; x.made++)
         x.items[x.made] = make_item(&x, k->nodes.data[x.made]);
     x.along_rows = !e->sum_rows && choose_rows(&x);
-    if (!x.along_rows && (e->windows || !e->sum_rows))
+    if (!x.along_rows && (e->windows || e->sliced || !e->sum_rows))
         ask_ahead(&x);
     if (e->sum_rows)
         row_sum_emit(&x, into);

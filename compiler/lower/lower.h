@@ -135,7 +135,7 @@ struct Loop {
      * lines'.  Each slice is of tiles, 16 lines each, with a row for each line or, by step, for each of half as many
      * steps; values half a block of depth apart stand side by side.  The panel's slices of all the depth begin at
      * c_offset.  Lines from the extent of `row` on, of which the first here is the one at row_begin, are not read: they
-     * may be anything. */
+     * may be anything.  With a value, and without a, each number is computed, at the line `row` and the step `index`. */
     const Affine *depth_at;
     bool by_step;
 };

@@ -236,17 +236,24 @@ static void print_slice(Printer *p, const Loop *l)
     text_printf(p->out, "slices %d %s %s[", l->rows, l->by_step ? "by step" : "by line",
                 l->c->name);
     print_affine(p, l->c_offset);
-    text_printf(p->out, "] = %s[", l->a->name);
-    print_affine(p, l->a_offset);
-    text_printf(p->out, "; %lld, %lld], depth ", (long long)l->a_row_stride,
-                (long long)l->a_depth_stride);
+    text_append(p->out, "] = ");
+    if (l->value) {
+        print_expr(p, l->value);
+        text_printf(p->out, " at step i%d", index_number(p, l->index));
+    } else {
+        text_printf(p->out, "%s[", l->a->name);
+        print_affine(p, l->a_offset);
+        text_printf(p->out, "; %lld, %lld]", (long long)l->a_row_stride,
+                    (long long)l->a_depth_stride);
+    }
+    text_append(p->out, ", depth ");
     print_affine(p, l->depth_begin);
     text_printf(p->out, " below %lld", (long long)l->depth_index->extent);
     if (l->depth_index->per_example)
         text_printf(p->out, " (%lld an example)", (long long)l->depth_index->per_example);
     text_printf(p->out, ", at most %lld", (long long)l->depth_length);
     if (l->row) {
-        text_append(p->out, ", line ");
+        text_printf(p->out, ", line i%d from ", index_number(p, l->row));
         print_affine(p, l->row_begin);
         text_printf(p->out, " below %lld", (long long)l->row->extent);
         if (l->row->per_example)
@@ -303,6 +310,7 @@ static void print_tile(Printer *p, const Loop *l)
     }
     for (int i = 0; i < l->asides.count; i++) {
         const Aside *a = &l->asides.data[i];
+        p->shared.count = 0; /* those of another statement */
         text_append(p->out, ", besides part ");
         print_affine(p, a->part);
         text_printf(p->out, " of %lld of ", (long long)a->parts);

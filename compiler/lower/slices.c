@@ -6,7 +6,8 @@ enum {
     MOST_PANEL = 2, /* tiles side by side: four accumulators, two registers for each operand */
     SLICE_FLOATS = TILE_LINES * SLICED_DEPTH * SLICES / 2, /* of a tile's lines, as room of f32 */
     MOST_SLICED = 128, /* the left panel stays in the first cache */
-    LEAST_SLICED = 64
+    LEAST_SLICED = 64,
+    MOST_COMPUTED = 32 /* cycles of a vector */
 };
 
 #define TERM_CYCLES 19.5 /* a product of tiles, in cycles of the multiply-adds' faster clock */
@@ -73,6 +74,14 @@ static bool choose_chunk(Engine *e)
     return depth_of(e) >= LEAST_SLICED;
 }
 
+/* Is the left operand cheap enough to be computed between products, sixteen steps of the depth at a time? */
+static bool is_computed(Engine *e)
+{
+    const Expr *value = lower_expr(e->l, e->left, NULL);
+    return !e->left_ready && e->left_by_row && e->suffix == 1 &&
+           access_cost(e->l, value, e->depth.data[e->split], e->lanes) <= MOST_COMPUTED;
+}
+
 /* Of an element, until it is sliced.  Limits leave out products, in which all costs are counted, and no slicing. */
 static Costs slicing_costs(Engine *e)
 {
@@ -92,13 +101,14 @@ bool slices_choose(Engine *e)
     if (!e->l->lanes->matrix_tiles || e->l->real != TYPE_F32 || k->own_examples ||
         (s->ends && s->ends[k->nodes.data[0]->id]))
         return false;
-    e->mr = panel_lines(e->sum_rows ? e->sum_rows : e->row->extent);
+    e->mr = panel_lines(e->row->extent);
     e->nr = panel_lines(e->column->extent);
     if (!takes_left(e) || !takes_right(e) || !choose_chunk(e))
         return false;
     e->right_ready = e->right_ready || e->in_panels;
     pack_plan(e);
     e->left_turned = !e->left_ready && !e->left_by_row;
+    e->left_computed = is_computed(e);
     e->costs = slicing_costs(e);
     return true;
 }
@@ -114,7 +124,7 @@ double slices_cost(const Engine *e, int64_t rows, int64_t columns)
 void slices_buffers(Engine *e)
 {
     const int64_t depth = e->chunk * e->suffix;
-    if (!e->left_ready)
+    if (!e->left_ready && !e->left_computed)
         e->a = scratch_new(e->l, e->l->real, depth * e->mr);
     if (e->left_turned)
         e->turned = scratch_new(e->l, e->l->real, depth * e->mr);
@@ -181,17 +191,31 @@ static const Affine *left_panel(Engine *e, const Affine *row)
     return affine_scale(p, affine_remainder(p, number, 2), panel_floats(e, e->mr));
 }
 
+/* The operand at any row and step of the depth. */
+static void compute_left(Engine *e, Loop *s)
+{
+    ExprPool *p = e->l->pool;
+    Binding b = e->outer;
+    s->row = index_copy(p, e->row);
+    s->index = index_copy(p, e->depth.data[e->split]);
+    bind_flat(e, &b, &e->rows, affine_index(p, s->row));
+    bind(e, &b, e->depth.data[e->split], affine_index(p, s->index));
+    s->value = bind_expr(e, e->left, &b);
+}
+
 static Loop *left_slice(Engine *e, const Affine *row)
 {
     Loop *s = make_slice(e, e->left_slices, left_panel(e, row), e->mr);
     s->a_depth_stride = 1;
-    if (e->left_ready) {
+    s->row_begin = row;
+    if (e->left_computed) {
+        compute_left(e, s);
+    } else if (e->left_ready) {
         const Expr *load = place_left(e, row);
         s->a = load->buffer;
         s->a_offset = load->affine;
         s->a_row_stride = e->row_stride;
         s->row = e->row;
-        s->row_begin = row;
     } else {
         s->a = e->left_turned ? e->turned : e->a;
         s->a_offset = affine_constant(e->l->pool, 0);
@@ -203,7 +227,7 @@ static Loop *left_slice(Engine *e, const Affine *row)
 void slices_left(Engine *e, LoopList *into)
 {
     const Affine *at;
-    if (!e->left_ready)
+    if (!e->left_ready && !e->left_computed)
         pack_left(e, into);
     if (e->left_turned)
         turn_left(e, into);
@@ -276,7 +300,7 @@ static int64_t least_tiles(const Engine *e)
 
 bool slices_left_aside(const Engine *e)
 {
-    return e->left_ready && !e->l->kernel->contraction.limits.count &&
+    return (e->left_ready || e->left_computed) && !e->l->kernel->contraction.limits.count &&
            2 * least_tiles(e) > e->nc / e->nr;
 }
 

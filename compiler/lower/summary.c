@@ -26,7 +26,7 @@ static void look(Summary *s, const LoopList *list)
 /* Panels lie in scratch; what is read where it lies is an operand. */
 static const char *how(const Buffer *from, const char *packed)
 {
-    return from->space == SPACE_OPERAND ? "in place" : packed;
+    return !from ? "as it is computed" : from->space == SPACE_OPERAND ? "in place" : packed;
 }
 
 static void summarize_tile(Text *out, const Summary *s)

@@ -70,12 +70,29 @@ LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_
 
 /* ---- the block ------------------------------------------------------------------------------------------------- */
 
+/* Do panels run on through sums over rows, into a buffer where the first follow the last ones? */
+static bool runs_through(const Engine *e)
+{
+    return e->sliced && e->single && e->sum_rows;
+}
+
 /* Rows that the tiles' buffer holds at once. */
 static int64_t buffer_rows(const Engine *e)
 {
-    if (e->single)
+    const int64_t both = e->sum_rows ? e->sum_rows / gcd(e->sum_rows, e->mr) * e->mr : 0;
+    if (runs_through(e) && e->mc % both == 0)
+        return both;
+    if (e->single && !runs_through(e))
         return e->sum_rows ? round_up(e->sum_rows, e->mr) : e->mr;
     return round_up(e->mc, e->mr);
+}
+
+/* The row that would be the buffer's first, of what is at this one. */
+static const Affine *buffer_origin(const Engine *e, const Affine *row)
+{
+    ExprPool *p = e->l->pool;
+    const Affine *local = affine_sub(p, row, e->row_begin);
+    return runs_through(e) ? affine_sub(p, row, affine_remainder(p, local, buffer_rows(e))) : row;
 }
 
 static void emit_zero(Engine *e, LoopList *into)
@@ -285,10 +302,10 @@ static LoopList *open_panels(Engine *e, LoopList *into, Index *row, const Affine
         panels->end = e->row_end;
         into = &panels->body;
     }
-    if (e->sliced && !slices_left_aside(e))
-        slices_left(e, into);
-    else if (!e->left_ready)
+    if (!e->sliced && !e->left_ready)
         pack_left(e, into);
+    else if (e->sliced && !slices_left_aside(e))
+        slices_left(e, into);
     if (one_by_one)
         return into;
     Loop *rows = loop_range(e->l, into, FOR_SERIAL, row, e->packed_begin, e->packed_rows, e->mr);
@@ -296,7 +313,7 @@ static LoopList *open_panels(Engine *e, LoopList *into, Index *row, const Affine
     return &rows->body;
 }
 
-/* The panels, into a buffer that begins with the row `origin`, or (NULL) with the panel's own; gives the
+/* The panels, into a buffer that begins with the row `origin`, or (NULL) that holds each for a while; gives the
  * body of the loop over them, *row the panel's first row. */
 static LoopList *emit_panels(Engine *e, LoopList *into, const Affine *begin, int64_t length,
                              const Affine *origin, const Affine **row)
@@ -307,7 +324,7 @@ static LoopList *emit_panels(Engine *e, LoopList *into, const Affine *begin, int
     Index *column = index_new(p, e->column->name, e->column->extent - e->rest,
                               e->column->per_example, e->column->span);
     *row = affine_index(p, panel);
-    origin = origin ? origin : *row;
+    origin = origin ? origin : buffer_origin(e, *row);
     into = open_panels(e, into, panel, begin, length);
     Loop *panels = loop_range(e->l, into, FOR_SERIAL, column, e->column_begin, e->nc, e->nr);
     panels->end = e->column_end;
@@ -326,6 +343,32 @@ static LoopList *open_sums(Engine *e, LoopList *into, const Affine **begin)
     Index *rows = index_copy(e->l->pool, e->row);
     *begin = affine_index(e->l->pool, rows);
     return &loop_range(e->l, into, FOR_SERIAL, rows, e->row_begin, e->mc, e->sum_rows)->body;
+}
+
+/* Where the rows of so many whole sums of the block end. */
+static const Affine *whole_sums(Engine *e, const Affine *sums)
+{
+    return affine_add(e->l->pool, e->row_begin, affine_scale(e->l->pool, sums, e->sum_rows));
+}
+
+/* Those that the panel at the row completes; the last one may reach into the next block. */
+static LoopList *open_whole_sums(Engine *e, LoopList *into, const Affine *row, const Affine **begin)
+{
+    ExprPool *p = e->l->pool;
+    Index *rows = index_copy(p, e->row);
+    const int64_t last = (e->mc - 1) / e->mr * e->mr,
+                  beyond = (last + e->mr) / e->sum_rows - e->mc / e->sum_rows;
+    const Affine *local = affine_sub(p, row, e->row_begin),
+                 *before = affine_quotient(p, local, e->sum_rows),
+                 *after = affine_quotient(p, affine_offset(p, local, e->mr), e->sum_rows);
+    if (beyond) {
+        const Affine *is_last = last ? affine_quotient(p, local, last) : affine_constant(p, 1);
+        after = affine_sub(p, after, affine_scale(p, is_last, beyond));
+    }
+    *begin = affine_index(p, rows);
+    Loop *whole = loop_range(e->l, into, FOR_SERIAL, rows, whole_sums(e, before), 0, e->sum_rows);
+    whole->end = whole_sums(e, after);
+    return &whole->body;
 }
 
 bool tile_ends_by_panels(const Engine *e)
@@ -353,6 +396,13 @@ static void emit_block(Engine *e, LoopList *into)
         slices_right(e, into);
     else if (!e->right_ready)
         pack_right(e, into);
+    if (runs_through(e)) {
+        panel = emit_panels(e, into, e->row_begin, e->mc, NULL, &row);
+        e->outer = groups;
+        into = open_whole_sums(e, panel, row, &begin);
+        epilogue_emit(e, into, begin, e->sum_rows, buffer_origin(e, begin));
+        return;
+    }
     if (e->single && e->sum_rows) {
         into = open_sums(e, into, &begin);
         emit_panels(e, into, begin, e->sum_rows, begin, &row);

@@ -365,17 +365,27 @@ static void machine_slice_number(Machine *m, const Loop *l, int64_t i, int64_t k
     }
 }
 
+/* What the slices are of, at the panel's line and step of the depth. */
+static float machine_sliced_value(Machine *m, const Loop *l, int64_t i, int64_t k)
+{
+    if (l->value) {
+        set_index(m, l->row, machine_affine(m, l->row_begin, 0) + i);
+        set_index(m, l->index, machine_affine(m, l->depth_begin, 0) + k);
+        return (float)machine_value(m, l->value, 0);
+    }
+    const int64_t from = machine_affine(m, l->a_offset, 0) + i * l->a_row_stride +
+                         k * l->a_depth_stride;
+    return (float)load_typed(tile_at(m, l->a, from), l->a->type);
+}
+
 static void machine_slice_value(Machine *m, const Loop *l, int64_t i, int64_t k)
 {
-    const int64_t from = machine_affine(m, l->a_offset, 0) + i * l->a_row_stride +
-                         k * l->a_depth_stride,
-                  lines = l->row ? machine_extent(m, l->row) - machine_affine(m, l->row_begin, 0)
+    const int64_t lines = l->row ? machine_extent(m, l->row) - machine_affine(m, l->row_begin, 0)
                                  : l->rows;
     if (i >= lines)
         return;
     const bool there = k < machine_tile_depth(m, l);
-    machine_slice_number(m, l, i, k,
-                         there ? (float)load_typed(tile_at(m, l->a, from), l->a->type) : 0);
+    machine_slice_number(m, l, i, k, there ? machine_sliced_value(m, l, i, k) : 0);
 }
 
 /* Part number `part` of so many of a block's lines, or steps. */

@@ -440,6 +440,45 @@ static void slices(void **unused)
     }
 }
 
+static bool is_computed(const Schedule *s)
+{
+    const LaneModel lanes = {64, 32, 32768, 1 << 20, true};
+    Text t;
+    text_init(&t, s->graph->arena);
+    for (int i = 0; i < s->kernels.count; i++)
+        loop_summary(&t, lower_kernel(s, s->kernels.data[i], &lanes));
+    return strstr(t.data, "left as it is computed");
+}
+
+/* An operand that is computed as it is sliced, and sums over the rows, which fill no panels. */
+static void slices_of_computed(void **unused)
+{
+    (void)unused;
+    static const int sizes[][4] = {{20, 33, 100, 100}, {9, 56, 130, 161}, {12, 27, 200, 130}};
+    for (int k = 0; k < 6; k++) {
+        const int *n = sizes[k / 2], rows = n[1];
+        Bench b = bench_create(TYPE_F32, n[0]);
+        Node *x = input(&b, "x", TYPE_F32, 2, rows, n[3]),
+             *scale = graph_tensor(b.g, tensor(&b, "scale", 1, n[3])),
+             *w = graph_tensor(b.g, tensor(&b, "w", 2, n[2], n[3]));
+        Index *e = examples(&b), *r = ix(&b, "r", rows), *o = ix(&b, "o", n[2]),
+              *i = ix(&b, "i", n[3]);
+        const Expr *scaled = expr_mul(b.p, at(&b, x, A(&b, e), A(&b, r), A(&b, i)),
+                                      at(&b, scale, A(&b, i)));
+        Node *y = FOLD(&b, "y", (e, r, o), &reduce_sum, (i),
+                       expr_mul(b.p, at(&b, w, A(&b, o), A(&b, i)), relu(&b, scaled)));
+        output(&b, y);
+        Index *e2 = examples(&b), *r2 = ix(&b, "r", rows), *o2 = ix(&b, "o", n[2]);
+        if (k % 2)
+            output(&b, FOLD(&b, "sum", (e2, o2), &reduce_sum, (r2),
+                            at(&b, y, A(&b, e2), A(&b, r2), A(&b, o2))));
+        const Schedule *s = check(&b);
+        assert_int_equal(kernel_sum_rows(s->kernels.data[s->kernels.count - 1]), k % 2 ? rows : 0);
+        assert_true(is_computed(s));
+        arena_destroy(b.arena);
+    }
+}
+
 /* A matrix that has zeros in a corner: blocks of the depth in there are left out. */
 static void slices_of_corners(void **unused)
 {
@@ -782,6 +821,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(dense_sizes),
         cmocka_unit_test(slices),
         cmocka_unit_test(slices_of_corners),
+        cmocka_unit_test(slices_of_computed),
         cmocka_unit_test(large_product),
         cmocka_unit_test(panels),
         cmocka_unit_test(convolutions),
