@@ -62,13 +62,26 @@ static void visit_source(void *context, const Expr *x)
     s->bytes += all < most ? all : most;
 }
 
-/* Cycles until what one of so many elements is made of is there, each time that all are packed. */
-static double reading_cost(Engine *e, const Expr *operand, double elements)
+/* Cycles until what one of so many elements is made of is there, if the second cache keeps such a part of itself for
+ * that. */
+static double reading_cost(Engine *e, const Expr *operand, double elements, double part)
 {
     Sources s = {.most = elements};
     expr_visit(e->l->pool, lower_expr(e->l, operand, NULL), visit_source, &s);
-    const bool far = s.bytes > cache_bytes(e->l->lanes->l2_bytes) / 2.0;
+    const bool far = s.bytes > cache_bytes(e->l->lanes->l2_bytes) * part;
     return s.bytes / elements * (far ? FAR_BYTE : NEAR_BYTE);
+}
+
+/* Adds that to the costs.  Slices take more room than what they are made of, so that less is left of it for the next
+ * block that wants it. */
+static void add_reading(Engine *e, double groups, double depth)
+{
+    const double left = groups * (double)e->row->extent * depth,
+                 right = groups * (double)e->column->extent * depth, part = e->sliced ? 0.25 : 0.5;
+    e->costs.left_again = e->costs.left + reading_cost(e, e->left, left, part);
+    e->costs.right_again = e->costs.right + reading_cost(e, e->right, right, part);
+    e->costs.left += reading_cost(e, e->left, left, 0.5);
+    e->costs.right += reading_cost(e, e->right, right, 0.5);
 }
 
 /* ---- what a choice costs ------------------------------------------------------------------------------ */
@@ -95,8 +108,10 @@ static double work_of(const Engine *e, double depth, int64_t rows, int64_t colum
     if (!e->dots) {
         const double left = e->left_ready && !e->windows && !e->sliced ? ASKED : 1,
                      right = e->streams ? ASKED : 1;
-        cost += (double)(rows * along) * depth * e->costs.left * left;
-        cost += (double)(columns * across) * depth * e->costs.right * right;
+        cost += (double)(rows * along) * depth * left *
+                (e->nc < e->column->extent ? e->costs.left_again : e->costs.left);
+        cost += (double)(columns * across) * depth * right *
+                (e->mc < e->row->extent ? e->costs.right_again : e->costs.right);
     }
     return cost + (double)(rows * columns) * e->costs.epilogue +
            (double)(across * along) * BLOCK_CYCLES;
@@ -158,10 +173,8 @@ double block_choose(Engine *e)
     const int64_t rows = e->row->extent, columns = e->column->extent,
                   half = cache_bytes(e->l->lanes->l2_bytes) / 2;
     const double depth = depth_of(e), groups = groups_of(e);
-    const double left = groups * (double)rows * depth, right = groups * (double)columns * depth;
     double best = INFINITY;
-    e->costs.left += reading_cost(e, e->left, left);
-    e->costs.right += reading_cost(e, e->right, right);
+    add_reading(e, groups, depth);
     Engine chosen = *e;
     for (int64_t along = divide_up(columns, most_columns(e, half)), first_along = along;
          along == first_along || along <= MANY_BLOCKS; along++) {

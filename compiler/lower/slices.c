@@ -13,7 +13,7 @@ enum {
 #define TERM_CYCLES 19.5 /* a product of tiles, in cycles of the multiply-adds' faster clock */
 #define TILE_CYCLES 120  /* to begin and to end                                              */
 #define SLICE_COST 0.4   /* of an element                                                    */
-#define TURN_COST 0.5    /* likewise, to lie along the depth                                 */
+#define TURN_COST 0.55   /* likewise, to lie along the depth                                 */
 
 /* ---- the choice --------------------------------------------------------------------------------------------- */
 

@@ -13,7 +13,8 @@ typedef struct Binding {
 
 /* Estimates for one element, in cycles. */
 typedef struct Costs {
-    double left, right; /* packing */
+    double left, right;             /* packing                                    */
+    double left_again, right_again; /* … what several blocks pack, each for itself */
     double epilogue;
 } Costs;
 
