@@ -62,13 +62,14 @@ static void load_tile(Matrix *m, int tile, LLVMValueRef at, int64_t row_bytes)
     unit_intrinsic(m->kb->u, "llvm.x86.tileloadd64", NULL, 0, args, 3);
 }
 
-/* The tiles of an operand's slice, side by side from `first` on. */
-static void load_slice(Matrix *m, LLVMValueRef block, int slice, int count, int first)
+/* The tiles of an operand's slice, which has so many lines, side by side from `first` on. */
+static void load_slice(Matrix *m, LLVMValueRef block, int slice, int64_t lines, int count,
+                       int first)
 {
-    for (int i = 0; i < count; i++)
-        load_tile(m, first + i,
-                  unit_offset(m->kb->u, block, (uint64_t)(slice * count + i) * TILE_BYTES),
-                  TILE_ROW_BYTES);
+    for (int i = 0; i < count; i++) {
+        const int64_t at = slice * lines * TILE_ROW_BYTES + (int64_t)i * TILE_BYTES;
+        load_tile(m, first + i, unit_offset(m->kb->u, block, (uint64_t)at), TILE_ROW_BYTES);
+    }
 }
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------ */
@@ -222,9 +223,9 @@ static void step(Matrix *m, LLVMValueRef block, LLVMValueRef a, LLVMValueRef b)
     int left = -1, right = -1; /* the slices that are there */
     for (size_t t = 0; t < sizeof terms / sizeof *terms; t++) {
         if (terms[t].a != left)
-            load_slice(m, a, terms[t].a, m->rows, left_of(m, 0));
+            load_slice(m, a, terms[t].a, m->loop->lines, m->rows, left_of(m, 0));
         if (terms[t].b != right)
-            load_slice(m, b, terms[t].b, m->columns, right_of(m, 0));
+            load_slice(m, b, terms[t].b, m->loop->columns, m->columns, right_of(m, 0));
         left = terms[t].a;
         right = terms[t].b;
         multiply(m, block, (int)t * m->rows * m->columns);
@@ -233,19 +234,56 @@ static void step(Matrix *m, LLVMValueRef block, LLVMValueRef a, LLVMValueRef b)
 
 /* ---- the tile ------------------------------------------------------------------------------------------------------ */
 
-/* Limits leave whole blocks out: what lies outside in others adds nothing. */
+static LLVMValueRef times(Matrix *m, LLVMValueRef x, int64_t factor)
+{
+    return LLVMBuildMul(m->kb->u->builder, x, unit_i64(m->kb->u, factor), "");
+}
+
+/* The blocks of the depth from a's and b's slices on, of which the first is at `from`. */
+static void run_blocks(Matrix *m, LLVMValueRef a, LLVMValueRef b, LLVMValueRef from,
+                       LLVMValueRef begin, LLVMValueRef end)
+{
+    EmitUnit *u = m->kb->u;
+    const int64_t line = SLICES * TILE_ROW_BYTES / SLICED_DEPTH; /* a step of the depth */
+    CountedLoop c = loop_open(m->kb, begin, end, SLICED_DEPTH, "block");
+    step(m, from ? LLVMBuildAdd(u->builder, from, c.counter, "") : c.counter,
+         unit_element(u, u->i8, a, times(m, c.counter, line * m->loop->lines)),
+         unit_element(u, u->i8, b, times(m, c.counter, line * m->loop->columns)));
+    loop_close(m->kb, &c, false);
+}
+
+/* All parts of the depth, from the one that `begin` is in to the one that `end` is in. */
+static void run_parts(Matrix *m, LLVMValueRef begin, LLVMValueRef end)
+{
+    EmitUnit *u = m->kb->u;
+    const DepthLoop *parts = &m->loop->inner[0];
+    const int64_t part = m->loop->depth_length / parts->count,
+                  b_bytes = part * SLICES * TILE_ROW_BYTES / SLICED_DEPTH * m->loop->columns;
+    LLVMValueRef size = unit_i64(u, part);
+    CountedLoop c =
+        loop_open(m->kb, LLVMBuildUDiv(u->builder, begin, size, ""),
+                  LLVMBuildUDiv(u->builder,
+                                LLVMBuildAdd(u->builder, end, unit_i64(u, part - 1), ""), size, ""),
+                  1, "part");
+    LLVMValueRef a = times(m, c.counter, parts->a_stride * (int64_t)sizeof(float));
+    run_blocks(m, unit_element(u, u->i8, m->a, a),
+               unit_element(u, u->i8, m->b, times(m, c.counter, b_bytes)),
+               times(m, c.counter, part), unit_i64(u, 0), size);
+    loop_close(m->kb, &c, false);
+}
+
+/* Limits leave whole blocks, or parts, out: what lies outside in others adds nothing. */
 static void run_depth(Matrix *m)
 {
     EmitUnit *u = m->kb->u;
     LLVMValueRef begin, end;
     tile_limits(m->kb, m->loop, &begin, &end);
+    if (m->loop->inner_count) {
+        run_parts(m, begin, end);
+        return;
+    }
     begin = LLVMBuildAnd(u->builder, begin, unit_i64(u, -SLICED_DEPTH), "");
-    CountedLoop c = loop_open(m->kb, begin, end, SLICED_DEPTH, "block");
-    const int64_t bytes = (int64_t)SLICES * TILE_BYTES / SLICED_DEPTH; /* a step of the depth */
-    LLVMValueRef a = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->rows), ""),
-                 b = LLVMBuildMul(u->builder, c.counter, unit_i64(u, bytes * m->columns), "");
-    step(m, c.counter, unit_element(u, u->i8, m->a, a), unit_element(u, u->i8, m->b, b));
-    loop_close(m->kb, &c, false);
+    run_blocks(m, m->a, m->b, NULL, begin, end);
 }
 
 static LLVMValueRef sums_at(Matrix *m, int i, int j)

@@ -121,16 +121,40 @@ static LLVMValueRef row_of(Slicer *s, LLVMValueRef line, int64_t first, LLVMValu
     return load_row(s, element_at(s, at, unit_i64(s->kb->u, first)), mask);
 }
 
+/* Where copy n has no such line, nothing. */
+static void store_copy(Slicer *s, LLVMValueRef x[2][SLICES], LLVMValueRef line, int n)
+{
+    EmitUnit *u = s->kb->u;
+    const Loop *l = s->loop;
+    LLVMBasicBlockRef there = NULL, after = NULL;
+    line = LLVMBuildSub(u->builder, line, unit_i64(u, n), "");
+    if (l->copies > 1) {
+        there = unit_block(u, s->kb->function, "copy");
+        after = unit_block(u, s->kb->function, "copied");
+        LLVMBuildCondBr(u->builder,
+                        LLVMBuildICmp(u->builder, LLVMIntULT, line, unit_i64(u, l->rows), ""),
+                        there, after);
+        LLVMPositionBuilderAtEnd(u->builder, there);
+    }
+    LLVMValueRef copy = element_at(s, s->c, unit_i64(u, n * l->copy_stride));
+    store_pairs(s, x, byte_at(s, copy, scaled(s, line, TILE_ROW_BYTES)), 0,
+                l->lines * TILE_ROW_BYTES);
+    if (!there)
+        return;
+    LLVMBuildBr(u->builder, after);
+    LLVMPositionBuilderAtEnd(u->builder, after);
+}
+
 static void slice_line(Slicer *s, LLVMValueRef line)
 {
     const Loop *l = s->loop;
-    LLVMValueRef x[2][SLICES], to = byte_at(s, s->c, scaled(s, line, TILE_ROW_BYTES)),
-                               from = line_to_read(s, line);
+    LLVMValueRef x[2][SLICES], from = line_to_read(s, line);
     for (int h = 0; h < 2; h++) {
         LLVMValueRef mask = s->left ? lanes_below(s, s->left, (int64_t)h * HALF) : NULL;
         take_apart(s, row_of(s, from, (int64_t)h * HALF, mask), x[h]);
     }
-    store_pairs(s, x, to, 0, (int64_t)l->rows * TILE_ROW_BYTES);
+    for (int n = 0; n == 0 || n < l->copies; n++)
+        store_copy(s, x, line, n);
 }
 
 static LLVMValueRef both(Slicer *s, LLVMValueRef x, LLVMValueRef y)
@@ -166,7 +190,8 @@ static void slice_step(Slicer *s, LLVMValueRef step)
 
 int slicer_units(const Slicer *s)
 {
-    return s->loop->by_step ? HALF : s->loop->rows;
+    const Loop *l = s->loop;
+    return l->by_step ? HALF : l->copies > 1 ? l->rows + l->copies - 1 : l->rows;
 }
 
 void slicer_unit(Slicer *s, LLVMValueRef unit)
@@ -199,10 +224,10 @@ Slicer slicer_open(KernelBuilder *kb, const Loop *l)
 
 void slicer_go_to(Slicer *s, LLVMValueRef depth)
 {
-    const int64_t step_bytes = (int64_t)SLICES * TILE_ROW_BYTES * s->loop->rows / SLICED_DEPTH;
+    const int64_t step_bytes = SLICES * TILE_ROW_BYTES * s->loop->lines / SLICED_DEPTH;
     if (s->loop->value)
-        s->step = LLVMBuildAdd(s->kb->u->builder, offset_scalar(s->kb, s->loop->depth_begin), depth,
-                               "");
+        s->step =
+            LLVMBuildAdd(s->kb->u->builder, offset_scalar(s->kb, s->loop->depth_begin), depth, "");
     else
         s->a = element_at(s, s->first_a, scaled(s, depth, s->loop->a_depth_stride));
     s->c = byte_at(s, s->first_c, scaled(s, depth, step_bytes));

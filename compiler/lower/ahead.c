@@ -56,9 +56,8 @@ static void ask_rows(Engine *e, Loop *t, const Affine *row, const Affine *column
         ask(e, t, next->buffer, affine_offset(p, begin, i * e->row_stride), 1, 0);
 }
 
-/* So many elements that lie one after another from `begin`, each of `parts` tiles its part of them. */
-static void ask_region(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t elements,
-                       int64_t parts, const Affine *part)
+void ahead_ask_region(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t elements,
+                      int64_t parts, const Affine *part)
 {
     ExprPool *p = e->l->pool;
     const int64_t each = divide_up(elements, parts), stride = divide_up(each, e->chunk * e->suffix);
@@ -92,8 +91,8 @@ static void visit_rows(void *context, const Expr *x)
     if (x->kind == EXPR_LOAD && !x->count &&
         affine_factor(x->affine, affine_is_index(r->begin), &nested) == e->chunk * e->suffix &&
         !nested && !ahead_is_asked(e, &r->asked, x->buffer))
-        ask_region(e, r->tile, x->buffer, x->affine, e->mr * e->chunk * e->suffix, e->nc / e->nr,
-                   r->number);
+        ahead_ask_region(e, r->tile, x->buffer, x->affine, e->mr * e->chunk * e->suffix,
+                         e->nc / e->nr, r->number);
 }
 
 /* The next panel of rows, where it is computed. */
@@ -132,9 +131,9 @@ static void ask_node(Rows *r, Node *n)
         ahead_is_asked(e, &r->asked, buffer_of(e->l, n)))
         return;
     const int64_t columns = e->column->extent;
-    ask_region(e, r->tile, buffer_of(e->l, n),
-               affine_scale(e->l->pool, row_of_all(e, r->begin), columns), e->mr * columns,
-               e->nc / e->nr, r->number);
+    ahead_ask_region(e, r->tile, buffer_of(e->l, n),
+                     affine_scale(e->l->pool, row_of_all(e, r->begin), columns), e->mr * columns,
+                     e->nc / e->nr, r->number);
 }
 
 static void visit_operand(void *context, const Expr *x)
@@ -201,8 +200,8 @@ static void visit_chunk(void *context, const Expr *x)
     if (x->kind == EXPR_LOAD && !x->count &&
         affine_factor(x->affine, affine_is_index(e->depth_begin), &nested) == step && !nested &&
         !ahead_is_asked(e, &c->tiles.asked, x->buffer))
-        ask_region(e, c->tiles.tile, x->buffer, x->affine, e->chunk * step,
-                   divide_up(e->mc, e->mr) * (e->nc / e->nr), c->tiles.number);
+        ahead_ask_region(e, c->tiles.tile, x->buffer, x->affine, e->chunk * step,
+                         divide_up(e->mc, e->mr) * (e->nc / e->nr), c->tiles.number);
 }
 
 /* The next chunk of operands that are computed, and lie in lines of all rows or columns. */
@@ -227,6 +226,10 @@ void ahead_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
     if (e->lanes == 1)
         return;
     ahead_ask_group(e, t, row, column);
+    if (e->by_lines) {
+        lines_ask(e, t, row, column);
+        return;
+    }
     if (t->inner_count) {
         ahead_ask_windows(e, t, row, column);
         if (!e->right_ready)

@@ -9,18 +9,6 @@ static int64_t steps_of(const Engine *e)
     return e->chunk * e->suffix;
 }
 
-/* So many elements from `begin`, of which each of `parts` tiles asks for its part. */
-static void ask_span(Engine *e, Loop *t, Buffer *b, const Affine *begin, int64_t elements,
-                     int64_t parts, const Affine *part)
-{
-    ExprPool *p = e->l->pool;
-    const int64_t each = divide_up(elements, parts), stride = divide_up(each, steps_of(e));
-    if (!is_large(e, b) || stride * dtype_size(b->type) > LINE_BYTES)
-        return;
-    Ahead a = {b, affine_add(p, begin, affine_scale(p, part, each)), stride, 0, NULL};
-    vec_push(e->l->arena, &t->aheads, a);
-}
-
 /* How far the indices of the list lead whose steps are so wide at least. */
 static int64_t reach_of(const IndexList *list, int from, const int64_t *steps, int64_t least)
 {
@@ -43,8 +31,8 @@ static void ask_next_windows(Engine *e, Loop *t, const Affine *row, const Affine
     ExprPool *p = e->l->pool;
     const Expr *next = place_left(e, affine_offset(p, row, e->mr));
     const int64_t reach = reach_of(&e->depth, e->split, e->left_steps, e->row_stride);
-    ask_span(e, t, next->buffer, affine_offset(p, next->affine, reach), e->mr * e->row_stride,
-             e->nc / e->nr, tile_of_panel(e, column));
+    ahead_ask_region(e, t, next->buffer, affine_offset(p, next->affine, reach),
+                     e->mr * e->row_stride, e->nc / e->nr, tile_of_panel(e, column));
 }
 
 /* Of an operand the next chunk's positions, or all of the next value's of the index before it. */
@@ -55,8 +43,9 @@ static void ask_next_positions(Engine *e, Loop *t, const Expr *first, const int6
     const bool whole = e->chunk == e->depth.data[e->split]->extent;
     const int64_t chunk = e->chunk * steps[e->split],
                   begin = whole ? steps[e->split - 1] : chunk + reach;
-    ask_span(e, t, first->buffer, affine_offset(p, first->affine, begin),
-             whole ? chunk + reach : chunk, divide_up(e->mc, e->mr) * (e->nc / e->nr), number);
+    ahead_ask_region(e, t, first->buffer, affine_offset(p, first->affine, begin),
+                     whole ? chunk + reach : chunk, divide_up(e->mc, e->mr) * (e->nc / e->nr),
+                     number);
 }
 
 static int64_t column_reach(Engine *e)

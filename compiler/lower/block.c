@@ -152,10 +152,10 @@ static int64_t most_columns(const Engine *e, int64_t half)
     return most < e->nr ? e->nr : most;
 }
 
-/* Blocks are of whole panels of rows, or of whole sums. */
+/* Blocks are of whole panels of rows, or of whole sets. */
 static int64_t row_unit(const Engine *e)
 {
-    return e->sum_rows ? e->sum_rows : e->mr;
+    return tile_set(e) ? tile_set(e) : e->mr;
 }
 
 static int64_t most_rows(const Engine *e, int64_t half, int64_t columns)

@@ -130,12 +130,19 @@ struct Loop {
     VEC(Aside) asides;
     bool sliced;         /* a and b are slices, and rows and columns of whole tiles …        */
     const Affine *chunk; /* … which begin with 0 where this is 0, if they accumulate */
+    /* Of a tile of slices that has `inner`, one loop: the depth is so many equal parts, of whole blocks.  All are made of
+     * the same slices of a's lines, those of part n from a_offset + n * a_stride on; b's go on from part to part. */
+    int64_t lines; /* SLICE by line, and a tile's a: of the panel, of which a slice has as many */
     /* SLICE: of `rows` lines from a_offset on, a_row_stride apart, the SLICED_DEPTH values of the depth, a_depth_stride
      * apart, from its step depth_at on; 0 from where it ends.  One of both strides is 1: the depth's, or (by_step) the
      * lines'.  Each slice is of tiles, 16 lines each, with a row for each line or, by step, for each of half as many
-     * steps; values half a block of depth apart stand side by side.  The panel's slices of all the depth begin at
-     * c_offset.  Lines from the extent of `row` on, of which the first here is the one at row_begin, are not read: they
-     * may be anything.  With a value, and without a, each number is computed, at the line `row` and the step `index`. */
+     * steps; values half a block of depth apart stand side by side.  The panel's slices of all the depth, from the first
+     * of these lines on, begin at c_offset.  Lines from the extent of `row` on, of which the first here is the one at
+     * row_begin, are not read: they may be anything.  With a value, and without a, each number is computed, at the line
+     * `row` and the step `index`.  By line there may be copies: line i of rows + copies - 1 is line i - n of the rows of
+     * copy n, which is copy_stride further on, if it has such a line. */
+    int copies; /* 0: one */
+    int64_t copy_stride;
     const Affine *depth_at;
     bool by_step;
 };

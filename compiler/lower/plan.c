@@ -187,7 +187,7 @@ static void set_packed_steps(Engine *e)
 }
 
 /* How: what is read where it lies, and by what tiles. */
-enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, DOTS = 4, SLICED = 8 };
+enum { LEFT_IN_PLACE = 1, RIGHT_IN_PLACE = 2, DOTS = 4, SLICED = 8, BY_LINES = 16 };
 
 static const int choices[] = {LEFT_IN_PLACE,
                               RIGHT_IN_PLACE,
@@ -196,7 +196,9 @@ static const int choices[] = {LEFT_IN_PLACE,
                               SLICED,
                               SLICED | LEFT_IN_PLACE,
                               SLICED | RIGHT_IN_PLACE,
-                              SLICED | LEFT_IN_PLACE | RIGHT_IN_PLACE};
+                              SLICED | LEFT_IN_PLACE | RIGHT_IN_PLACE,
+                              SLICED | LEFT_IN_PLACE | BY_LINES,
+                              SLICED | LEFT_IN_PLACE | RIGHT_IN_PLACE | BY_LINES};
 
 static Engine engine_new(Lowering *l, bool swapped, int how)
 {
@@ -204,6 +206,7 @@ static Engine engine_new(Lowering *l, bool swapped, int how)
     Engine e = {.l = l, .lanes = lane_count(l, l->real), .cost = INFINITY};
     e.dots = how == DOTS;
     e.sliced = how & SLICED;
+    e.by_lines = how & BY_LINES;
     e.left_ready = e.dots || how & LEFT_IN_PLACE;
     e.right_ready = e.dots || how & RIGHT_IN_PLACE;
     copy_list(&e, &e.groups, c->groups.data, c->groups.count);
@@ -261,7 +264,7 @@ static Engine plan_engine(Lowering *l, bool swapped, int how)
     if (choose(&e)) {
         e.costs.epilogue = epilogue_cost(&e);
         e.cost = block_choose(&e);
-        e.packed_rows = e.dots || e.sliced ? e.mr : pack_left_rows(&e);
+        e.packed_rows = e.region ? e.region : e.dots || e.sliced ? e.mr : pack_left_rows(&e);
     }
     return e;
 }

@@ -233,8 +233,10 @@ static void print_for(Printer *p, const Loop *l, int depth)
 
 static void print_slice(Printer *p, const Loop *l)
 {
-    text_printf(p->out, "slices %d %s %s[", l->rows, l->by_step ? "by step" : "by line",
-                l->c->name);
+    text_printf(p->out, "slices %d ", l->rows);
+    if (l->lines != l->rows)
+        text_printf(p->out, "of %lld ", (long long)l->lines);
+    text_printf(p->out, "%s %s[", l->by_step ? "by step" : "by line", l->c->name);
     print_affine(p, l->c_offset);
     text_append(p->out, "] = ");
     if (l->value) {
@@ -259,6 +261,8 @@ static void print_slice(Printer *p, const Loop *l)
         if (l->row->per_example)
             text_printf(p->out, " (%lld an example)", (long long)l->row->per_example);
     }
+    if (l->copies > 1)
+        text_printf(p->out, ", %d copies %lld apart", l->copies, (long long)l->copy_stride);
     text_append(p->out, ", at ");
     if (l->depth_at)
         print_affine(p, l->depth_at);
@@ -305,7 +309,10 @@ static void print_tile(Printer *p, const Loop *l)
         }
     }
     if (l->chunk) {
-        text_append(p->out, ", slices of chunk ");
+        text_append(p->out, ", slices ");
+        if (l->lines != l->rows)
+            text_printf(p->out, "of %lld lines, ", (long long)l->lines);
+        text_append(p->out, "of chunk ");
         print_affine(p, l->chunk);
     }
     for (int i = 0; i < l->asides.count; i++) {

@@ -71,7 +71,7 @@ static bool choose_chunk(Engine *e)
     e->suffix = suffix;
     e->chunk = chunk;
     e->single = at == 0 && chunk == extent;
-    return depth_of(e) >= LEAST_SLICED;
+    return true;
 }
 
 /* Is the left operand cheap enough to be computed between products, sixteen steps of the depth at a time? */
@@ -85,7 +85,7 @@ static bool is_computed(Engine *e)
 /* Of an element, until it is sliced.  Limits leave out products, in which all costs are counted, and no slicing. */
 static Costs slicing_costs(Engine *e)
 {
-    Costs c = {.left = SLICE_COST, .right = SLICE_COST};
+    Costs c = {.left = SLICE_COST * (e->by_lines ? lines_share(e) : 1), .right = SLICE_COST};
     if (!e->left_ready)
         c.left += pack_cost_left(e) + (e->left_turned ? TURN_COST : 0);
     if (!e->right_ready)
@@ -99,11 +99,11 @@ bool slices_choose(Engine *e)
     const Kernel *k = e->l->kernel;
     const Schedule *s = e->l->schedule;
     if (!e->l->lanes->matrix_tiles || e->l->real != TYPE_F32 || k->own_examples ||
-        (s->ends && s->ends[k->nodes.data[0]->id]))
+        depth_of(e) < LEAST_SLICED || (s->ends && s->ends[k->nodes.data[0]->id]))
         return false;
     e->mr = panel_lines(e->row->extent);
     e->nr = panel_lines(e->column->extent);
-    if (!takes_left(e) || !takes_right(e) || !choose_chunk(e))
+    if (!takes_right(e) || !(e->by_lines ? lines_choose(e) : takes_left(e) && choose_chunk(e)))
         return false;
     e->right_ready = e->right_ready || e->in_panels;
     pack_plan(e);
@@ -115,10 +115,20 @@ bool slices_choose(Engine *e)
 
 double slices_cost(const Engine *e, int64_t rows, int64_t columns)
 {
-    const double tiles = (double)divide_up(rows, e->mr) * (double)divide_up(columns, e->nr),
+    const int64_t set = e->by_lines ? e->region : rows,
+                  panels = divide_up(rows, set) * divide_up(set, e->mr);
+    const double tiles = (double)panels * (double)divide_up(columns, e->nr),
                  products = 6.0 * (e->mr / TILE_LINES) * (e->nr / TILE_LINES),
                  chunks = depth_of(e) / (double)(e->chunk * e->suffix);
     return tiles * chunks * ((double)depth_blocks(e) * products * TERM_CYCLES + TILE_CYCLES);
+}
+
+/* Where one panel is sliced while tiles read the other, two. */
+static int64_t left_floats(const Engine *e)
+{
+    if (e->by_lines)
+        return lines_floats(e);
+    return panel_floats(e, e->mr) * (slices_left_aside(e) ? 2 : 1);
 }
 
 void slices_buffers(Engine *e)
@@ -130,8 +140,7 @@ void slices_buffers(Engine *e)
         e->turned = scratch_new(e->l, e->l->real, depth * e->mr);
     if (!e->right_ready)
         e->b = scratch_new(e->l, e->l->real, depth * e->nr);
-    e->left_slices =
-        scratch_new(e->l, e->l->real, panel_floats(e, e->mr) * (slices_left_aside(e) ? 2 : 1));
+    e->left_slices = scratch_new(e->l, e->l->real, left_floats(e));
     e->right_slices = scratch_new(e->l, e->l->real, panel_floats(e, e->nr) * (e->nc / e->nr));
     e->l->out->matrix_tiles = true;
 }
@@ -162,6 +171,7 @@ static Loop *make_slice(Engine *e, Buffer *to, const Affine *panel, int lines)
     s->c = to;
     s->c_offset = panel;
     s->rows = lines;
+    s->lines = lines;
     set_depth(e, s);
     return s;
 }
@@ -227,6 +237,10 @@ static Loop *left_slice(Engine *e, const Affine *row)
 void slices_left(Engine *e, LoopList *into)
 {
     const Affine *at;
+    if (e->by_lines) {
+        lines_slice(e, into);
+        return;
+    }
     if (!e->left_ready && !e->left_computed)
         pack_left(e, into);
     if (e->left_turned)
@@ -300,8 +314,8 @@ static int64_t least_tiles(const Engine *e)
 
 bool slices_left_aside(const Engine *e)
 {
-    return (e->left_ready || e->left_computed) && !e->l->kernel->contraction.limits.count &&
-           2 * least_tiles(e) > e->nc / e->nr;
+    return (e->left_ready || e->left_computed) && !e->by_lines &&
+           !e->l->kernel->contraction.limits.count && 2 * least_tiles(e) > e->nc / e->nr;
 }
 
 /* The next panel of rows, each of this one's tiles its part of it. */
@@ -322,12 +336,15 @@ void slices_set(Engine *e, Loop *t, const Affine *row, const Affine *column)
     t->sliced = true;
     t->a = e->left_slices;
     t->a_offset = left_panel(e, row);
+    t->lines = e->mr;
     t->b = e->right_slices;
     t->b_offset = right_panel(e, column);
     t->chunk = e->depth_begin;
     for (int i = 0; i < e->split; i++)
         t->chunk = affine_add(e->l->pool, t->chunk, binding_of(e, e->depth.data[i]));
     set_depth(e, t);
+    if (e->by_lines)
+        lines_set(e, t, row);
     if (slices_left_aside(e))
         slice_aside(e, t, row, column);
 }

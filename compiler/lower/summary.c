@@ -35,7 +35,10 @@ static void summarize_tile(Text *out, const Summary *s)
     const Buffer *left = t->sliced ? s->sliced[false]->a : t->a,
                  *right = t->sliced ? s->sliced[true]->a : t->b;
     const bool by_depth = t->a_row_stride == 1 && !t->sliced;
-    text_append(out, t->along_depth ? "dots, " : t->sliced ? "slices, " : "");
+    text_append(out, t->along_depth                ? "dots, "
+                     : t->sliced && t->inner_count ? "slices of lines, "
+                     : t->sliced                   ? "slices, "
+                                                   : "");
     text_printf(out, "tile %dx%d, depth %lld, left %s, right %s", t->rows, t->columns,
                 (long long)t->depth_length,
                 how(left, by_depth ? "packed by depth" : "packed by row"),

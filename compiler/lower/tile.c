@@ -73,7 +73,7 @@ LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_
 /* Do panels run on through sums over rows, into a buffer where the first follow the last ones? */
 static bool runs_through(const Engine *e)
 {
-    return e->sliced && e->single && e->sum_rows;
+    return e->sliced && !e->by_lines && e->single && e->sum_rows;
 }
 
 /* Rows that the tiles' buffer holds at once. */
@@ -83,7 +83,7 @@ static int64_t buffer_rows(const Engine *e)
     if (runs_through(e) && e->mc % both == 0)
         return both;
     if (e->single && !runs_through(e))
-        return e->sum_rows ? round_up(e->sum_rows, e->mr) : e->mr;
+        return tile_set(e) ? round_up(tile_set(e), e->mr) : e->mr;
     return round_up(e->mc, e->mr);
 }
 
@@ -337,12 +337,12 @@ static LoopList *emit_panels(Engine *e, LoopList *into, const Affine *begin, int
     return into;
 }
 
-/* The rows that the epilogue sums over, one such set after the other. */
-static LoopList *open_sums(Engine *e, LoopList *into, const Affine **begin)
+/* The rows whose epilogue runs at once, one such set after the other. */
+static LoopList *open_sets(Engine *e, LoopList *into, const Affine **begin)
 {
     Index *rows = index_copy(e->l->pool, e->row);
     *begin = affine_index(e->l->pool, rows);
-    return &loop_range(e->l, into, FOR_SERIAL, rows, e->row_begin, e->mc, e->sum_rows)->body;
+    return &loop_range(e->l, into, FOR_SERIAL, rows, e->row_begin, e->mc, tile_set(e))->body;
 }
 
 /* Where the rows of so many whole sums of the block end. */
@@ -403,11 +403,11 @@ static void emit_block(Engine *e, LoopList *into)
         epilogue_emit(e, into, begin, e->sum_rows, buffer_origin(e, begin));
         return;
     }
-    if (e->single && e->sum_rows) {
-        into = open_sums(e, into, &begin);
-        emit_panels(e, into, begin, e->sum_rows, begin, &row);
+    if (e->single && tile_set(e)) {
+        into = open_sets(e, into, &begin);
+        emit_panels(e, into, begin, tile_set(e), begin, &row);
         e->outer = groups;
-        epilogue_emit(e, into, begin, e->sum_rows, begin);
+        epilogue_emit(e, into, begin, tile_set(e), begin);
         return;
     }
     panel = emit_panels(e, into, e->row_begin, e->mc, e->single ? NULL : e->row_begin, &row);
@@ -417,7 +417,7 @@ static void emit_block(Engine *e, LoopList *into)
     } else if (tile_ends_by_panels(e)) {
         epilogue_emit(e, open_last_chunk(e, panel), row, e->mr, e->row_begin);
     } else if (e->sum_rows) {
-        block = open_sums(e, block, &begin);
+        block = open_sets(e, block, &begin);
         epilogue_emit(e, block, begin, e->sum_rows, e->row_begin);
     } else {
         epilogue_emit(e, block, e->row_begin, e->mc, e->row_begin);

@@ -42,6 +42,8 @@ typedef struct Engine {
     bool sliced;      /* both are taken apart into slices of bf16, for tiles that multiply these */
     bool left_turned; /* … the left one after it has been packed by depth                     */
     bool left_computed; /* … or as it is computed, in vectors along the depth                 */
+    bool by_lines;      /* … or in lines that windows share                                   */
+    int64_t region;     /* so many rows share them; 0: none do                                */
     Buffer *turned, *left_slices, *right_slices;
     bool windows;   /* the left operand lies there unevenly, or both do: no product of matrices */
     bool left_even; /* the left operand is a load that steps evenly, by these strides */
@@ -117,6 +119,12 @@ const Affine *group_number(const Engine *e); /* the block's */
 /* What only the last one of blocks does, of which this is the given number: a loop that has an iteration there
  * alone. */
 LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_t last);
+/* Rows whose epilogue runs at once, those that it sums over or that share lines; 0: a panel's. */
+static inline int64_t tile_set(const Engine *e)
+{
+    return e->sum_rows ? e->sum_rows : e->region;
+}
+
 /* Does each panel of rows have its epilogue as soon as its last chunk of the depth is done, though there are several? */
 bool tile_ends_by_panels(const Engine *e);
 /* Where that begins. */
@@ -164,6 +172,20 @@ bool slices_left_aside(const Engine *e);
 void slices_right(Engine *e, LoopList *into);
 /* Makes the tile at the row and the column one of slices. */
 void slices_set(Engine *e, Loop *tile, const Affine *row, const Affine *column);
+
+/* ---- lines.c ------------------------------------------------------------------------------------------ */
+
+/* Chooses the rows that share lines and the depth, all at once; false: the left operand does not lie so. */
+bool lines_choose(Engine *e);
+/* How often an element of the windows is sliced: seldom. */
+double lines_share(const Engine *e);
+int64_t lines_floats(const Engine *e); /* of the slices */
+/* Slices the lines of the rows from packed_begin on. */
+void lines_slice(Engine *e, LoopList *into);
+/* Has the tile at the row read them. */
+void lines_set(Engine *e, Loop *tile, const Affine *row);
+/* Adds to the tile at the row and the column what it asks for: its part of the next region. */
+void lines_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 
 /* ---- pack.c ------------------------------------------------------------------------------------------- */
 
@@ -219,6 +241,10 @@ void ahead_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column);
 /* The same of what it writes there. */
 void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *row, Index *column);
+
+/* So many elements that lie one after another from `begin`, each of `parts` tiles its part of them. */
+void ahead_ask_region(Engine *e, Loop *tile, Buffer *b, const Affine *begin, int64_t elements,
+                      int64_t parts, const Affine *part);
 
 /* Is b in the list? From now on it is. */
 bool ahead_is_asked(Engine *e, BufferList *asked, Buffer *b);

@@ -339,19 +339,21 @@ static int64_t machine_tile_depth(Machine *m, const Loop *l)
 enum { TILE_BYTES = 1024 };
 
 /* Where slice s of line i at step k of the depth lies, of a panel of so many lines, in bytes. */
-static int64_t slice_at(int lines, bool by_step, int s, int64_t i, int64_t k)
+static int64_t slice_at(int64_t lines, bool by_step, int s, int64_t i, int64_t k)
 {
-    const int64_t tiles = lines / TILE_LINES, block = k / SLICED_DEPTH * SLICES * tiles,
-                  tile = (block + s * tiles + i / TILE_LINES) * TILE_BYTES;
+    const int64_t slice = lines * SLICED_DEPTH * 2, block = k / SLICED_DEPTH * SLICES * slice,
+                  tile = block + s * slice + i / TILE_LINES * TILE_BYTES;
     i %= TILE_LINES;
     k %= SLICED_DEPTH;
     const int64_t half = SLICED_DEPTH / 2, pair = k % half * 4, second = k / half * 2;
     return tile + second + (by_step ? pair * 16 + i * 4 : i * 64 + pair);
 }
 
-static void machine_slice_number(Machine *m, const Loop *l, int64_t i, int64_t k, float x)
+static void machine_slice_number(Machine *m, const Loop *l, int copy, int64_t i, int64_t k, float x)
 {
-    char *first = tile_at(m, l->c, machine_affine(m, l->c_offset, 0));
+    if (!l->by_step && (i < 0 || i >= l->rows))
+        return;
+    char *first = tile_at(m, l->c, machine_affine(m, l->c_offset, 0) + copy * l->copy_stride);
     for (int s = 0; s < SLICES; s++) {
         uint32_t bits;
         memcpy(&bits, &x, sizeof bits);
@@ -361,7 +363,7 @@ static void machine_slice_number(Machine *m, const Loop *l, int64_t i, int64_t k
         memcpy(&slice, &bits, sizeof slice);
         x -= slice;
         const uint16_t half = (uint16_t)(bits >> 16);
-        memcpy(first + slice_at(l->rows, l->by_step, s, i, k), &half, sizeof half);
+        memcpy(first + slice_at(l->lines, l->by_step, s, i, k), &half, sizeof half);
     }
 }
 
@@ -373,25 +375,28 @@ static float machine_sliced_value(Machine *m, const Loop *l, int64_t i, int64_t 
         set_index(m, l->index, machine_affine(m, l->depth_begin, 0) + k);
         return (float)machine_value(m, l->value, 0);
     }
-    const int64_t from = machine_affine(m, l->a_offset, 0) + i * l->a_row_stride +
-                         k * l->a_depth_stride;
+    const int64_t from =
+        machine_affine(m, l->a_offset, 0) + i * l->a_row_stride + k * l->a_depth_stride;
     return (float)load_typed(tile_at(m, l->a, from), l->a->type);
 }
 
 static void machine_slice_value(Machine *m, const Loop *l, int64_t i, int64_t k)
 {
     const int64_t lines = l->row ? machine_extent(m, l->row) - machine_affine(m, l->row_begin, 0)
-                                 : l->rows;
+                                 : l->rows + l->copies;
     if (i >= lines)
         return;
-    const bool there = k < machine_tile_depth(m, l);
-    machine_slice_number(m, l, i, k, there ? machine_sliced_value(m, l, i, k) : 0);
+    const float x = k < machine_tile_depth(m, l) ? machine_sliced_value(m, l, i, k) : 0;
+    for (int n = 0; n == 0 || n < l->copies; n++)
+        machine_slice_number(m, l, n, i - n, k, x);
 }
 
 /* Part number `part` of so many of a block's lines, or steps. */
 static void machine_slice(Machine *m, const Loop *l, int64_t at, int64_t part, int64_t parts)
 {
-    const int half = SLICED_DEPTH / 2, units = l->by_step ? half : l->rows;
+    const int half = SLICED_DEPTH / 2, units = l->by_step      ? half
+                                               : l->copies > 1 ? l->rows + l->copies - 1
+                                                               : l->rows;
     const int64_t each = (units + parts - 1) / parts;
     for (int64_t u = part * each; u < units && u < (part + 1) * each; u++)
         for (int64_t i = 0; i < (l->by_step ? l->rows : SLICED_DEPTH); i++) {
@@ -411,7 +416,7 @@ static void machine_aside(Machine *m, const Aside *a, int columns, int64_t at)
         machine_slice(m, a->slice, at, p, a->parts);
 }
 
-static double machine_sliced_number(const char *first, int lines, bool by_step, int64_t i,
+static double machine_sliced_number(const char *first, int64_t lines, bool by_step, int64_t i,
                                     int64_t k)
 {
     double sum = 0;
@@ -426,11 +431,27 @@ static double machine_sliced_number(const char *first, int lines, bool by_step, 
     return sum;
 }
 
+/* Of the tile's depth: all of it, or a part that begins at `from`. */
+static double machine_sliced_sum(Machine *m, const Loop *l, int64_t i, int64_t j, int64_t from,
+                                 int64_t to)
+{
+    const int64_t parts = l->inner_count ? l->inner[0].count : 1, part = l->depth_length / parts,
+                  a = machine_affine(m, l->a_offset, 0) +
+                      (l->inner_count ? from / part * l->inner[0].a_stride : 0);
+    const char *left = tile_at(m, l->a, a),
+               *right = tile_at(m, l->b, machine_affine(m, l->b_offset, 0));
+    double sum = 0;
+    for (int64_t k = from; k < to; k++)
+        sum += machine_sliced_number(left, l->lines, false, i, l->inner_count ? k - from : k) *
+               machine_sliced_number(right, l->columns, true, j, k);
+    return sum;
+}
+
 static void machine_sliced_tile(Machine *m, const Loop *l)
 {
     const int64_t depth = machine_tile_depth(m, l), c = machine_affine(m, l->c_offset, 0);
-    const char *a = tile_at(m, l->a, machine_affine(m, l->a_offset, 0)),
-               *b = tile_at(m, l->b, machine_affine(m, l->b_offset, 0));
+    const int64_t whole = (depth + SLICED_DEPTH - 1) / SLICED_DEPTH * SLICED_DEPTH,
+                  part = l->inner_count ? l->depth_length / l->inner[0].count : whole;
     const bool adds = l->accumulate && machine_affine(m, l->chunk, 0);
     for (int i = 0; i < l->asides.count; i++)
         for (int64_t at = 0; at < depth; at += SLICED_DEPTH)
@@ -439,9 +460,8 @@ static void machine_sliced_tile(Machine *m, const Loop *l)
         for (int j = 0; j < l->columns; j++) {
             char *p = tile_at(m, l->c, c + i * l->c_stride + j);
             double sum = adds ? load_typed(p, l->c->type) : 0;
-            for (int64_t k = 0; k < (depth + SLICED_DEPTH - 1) / SLICED_DEPTH * SLICED_DEPTH; k++)
-                sum += machine_sliced_number(a, l->rows, false, i, k) *
-                       machine_sliced_number(b, l->columns, true, j, k);
+            for (int64_t k = 0; k < whole; k += part)
+                sum += machine_sliced_sum(m, l, i, j, k, k + part);
             store_typed(p, l->c->type, sum);
         }
 }

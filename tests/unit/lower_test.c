@@ -404,13 +404,30 @@ static void dense_sizes(void **unused)
     dense(TYPE_F32, 9, 500, 40, false);
 }
 
-static bool is_sliced(const Schedule *s)
+/* Tiles of slices, or (lines) of those that windows share. */
+static int count_sliced(const LoopList *list, bool lines)
+{
+    int count = 0;
+    for (int i = 0; i < list->count; i++) {
+        const Loop *l = list->data[i];
+        count += l->kind == LOOP_TILE && l->sliced && (!lines || l->inner_count);
+        count += count_sliced(&l->body, lines);
+    }
+    return count;
+}
+
+static int count_sliced_kernels(const Schedule *s, bool lines)
 {
     const LaneModel lanes = {64, 32, 32768, 1 << 20, true};
+    int count = 0;
     for (int i = 0; i < s->kernels.count; i++)
-        if (lower_kernel(s, s->kernels.data[i], &lanes)->matrix_tiles)
-            return true;
-    return false;
+        count += count_sliced(&lower_kernel(s, s->kernels.data[i], &lanes)->body, lines) > 0;
+    return count;
+}
+
+static bool is_sliced(const Schedule *s)
+{
+    return count_sliced_kernels(s, false) > 0;
 }
 
 /* Operands that lie along the depth and across it; rows, columns and depth that fill no tile. */
@@ -463,8 +480,8 @@ static void slices_of_computed(void **unused)
              *w = graph_tensor(b.g, tensor(&b, "w", 2, n[2], n[3]));
         Index *e = examples(&b), *r = ix(&b, "r", rows), *o = ix(&b, "o", n[2]),
               *i = ix(&b, "i", n[3]);
-        const Expr *scaled = expr_mul(b.p, at(&b, x, A(&b, e), A(&b, r), A(&b, i)),
-                                      at(&b, scale, A(&b, i)));
+        const Expr *scaled =
+            expr_mul(b.p, at(&b, x, A(&b, e), A(&b, r), A(&b, i)), at(&b, scale, A(&b, i)));
         Node *y = FOLD(&b, "y", (e, r, o), &reduce_sum, (i),
                        expr_mul(b.p, at(&b, w, A(&b, o), A(&b, i)), relu(&b, scaled)));
         output(&b, y);
@@ -577,8 +594,9 @@ static void heads(void **unused)
     arena_destroy(b.arena);
 }
 
-/* y[b, oh, ow, f] = sum[u, v, c] w[f, c, u, v] * (x[b, s*oh+u-1, s*ow+v-1, c] else 0), and its gradients. */
-static void convolve(int batch, int size, int channels, int filters, int stride)
+/* y[b, oh, ow, f] = sum[u, v, c] w[f, c, u, v] * (x[b, s*oh+u-1, s*ow+v-1, c] else 0), and its gradients; what x's is made of
+ * is y, an output, or (stored) made of it and kept with zeros around it. */
+static Schedule *convolve(int batch, int size, int channels, int filters, int stride, bool stored)
 {
     Bench b = bench_create(TYPE_F32, batch);
     int out = (size - 1) / stride + 1;
@@ -631,22 +649,39 @@ static void convolve(int batch, int size, int channels, int filters, int stride)
         inside = expr_and(b.p, inside,
                           expr_test(b.p, TEST_NOT_NEGATIVE,
                                     affine_offset(b.p, affine_scale(b.p, col, -1), out - 1)));
+        Node *dy = y;
+        if (stored) {
+            Index *e4 = examples(&b), *h4 = ix(&b, "h", out), *l4 = ix(&b, "l", out),
+                  *f4 = ix(&b, "f", filters);
+            dy = MAP(&b, "dy", (e4, h4, l4, f4),
+                     relu(&b, at(&b, y, A(&b, e4), A(&b, h4), A(&b, l4), A(&b, f4))));
+        }
         const Expr *product = expr_mul(b.p, at(&b, w, A(&b, f3), A(&b, c3), A(&b, u3), A(&b, v3)),
-                                       at(&b, y, A(&b, e3), row, col, A(&b, f3)));
+                                       at(&b, dy, A(&b, e3), row, col, A(&b, f3)));
         output(&b, FOLD(&b, "dx", (e3, h3, l3, c3), &reduce_sum, (u3, v3, f3),
                         expr_select(b.p, inside, product, constant(&b, 0))));
     }
-    check(&b);
-    arena_destroy(b.arena);
+    return check(&b);
 }
 
 static void convolutions(void **unused)
 {
     (void)unused;
-    convolve(3, 7, 1, 5, 1);
-    convolve(2, 9, 3, 20, 2);
-    convolve(4, 6, 16, 8, 1);
-    convolve(2, 5, 32, 33, 1);
+    static const int sizes[][5] = {
+        {3, 7, 1, 5, 1}, {2, 9, 3, 20, 2}, {4, 6, 16, 8, 1}, {2, 5, 32, 33, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int *n = sizes[i];
+        arena_destroy(convolve(n[0], n[1], n[2], n[3], n[4], false)->graph->arena);
+    }
+}
+
+/* Windows whose lines are sliced once, in regions that fill no tile; what the input's gradient reads goes backwards. */
+static void windows_of_slices(void **unused)
+{
+    (void)unused;
+    Schedule *s = convolve(2, 12, 32, 64, 1, true);
+    assert_int_equal(count_sliced_kernels(s, true), 2);
+    arena_destroy(s->graph->arena);
 }
 
 /* ---- scatter ------------------------------------------------------------------------------------------------------ */
@@ -825,6 +860,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(large_product),
         cmocka_unit_test(panels),
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(windows_of_slices),
         cmocka_unit_test(heads),
         cmocka_unit_test(embedding),
         cmocka_unit_test(swap),
