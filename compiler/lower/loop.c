@@ -347,14 +347,30 @@ typedef struct AccessCost {
     bool steps;
 } AccessCost;
 
+/* From one lane to the next, where vectors begin at multiples of the lanes; false: not always as far. */
+static bool lane_step(const Affine *a, const Index *vector, int lanes, int64_t *step)
+{
+    *step = 0;
+    for (int i = 0; i < a->count; i++) {
+        const Term *t = &a->terms[i];
+        int64_t inner = t->index == vector;
+        if (t->kind != TERM_INDEX && !lane_step(t->inner, vector, lanes, &inner))
+            return false;
+        if (inner && t->kind != TERM_INDEX &&
+            (affine_is_index(t->inner) != vector || t->divisor % lanes))
+            return false;
+        *step += t->kind == TERM_QUOTIENT ? 0 : inner * t->factor;
+    }
+    return true;
+}
+
 static double affine_cost(const Affine *a, const Index *vector, int lanes)
 {
-    bool nested;
-    int64_t factor = affine_factor(a, vector, &nested);
-    if (nested)
+    int64_t step;
+    if (!lane_step(a, vector, lanes, &step))
         return 2.0 * lanes;
-    if (factor == 0 || factor == 1)
-        return factor ? 1 : 0.5;
+    if (step == 0 || step == 1)
+        return step ? 1 : 0.5;
     return lanes;
 }
 
