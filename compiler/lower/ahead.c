@@ -156,16 +156,18 @@ static void ask_results(Engine *e, Loop *t, const Affine *row, const Affine *col
     }
 }
 
-/* The next chunk of the right operand, each panel of rows its part of the depth. */
+/* The next chunk of the right operand, each panel of rows its part of the depth; the one after it, of what is far, where
+ * the next is sliced while this one's tiles run. */
 static void ask_chunk(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
     int64_t stride, tiles = e->mc / e->mr, part = divide_up(e->chunk, tiles);
+    const bool aside = e->sliced && slices_right_aside(e);
     if (e->suffix > 1 || e->chunk == e->depth.data[e->split]->extent)
         return;
-    const Expr *next =
-        pack_source_row(e, column, affine_offset(p, e->depth_begin, e->chunk), &stride);
-    if (!next)
+    const Affine *depth = affine_offset(p, e->depth_begin, e->chunk * (aside ? 2 : 1));
+    const Expr *next = pack_source_row(e, column, depth, &stride);
+    if (!next || (aside && !is_large(e, next->buffer)))
         return;
     const Affine *panel = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
     const Affine *begin = affine_add(p, next->affine, affine_scale(p, panel, part * stride));

@@ -223,6 +223,8 @@ static Engine engine_new(Lowering *l, bool swapped, int how)
     e.left_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
     e.right_steps = arena_new(l->arena, int64_t, e.depth.count + 1);
     lower_expr(l, e.left, NULL); /* its operands are numbered first */
+    if (e.sliced && !e.by_lines)
+        slices_merge_depth(&e);
     return e;
 }
 

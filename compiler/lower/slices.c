@@ -53,6 +53,40 @@ static bool takes_right(Engine *e)
            (run == e->column->extent || (run && run % e->nr == 0));
 }
 
+typedef struct Steps {
+    const Index *index;
+    bool nested; /* used in a quotient or a remainder */
+} Steps;
+
+static void visit_steps(void *context, const Expr *x)
+{
+    Steps *s = context;
+    bool nested = false;
+    if (x->affine)
+        affine_factor(x->affine, s->index, &nested);
+    s->nested = s->nested || nested;
+}
+
+/* One index for all of the depth, where both operands lie so: then a chunk is of whole blocks of it. */
+void slices_merge_depth(Engine *e)
+{
+    ExprPool *p = e->l->pool;
+    const int count = e->depth.count;
+    Index *flat = flatten_indices(e->l, "depth", e->depth.data, count);
+    const Affine **to = arena_new(e->l->arena, const Affine *, count + 1);
+    flatten_into(e->l, affine_index(p, flat), e->depth.data, count, to);
+    const Substitution s = {count, e->depth.data, to};
+    Steps steps = {flat, false};
+    expr_visit(p, lower_expr(e->l, e->left, &s), visit_steps, &steps);
+    expr_visit(p, lower_expr(e->l, e->right, &s), visit_steps, &steps);
+    if (count == 1 || steps.nested || e->l->kernel->contraction.limits.count)
+        return;
+    e->left = expr_substitute(p, e->left, &s);
+    e->right = expr_substitute(p, e->right, &s);
+    e->depth = (IndexList){0};
+    vec_push(e->l->arena, &e->depth, flat);
+}
+
 /* Chunks are of whole blocks of the depth, where there is more than one. */
 static bool choose_chunk(Engine *e)
 {
@@ -131,6 +165,12 @@ static int64_t left_floats(const Engine *e)
     return panel_floats(e, e->mr) * (slices_left_aside(e) ? 2 : 1);
 }
 
+/* The slices of all columns of a block. */
+static int64_t columns_floats(const Engine *e)
+{
+    return panel_floats(e, e->nr) * (e->nc / e->nr);
+}
+
 void slices_buffers(Engine *e)
 {
     const int64_t depth = e->chunk * e->suffix;
@@ -141,7 +181,8 @@ void slices_buffers(Engine *e)
     if (!e->right_ready)
         e->b = scratch_new(e->l, e->l->real, depth * e->nr);
     e->left_slices = scratch_new(e->l, e->l->real, left_floats(e));
-    e->right_slices = scratch_new(e->l, e->l->real, panel_floats(e, e->nr) * (e->nc / e->nr));
+    e->right_slices =
+        scratch_new(e->l, e->l->real, columns_floats(e) * (slices_right_aside(e) ? 2 : 1));
     e->l->out->matrix_tiles = true;
 }
 
@@ -251,11 +292,16 @@ void slices_left(Engine *e, LoopList *into)
     vec_push(e->l->arena, into, s);
 }
 
+/* Of two chunks of the depth as well. */
 static const Affine *right_panel(Engine *e, const Affine *column)
 {
     ExprPool *p = e->l->pool;
-    const Affine *number = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
-    return affine_scale(p, number, panel_floats(e, e->nr));
+    const Affine *number = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr),
+                 *panel = affine_scale(p, number, panel_floats(e, e->nr));
+    if (!slices_right_aside(e))
+        return panel;
+    const Affine *chunk = affine_remainder(p, affine_quotient(p, e->depth_begin, e->chunk), 2);
+    return affine_add(p, panel, affine_scale(p, chunk, columns_floats(e)));
 }
 
 static LoopList *open_columns(Engine *e, LoopList *into, const Affine **column)
@@ -318,6 +364,20 @@ bool slices_left_aside(const Engine *e)
            !e->l->kernel->contraction.limits.count && 2 * least_tiles(e) > e->nc / e->nr;
 }
 
+/* Panels of rows in the last block of them. */
+static int64_t least_panels(const Engine *e)
+{
+    const int64_t rows = e->row->extent;
+    return divide_up(rows - (divide_up(rows, e->mc) - 1) * e->mc, e->mr);
+}
+
+bool slices_right_aside(const Engine *e)
+{
+    return e->right_ready && e->split == 0 && e->chunk < e->depth.data[0]->extent &&
+           !e->row->per_example && !e->l->kernel->contraction.limits.count &&
+           2 * least_panels(e) > divide_up(e->mc, e->mr);
+}
+
 /* The next panel of rows, each of this one's tiles its part of it. */
 static void slice_aside(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
@@ -328,6 +388,17 @@ static void slice_aside(Engine *e, Loop *t, const Affine *row, const Affine *col
         a.index = e->column;
         a.column = column;
     }
+    vec_push(e->l->arena, &t->asides, a);
+}
+
+/* The next chunk of the columns, each panel of rows its part of them. */
+static void slice_chunk_aside(Engine *e, Loop *t, const Affine *row, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    Engine next = *e;
+    next.depth_begin = affine_offset(p, e->depth_begin, e->chunk);
+    Aside a = {.slice = right_slice(&next, column), .parts = least_panels(e)};
+    a.part = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
     vec_push(e->l->arena, &t->asides, a);
 }
 
@@ -347,4 +418,6 @@ void slices_set(Engine *e, Loop *t, const Affine *row, const Affine *column)
         lines_set(e, t, row);
     if (slices_left_aside(e))
         slice_aside(e, t, row, column);
+    if (slices_right_aside(e))
+        slice_chunk_aside(e, t, row, column);
 }

@@ -391,11 +391,16 @@ static void emit_block(Engine *e, LoopList *into)
     if (!e->single && !e->sliced)
         emit_zero(e, into);
     Binding groups = e->outer;
-    into = open_chunks(e, into);
-    if (e->sliced)
+    const bool aside = e->sliced && slices_right_aside(e);
+    if (aside) { /* the first chunk, the others while tiles run */
+        e->depth_begin = affine_constant(e->l->pool, 0);
         slices_right(e, into);
-    else if (!e->right_ready)
+    }
+    into = open_chunks(e, into);
+    if (!e->sliced && !e->right_ready)
         pack_right(e, into);
+    else if (e->sliced && !aside)
+        slices_right(e, into);
     if (runs_through(e)) {
         panel = emit_panels(e, into, e->row_begin, e->mc, NULL, &row);
         e->outer = groups;

@@ -159,6 +159,7 @@ void dots_set(const Engine *e, Loop *tile, const Affine *row, const Affine *colu
 
 /* ---- slices.c ----------------------------------------------------------------------------------------- */
 
+void slices_merge_depth(Engine *e);
 /* Chooses the tile, the chunk of the depth and the costs of slicing; false: not for this contraction, or processor. */
 bool slices_choose(Engine *e);
 /* Cycles for so many rows and columns, without slicing and without the epilogue. */
@@ -170,6 +171,8 @@ void slices_left(Engine *e, LoopList *into);
 bool slices_left_aside(const Engine *e);
 /* Slices all columns of the block. */
 void slices_right(Engine *e, LoopList *into);
+/* Are those of the next chunk of the depth sliced while this one's tiles run? */
+bool slices_right_aside(const Engine *e);
 /* Makes the tile at the row and the column one of slices. */
 void slices_set(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 

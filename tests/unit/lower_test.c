@@ -496,6 +496,34 @@ static void slices_of_computed(void **unused)
     }
 }
 
+/* Sums over examples and positions, which are one index, in chunks: of the columns those of the next are sliced while this
+ * one's tiles run. */
+static void slices_of_chunks(void **unused)
+{
+    (void)unused;
+    static const int sizes[][4] = {{50, 9, 130, 256}, {8, 56, 128, 192}};
+    const LaneModel lanes = {64, 32, 32768, 1 << 20, true};
+    for (int k = 0; k < 2; k++) {
+        const int *n = sizes[k];
+        Bench b = bench_create(TYPE_F32, n[0]);
+        Node *x = input(&b, "x", TYPE_F32, 2, n[1], n[3]),
+             *dy = input(&b, "dy", TYPE_F32, 2, n[1], n[2]);
+        Index *e = examples(&b), *r = ix(&b, "r", n[1]), *o = ix(&b, "o", n[2]),
+              *i = ix(&b, "i", n[3]);
+        output(&b, FOLD(&b, "dw", (o, i), &reduce_sum, (e, r),
+                        expr_mul(b.p, at(&b, dy, A(&b, e), A(&b, r), A(&b, o)),
+                                 relu(&b, at(&b, x, A(&b, e), A(&b, r), A(&b, i))))));
+        const Schedule *s = check(&b);
+        Text t;
+        text_init(&t, b.arena);
+        loop_print(&t, lower_kernel(s, s->kernels.data[0], &lanes));
+        const char *aside = strstr(t.data, "besides part");
+        assert_non_null(aside);
+        assert_non_null(strstr(aside, "slices 32 by step"));
+        arena_destroy(b.arena);
+    }
+}
+
 /* A matrix that has zeros in a corner: blocks of the depth in there are left out. */
 static void slices_of_corners(void **unused)
 {
@@ -857,6 +885,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(slices),
         cmocka_unit_test(slices_of_corners),
         cmocka_unit_test(slices_of_computed),
+        cmocka_unit_test(slices_of_chunks),
         cmocka_unit_test(large_product),
         cmocka_unit_test(panels),
         cmocka_unit_test(convolutions),
