@@ -89,18 +89,16 @@ static LLVMValueRef line_to_read(Slicer *s, LLVMValueRef line)
     return value_sooner(u, line, LLVMBuildSub(u->builder, s->lines, unit_i64(u, 1), ""));
 }
 
-/* Sixteen steps of the depth of a line, from the block's one `first` on. */
-static LLVMValueRef compute_row(Slicer *s, LLVMValueRef line, int64_t first, LLVMValueRef mask)
+/* Sixteen numbers from the panel's line and the block's step of the depth on: steps of the line, or lines of the step. */
+static LLVMValueRef compute_row(Slicer *s, LLVMValueRef line, LLVMValueRef step, LLVMValueRef mask)
 {
     KernelBuilder *kb = s->kb;
     LLVMBuilderRef b = kb->u->builder;
     const Loop *l = s->loop;
-    LLVMValueRef row = LLVMBuildAdd(b, offset_scalar(kb, l->row_begin), line, ""),
-                 step = LLVMBuildAdd(b, s->step, unit_i64(kb->u, first), "");
-    kernel_bind(kb, l->row, row, 0);
-    kernel_bind(kb, l->index, step, 0);
+    kernel_bind(kb, l->row, LLVMBuildAdd(b, offset_scalar(kb, l->row_begin), line, ""), 0);
+    kernel_bind(kb, l->index, LLVMBuildAdd(b, s->step, step, ""), 0);
     kb->width = LANES;
-    kb->lane_index = l->index;
+    kb->lane_index = l->by_step ? l->row : l->index;
     kb->lane_step = 1;
     kb->mask = mask;
     value_begin_statement(kb);
@@ -113,12 +111,12 @@ static LLVMValueRef compute_row(Slicer *s, LLVMValueRef line, int64_t first, LLV
     return mask ? LLVMBuildSelect(b, mask, v, LLVMConstNull(s->row), "") : v;
 }
 
-static LLVMValueRef row_of(Slicer *s, LLVMValueRef line, int64_t first, LLVMValueRef mask)
+static LLVMValueRef row_of(Slicer *s, LLVMValueRef line, LLVMValueRef step, LLVMValueRef mask)
 {
     if (s->loop->value)
-        return compute_row(s, line, first, mask);
+        return compute_row(s, line, step, mask);
     LLVMValueRef at = element_at(s, s->a, scaled(s, line, s->loop->a_row_stride));
-    return load_row(s, element_at(s, at, unit_i64(s->kb->u, first)), mask);
+    return load_row(s, element_at(s, at, scaled(s, step, s->loop->a_depth_stride)), mask);
 }
 
 /* Where copy n has no such line, nothing. */
@@ -151,7 +149,7 @@ static void slice_line(Slicer *s, LLVMValueRef line)
     LLVMValueRef x[2][SLICES], from = line_to_read(s, line);
     for (int h = 0; h < 2; h++) {
         LLVMValueRef mask = s->left ? lanes_below(s, s->left, (int64_t)h * HALF) : NULL;
-        take_apart(s, row_of(s, from, (int64_t)h * HALF, mask), x[h]);
+        take_apart(s, row_of(s, from, unit_i64(s->kb->u, (int64_t)h * HALF), mask), x[h]);
     }
     for (int n = 0; n == 0 || n < l->copies; n++)
         store_copy(s, x, line, n);
@@ -171,9 +169,8 @@ static void take_step(Slicer *s, LLVMValueRef step, int group, LLVMValueRef slic
         there = value_splat(u, LLVMBuildICmp(u->builder, LLVMIntSLT, step, s->left, ""), LANES);
     if (s->lines)
         lanes = lanes_below(s, s->lines, (int64_t)group * LANES);
-    LLVMValueRef at = element_at(s, s->a, scaled(s, step, s->loop->a_depth_stride));
-    at = element_at(s, at, unit_i64(u, (int64_t)group * LANES));
-    take_apart(s, load_row(s, at, both(s, there, lanes)), slice);
+    LLVMValueRef first = unit_i64(u, (int64_t)group * LANES);
+    take_apart(s, row_of(s, first, step, both(s, there, lanes)), slice);
 }
 
 static void slice_step(Slicer *s, LLVMValueRef step)

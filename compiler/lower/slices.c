@@ -14,6 +14,7 @@ enum {
 #define TILE_CYCLES 120  /* to begin and to end                                              */
 #define SLICE_COST 0.4   /* of an element                                                    */
 #define TURN_COST 0.55   /* likewise, to lie along the depth                                 */
+#define PLACE_COST 2     /* of a vector, to find where its step of the depth lies            */
 
 /* ---- the choice --------------------------------------------------------------------------------------------- */
 
@@ -108,12 +109,41 @@ static bool choose_chunk(Engine *e)
     return true;
 }
 
-/* Is the left operand cheap enough to be computed between products, sixteen steps of the depth at a time? */
-static bool is_computed(Engine *e)
+/* The steps of a chunk as one index, to which those of the depth that it is made of are bound. */
+static Index *flatten_depth(Engine *e, Binding *b)
 {
-    const Expr *value = lower_expr(e->l, e->left, NULL);
-    return !e->left_ready && e->left_by_row && e->suffix == 1 &&
-           access_cost(e->l, value, e->depth.data[e->split], e->lanes) <= MOST_COMPUTED;
+    const Index *split = e->depth.data[e->split];
+    IndexList list = {0};
+    for (int i = e->split; i < e->depth.count; i++)
+        vec_push(e->l->arena, &list, e->depth.data[i]);
+    Index *step = index_new(e->l->pool, "depth", split->extent * e->suffix,
+                            split->per_example * e->suffix, split->span);
+    bind_flat(e, b, &list, affine_index(e->l->pool, step));
+    return step;
+}
+
+/* Cycles for a vector of the left operand, along the depth, or of the right one, along the columns. */
+static double left_vector_cost(Engine *e)
+{
+    Binding b = {0};
+    const Index *step = flatten_depth(e, &b);
+    return access_cost(e->l, bind_expr(e, e->left, &b), step, e->lanes);
+}
+
+static double right_vector_cost(Engine *e)
+{
+    Binding b = {0};
+    bind_flat(e, &b, &e->columns, affine_index(e->l->pool, e->column));
+    return access_cost(e->l, bind_expr(e, e->right, &b), e->column, e->lanes);
+}
+
+/* Are the operands cheap enough to be computed as they are sliced, sixteen numbers at a time?  The left one is so between
+ * products. */
+static void choose_computed(Engine *e)
+{
+    e->left_computed = !e->left_ready && e->left_by_row && left_vector_cost(e) <= MOST_COMPUTED;
+    e->right_computed =
+        !e->right_ready && !e->right_by_depth && right_vector_cost(e) <= MOST_COMPUTED;
 }
 
 /* Of an element, until it is sliced.  Limits leave out products, in which all costs are counted, and no slicing. */
@@ -122,7 +152,9 @@ static Costs slicing_costs(Engine *e)
     Costs c = {.left = SLICE_COST * (e->by_lines ? lines_share(e) : 1), .right = SLICE_COST};
     if (!e->left_ready)
         c.left += pack_cost_left(e) + (e->left_turned ? TURN_COST : 0);
-    if (!e->right_ready)
+    if (e->right_computed)
+        c.right += (right_vector_cost(e) + PLACE_COST) / e->lanes;
+    else if (!e->right_ready)
         c.right += pack_cost_right(e);
     const double share = contraction_share(&e->l->kernel->contraction);
     return (Costs){.left = c.left / share, .right = c.right / share};
@@ -142,7 +174,7 @@ bool slices_choose(Engine *e)
     e->right_ready = e->right_ready || e->in_panels;
     pack_plan(e);
     e->left_turned = !e->left_ready && !e->left_by_row;
-    e->left_computed = is_computed(e);
+    choose_computed(e);
     e->costs = slicing_costs(e);
     return true;
 }
@@ -178,7 +210,7 @@ void slices_buffers(Engine *e)
         e->a = scratch_new(e->l, e->l->real, depth * e->mr);
     if (e->left_turned)
         e->turned = scratch_new(e->l, e->l->real, depth * e->mr);
-    if (!e->right_ready)
+    if (!e->right_ready && !e->right_computed)
         e->b = scratch_new(e->l, e->l->real, depth * e->nr);
     e->left_slices = scratch_new(e->l, e->l->real, left_floats(e));
     e->right_slices =
@@ -242,16 +274,14 @@ static const Affine *left_panel(Engine *e, const Affine *row)
     return affine_scale(p, affine_remainder(p, number, 2), panel_floats(e, e->mr));
 }
 
-/* The operand at any row and step of the depth. */
-static void compute_left(Engine *e, Loop *s)
+/* The operand at any of its lines, which are rows or columns, and step of the depth. */
+static void compute(Engine *e, Loop *s, const Expr *operand, const IndexList *lines, Index *line)
 {
-    ExprPool *p = e->l->pool;
     Binding b = e->outer;
-    s->row = index_copy(p, e->row);
-    s->index = index_copy(p, e->depth.data[e->split]);
-    bind_flat(e, &b, &e->rows, affine_index(p, s->row));
-    bind(e, &b, e->depth.data[e->split], affine_index(p, s->index));
-    s->value = bind_expr(e, e->left, &b);
+    s->row = index_copy(e->l->pool, line);
+    bind_flat(e, &b, lines, affine_index(e->l->pool, s->row));
+    s->index = flatten_depth(e, &b);
+    s->value = bind_expr(e, operand, &b);
 }
 
 static Loop *left_slice(Engine *e, const Affine *row)
@@ -260,7 +290,7 @@ static Loop *left_slice(Engine *e, const Affine *row)
     s->a_depth_stride = 1;
     s->row_begin = row;
     if (e->left_computed) {
-        compute_left(e, s);
+        compute(e, s, e->left, &e->rows, e->row);
     } else if (e->left_ready) {
         const Expr *load = place_left(e, row);
         s->a = load->buffer;
@@ -316,13 +346,15 @@ static Loop *right_slice(Engine *e, const Affine *column)
     Loop *s = make_slice(e, e->right_slices, right_panel(e, column), e->nr);
     s->by_step = true;
     s->a_row_stride = 1;
-    if (e->right_ready) {
+    s->row_begin = column;
+    if (e->right_computed) {
+        compute(e, s, e->right, &e->columns, e->column);
+    } else if (e->right_ready) {
         const Expr *load = place_right(e, column);
         s->a = load->buffer;
         s->a_offset = load->affine;
         s->a_depth_stride = e->in_panels ? e->right_stride : e->right_steps[e->depth.count - 1];
         s->row = e->column;
-        s->row_begin = column;
     } else {
         s->a = e->b;
         s->a_offset = affine_constant(e->l->pool, 0);
@@ -331,11 +363,11 @@ static Loop *right_slice(Engine *e, const Affine *column)
     return s;
 }
 
-/* What lies there is read in the order of memory: rows of all columns one after the other. */
+/* What need not be packed is read in the order of memory: rows of all columns one after the other. */
 void slices_right(Engine *e, LoopList *into)
 {
     const Affine *at, *column;
-    if (e->right_ready) {
+    if (e->right_ready || e->right_computed) {
         into = open_blocks(e, into, &at);
         into = open_columns(e, into, &column);
     } else {

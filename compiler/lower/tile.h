@@ -41,9 +41,10 @@ typedef struct Engine {
     bool dots;             /* both lie along the depth, and the lanes run along it */
     bool sliced;      /* both are taken apart into slices of bf16, for tiles that multiply these */
     bool left_turned; /* … the left one after it has been packed by depth                     */
-    bool left_computed; /* … or as it is computed, in vectors along the depth                 */
-    bool by_lines;      /* … or in lines that windows share                                   */
-    int64_t region;     /* so many rows share them; 0: none do                                */
+    bool left_computed;  /* … or as it is computed, in vectors along the depth                 */
+    bool right_computed; /* the right one as it is computed, in vectors along the columns     */
+    bool by_lines;       /* … or in lines that windows share                                   */
+    int64_t region;      /* so many rows share them; 0: none do                                */
     Buffer *turned, *left_slices, *right_slices;
     bool windows;   /* the left operand lies there unevenly, or both do: no product of matrices */
     bool left_even; /* the left operand is a load that steps evenly, by these strides */
