@@ -190,7 +190,7 @@ void lines_slice(Engine *e, LoopList *into)
     into = &loop_for(e->l, into, FOR_SERIAL, line)->body;
     into = open_depth(e, into, at, &part);
     slice_line(e, into, first_pixel(e, e->packed_begin, at), affine_index(e->l->pool, line), part,
-               lines_floats(e) / part_depth(e) * innermost);
+               lines_floats(e) * innermost / part_depth(e));
 }
 
 void lines_set(Engine *e, Loop *t, const Affine *row)
