@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #if defined(__AMX_BF16__) && defined(__linux__)
@@ -31,12 +32,21 @@
 
 typedef float Vector __attribute__((vector_size(WIDTH)));
 
-enum { LANES = WIDTH / 4, CHAINS = 12, REPEATS = 9, MAX_THREADS = 256 };
+enum {
+    LANES = WIDTH / 4,
+    CHAINS = 12,
+    REPEATS = 9,
+    MAX_THREADS = 256,
+    LINE = 64,
+    LARGE_PAGE = 2 << 20,
+    AHEAD = 2048
+};
 
 /* One measurement: `work` runs on each thread, and what it counts is divided by its time. */
 typedef struct Probe {
     double (*work)(struct Probe *p, char *memory); /* returns flops or bytes */
     size_t bytes;                                  /* each thread's memory   */
+    size_t ahead;                                  /* lines are asked for so many bytes before */
 } Probe;
 
 typedef struct Worker {
@@ -67,7 +77,8 @@ static double multiply_add(Probe *p, char *memory)
     return 2.0 * LANES * CHAINS * (double)rounds;
 }
 
-/* Reads all of `memory` as often as makes some milliseconds. */
+/* Reads all of `memory` as often as makes some milliseconds.  What is far it asks for, since a processor's own guesses
+ * may end at each page. */
 static double read_memory(Probe *p, char *memory)
 {
     const size_t step = 8 * sizeof(Vector), count = p->bytes / step;
@@ -79,8 +90,11 @@ static double read_memory(Probe *p, char *memory)
 #pragma GCC unroll 1 /* each load strides 512 bytes: by 2048, Zen 5 no longer prefetches into L1 */
         for (size_t i = 0; i < count; i++, at += 8) {
 #pragma GCC unroll 8
-            for (int k = 0; k < 8; k++)
+            for (int k = 0; k < 8; k++) {
+                if (p->ahead && k * sizeof(Vector) % LINE == 0)
+                    __builtin_prefetch((const char *)(at + k) + p->ahead);
                 sum[k] += at[k];
+            }
         }
         __asm__ volatile("" ::: "memory"); /* the next pass reads again */
     }
@@ -151,12 +165,17 @@ static double now(bool cpu)
 static void *run_worker(void *argument)
 {
     Worker *w = argument;
-    size_t size = (w->probe->bytes + 4095) / 4096 * 4096;
-    char *memory = aligned_alloc(4096, size);
+    const size_t page = w->probe->bytes < LARGE_PAGE ? 4096 : LARGE_PAGE;
+    size_t size = (w->probe->bytes + page - 1) / page * page;
+    char *memory = aligned_alloc(page, size);
     if (!memory) {
         fprintf(stderr, "limits: cannot get %zu bytes\n", size);
         exit(1);
     }
+#ifdef MADV_HUGEPAGE
+    if (page == LARGE_PAGE) /* as an instance lies in */
+        madvise(memory, size, MADV_HUGEPAGE);
+#endif
     memset(memory, 0, size);
     w->probe->work(w->probe, memory);
     for (int r = 0; r < REPEATS; r++) {
@@ -224,13 +243,15 @@ int main(int argc, char **argv)
     size_t l1 = cache_size(0, 32 << 10);
     size_t l2 = cache_size(2, 512 << 10);
     size_t l3 = cache_size(3, 8 << 20);
-    /* L3 is shared and its end is never one's own: half of it for all threads. */
-    Probe probes[] = {{multiply_add, 4096},
-                      {read_memory, l1 / 2},
-                      {read_memory, l2 / 2},
-                      {read_memory, l3 / 2 / (size_t)threads},
-                      {read_memory, l3 * 8 / (size_t)threads},
-                      {multiply_tiles, 4096}};
+    /* L3 is shared, and of a large one a virtual machine may have a small part: well beyond L2, and half of L3 at most
+     * for all threads. */
+    const size_t third = l2 * 8 < l3 / 2 / (size_t)threads ? l2 * 8 : l3 / 2 / (size_t)threads;
+    Probe probes[] = {{multiply_add, 4096, 0},
+                      {read_memory, l1 / 2, 0},
+                      {read_memory, l2 / 2, 0},
+                      {read_memory, third, AHEAD},
+                      {read_memory, l3 * 8 / (size_t)threads, AHEAD},
+                      {multiply_tiles, 4096, 0}};
     const char *const names[] = {"fma", "L1", "L2", "L3", "DRAM", "tiles"};
     printf("vector %d bits, caches %zu %zu %zu\n", WIDTH * 8, l1, l2, l3);
     if (count == 6 && !has_tiles())
