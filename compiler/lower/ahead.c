@@ -2,7 +2,10 @@
  * processor's own guesses end at each row of a panel. */
 #include "lower/tile.h"
 
-enum { MOST_ROWS = 4 };
+enum {
+    MOST_ROWS = 4,
+    LINE_CYCLES = 20 /* of products, for each line that they let pass; far memory gives one in eight */
+};
 
 static void ask(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_t stride, int shift)
 {
@@ -270,16 +273,45 @@ static int64_t step_of(const Wanted *w, const Affine *offset, Index *ix)
     return step->count ? 0 : step->constant;
 }
 
+/* From one row to the next, of what is far away and lies along the columns; 0: it is or does not. */
+static int64_t far_row(const Wanted *w, const Buffer *buffer, const Affine *offset)
+{
+    const int64_t stride = step_of(w, offset, w->row);
+    return buffer->space == SPACE_OPERAND && is_large(w->e, buffer) && stride > 0 &&
+                   step_of(w, offset, w->column) == 1
+               ? stride
+               : 0;
+}
+
+/* Lines that a tile asks for in a chunk of the depth. */
+static int64_t asked_lines(const Loop *t, int64_t depth)
+{
+    int64_t lines = 0;
+    for (int i = 0; i < t->aheads.count; i++) {
+        const Ahead *a = &t->aheads.data[i];
+        const int64_t bytes = a->stride * dtype_size(a->buffer->type);
+        lines += (depth >> a->shift) * at_most(bytes, LINE_BYTES) / LINE_BYTES;
+    }
+    return lines;
+}
+
+/* Products of slices wait for their own operands where lines come as fast as far memory gives them: the tile leaves
+ * some to the epilogue. */
+static bool has_room(const Engine *e, int64_t lines)
+{
+    const int64_t depth = e->chunk * e->suffix;
+    const double cycles = slices_cost(e, e->mr, e->nr) * (double)depth / depth_of(e);
+    return !e->sliced || e->sum_rows ||
+           (double)(asked_lines(e->tile, depth) + lines) * LINE_CYCLES <= cycles;
+}
+
 /* The lines of the tile's own part. */
 static void ask_own(const Wanted *w, Buffer *buffer, const Affine *offset)
 {
     Engine *e = w->e;
     ExprPool *p = e->l->pool;
-    if (buffer->space != SPACE_OPERAND || has_ahead(e->tile, buffer) ||
-        buffer->bytes <= (uint64_t)e->l->lanes->l2_bytes / 2)
-        return;
-    const int64_t stride = step_of(w, offset, w->row), line = LINE_BYTES / dtype_size(buffer->type);
-    if (step_of(w, offset, w->column) != 1 || stride <= 0)
+    const int64_t stride = far_row(w, buffer, offset), line = LINE_BYTES / dtype_size(buffer->type);
+    if (!stride || has_ahead(e->tile, buffer) || !has_room(e, e->mr * e->nr / line))
         return;
     for (int64_t at = 0; at < e->nr; at += line) {
         const Affine *own[] = {e->tile_row, affine_offset(p, e->tile_column, at)};
@@ -316,4 +348,48 @@ void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *ro
     Wanted w = {e, row, column};
     if (can_ask_own(e))
         ask_own(&w, buffer, offset);
+}
+
+/* ---- what the tile leaves to it -------------------------------------------------------------------------- */
+
+static bool asks_for(const LoopList *list, const Buffer *buffer)
+{
+    for (int i = 0; i < list->count; i++)
+        if (list->data[i]->kind == LOOP_ASK && list->data[i]->buffer == buffer)
+            return true;
+    return false;
+}
+
+typedef struct NextRow {
+    Wanted wanted;
+    LoopList *into;
+} NextRow;
+
+static void ask_next(const NextRow *n, Buffer *buffer, const Affine *offset)
+{
+    Engine *e = n->wanted.e;
+    const int64_t stride = far_row(&n->wanted, buffer, offset);
+    if (stride && !has_ahead(e->tile, buffer) && !asks_for(n->into, buffer))
+        loop_ask(e->l, n->into, buffer, affine_offset(e->l->pool, offset, stride));
+}
+
+static void visit_next(void *context, const Expr *x)
+{
+    if (x->kind == EXPR_LOAD && !x->count)
+        ask_next(context, x->buffer, x->affine);
+}
+
+void ahead_ask_next_row(Engine *e, LoopList *into, Index *row, Index *column)
+{
+    NextRow n = {{e, row, column}, into};
+    const int made = into->count;
+    if (!e->sliced || !can_ask_own(e))
+        return;
+    for (int i = 0; i < made; i++) {
+        const Loop *l = into->data[i];
+        if (l->kind == LOOP_SET)
+            expr_visit(e->l->pool, l->value, visit_next, &n);
+        else if (l->kind == LOOP_STORE)
+            ask_next(&n, l->buffer, l->offset);
+    }
 }

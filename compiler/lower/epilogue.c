@@ -164,6 +164,8 @@ static void emit_loops(Epilogue *x, LoopList *into)
     Loop *lanes =
         x->along_rows ? open_row(x, &inner, FOR_VECTOR) : open_column(x, &inner, FOR_VECTOR);
     emit_items(x, &lanes->body, &h, sum);
+    if (!x->along_rows)
+        ahead_ask_next_row(x->e, &lanes->body, x->row, x->column);
     for (int i = 0; i < hoisted.count; i++)
         vec_push(l->arena, &outer->body, hoisted.data[i]);
     vec_push(l->arena, &outer->body, lanes);

@@ -245,6 +245,9 @@ void ahead_ask(Engine *e, Loop *tile, const Affine *row, const Affine *column);
 void ahead_ask_epilogue(Engine *e, const Expr *value, Index *row, Index *column);
 /* The same of what it writes there. */
 void ahead_ask_result(Engine *e, Buffer *buffer, const Affine *offset, Index *row, Index *column);
+/* Of what the epilogue's innermost loop reads and writes, and the tile does not ask for: has the loop itself ask for its
+ * next row. */
+void ahead_ask_next_row(Engine *e, LoopList *into, Index *row, Index *column);
 
 /* So many elements that lie one after another from `begin`, each of `parts` tiles its part of them. */
 void ahead_ask_region(Engine *e, Loop *tile, Buffer *b, const Affine *begin, int64_t elements,
