@@ -110,7 +110,7 @@ static void grant(Matrix *m, const Wish *w, LLVMValueRef block)
     LLVMValueRef step = LLVMBuildAdd(u->builder, block, unit_i64(u, w->step), "");
     step = LLVMBuildLShr(u->builder, step, unit_i64(u, a->shift), "");
     step = LLVMBuildMul(u->builder, step, unit_i64(u, a->stride * dtype_size(a->buffer->type)), "");
-    memory_prefetch(u, unit_element(u, u->i8, m->aheads[w->ahead], step), true);
+    memory_prefetch(u, unit_element(u, u->i8, m->aheads[w->ahead], step), false);
 }
 
 static int all_products(const Matrix *m)

@@ -61,7 +61,8 @@ typedef VEC(Loop *) LoopList;
 
 /* Memory that later tiles read, asked for at each step of a tile's depth: the line that holds
  * element offset + (step >> shift) * stride, which may lie outside of the buffer.  It comes into the first
- * cache: what many steps ask for again would wait in line with the panels otherwise. */
+ * cache: what many steps ask for again would wait in line with the panels otherwise.  (A tile of slices asks once, and
+ * for the second cache: its panels fill the first.) */
 typedef struct Ahead {
     Buffer *buffer;
     const Affine *offset;
