@@ -15,7 +15,7 @@ enum {
     SHARES_EACH = 4, /* a thread that comes late is waited for no longer than a share   */
     MOST_SHARES = 1 << 15,
     SPIN_NS = 50000,          /* between two loops of a step; to be woken takes as long          */
-    MOST_SPIN_NS = 1000000,   /* for the others' shares of one                                   */
+    MOST_SPIN_NS = 200000,    /* for the others' shares of one                                   */
     STALL_NS = 300000,        /* waiting for a share so long, its thread has lost its core …     */
     LEAST_ALONE_NS = 4000000, /* … and the caller works alone for a while; twice as long if it   */
     MOST_ALONE_NS = 256000000 /* happens again                                                   */

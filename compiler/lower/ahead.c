@@ -4,7 +4,7 @@
 
 enum {
     MOST_ROWS = 4,
-    LINE_CYCLES = 20 /* of products, for each line that they let pass; far memory gives one in eight */
+    LINE_CYCLES = 20 /* for each line, of products; far memory gives one in eight */
 };
 
 static void ask(Engine *e, Loop *t, Buffer *buffer, const Affine *offset, int64_t stride, int shift)
