@@ -298,6 +298,7 @@ static void emit_stage(Nest *x, LoopList *into, Stage *st, bool lanes_outside, i
     band_ask(x, into, st, true);
     LoopList *inner = open_loops(x, into, &st->bound, v, is_short, bound_ends);
     band_ask(x, inner, st, false);
+    far_ask(x, inner, st, lanes_outside ? x->shared.data[x->shared.count - 1] : v);
     for (int i = 0; i < st->items.count; i++)
         if (st->items.data[i].kind != ITEM_POST)
             item_evaluate(l, inner, &st->items.data[i]);

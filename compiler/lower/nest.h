@@ -113,6 +113,11 @@ void stream_emit(Nest *x, LoopList *into, Stage *st, Index *v, int first_local);
 /* Where the stage reads windows: asks for their makings, around its sums or at each of their terms. */
 void band_ask(Nest *x, LoopList *into, const Stage *st, bool around);
 
+/* ---- far.c: what large buffers hold further on ------------------------------------------------------------ */
+
+/* Where the lanes run over the index and the stage sums up nothing: asks for what later vectors read. */
+void far_ask(Nest *x, LoopList *into, const Stage *st, const Index *lane);
+
 /* ---- turn.c: small operands that lanes read at a stride ------------------------------------------------ */
 
 /* May the load be read from a copy that is turned once in each call of the kernel? */
