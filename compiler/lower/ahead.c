@@ -22,13 +22,6 @@ static void ask_columns(Engine *e, Loop *t, Buffer *buffer, const Affine *offset
         ask(e, t, buffer, affine_offset(e->l->pool, offset, at), stride, shift);
 }
 
-/* Of the tile among those of its panel of rows. */
-static const Affine *tile_number(Engine *e, const Affine *column)
-{
-    ExprPool *p = e->l->pool;
-    return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
-}
-
 /* Rows from a panel to that which is asked for: the next, or the one after it, where the next is sliced while this
  * one's tiles run. */
 static int64_t next_panel(const Engine *e)

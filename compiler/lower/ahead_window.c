@@ -19,12 +19,6 @@ static int64_t reach_of(const IndexList *list, int from, const int64_t *steps, i
     return reach;
 }
 
-static const Affine *tile_of_panel(Engine *e, const Affine *column)
-{
-    ExprPool *p = e->l->pool;
-    return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
-}
-
 /* Of the next panel's windows what this one's did not reach: their last lines. */
 static void ask_next_windows(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
@@ -32,7 +26,7 @@ static void ask_next_windows(Engine *e, Loop *t, const Affine *row, const Affine
     const Expr *next = place_left(e, affine_offset(p, row, e->mr));
     const int64_t reach = reach_of(&e->depth, e->split, e->left_steps, e->row_stride);
     ahead_ask_region(e, t, next->buffer, affine_offset(p, next->affine, reach),
-                     e->mr * e->row_stride, e->nc / e->nr, tile_of_panel(e, column));
+                     e->mr * e->row_stride, e->nc / e->nr, tile_number(e, column));
 }
 
 /* Of an operand the next chunk's positions, or all of the next value's of the index before it. */
@@ -85,7 +79,7 @@ static void ask_next_chunk(Engine *e, Loop *t, const Affine *row, const Affine *
     const Affine *zero = affine_constant(p, 0),
                  *panel = affine_quotient(p, affine_sub(p, row, e->row_begin), e->mr);
     const Affine *number =
-        affine_add(p, affine_scale(p, panel, e->nc / e->nr), tile_of_panel(e, column));
+        affine_add(p, affine_scale(p, panel, e->nc / e->nr), tile_number(e, column));
     if (e->mc >= e->row->extent)
         ask_next_positions(e, t, place_left(e, zero), e->left_steps, 0, number);
     else if (e->mc <= MOST_SOME_ROWS)

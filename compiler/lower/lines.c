@@ -26,15 +26,6 @@ static int64_t region_lines(const Engine *e)
     return e->region / line_pixels(e) + further_lines(e);
 }
 
-/* Of the depth, for one value of its outermost index. */
-static int64_t part_depth(const Engine *e)
-{
-    int64_t depth = 1;
-    for (int i = 1; i < e->depth.count; i++)
-        depth *= e->depth.data[i]->extent;
-    return depth;
-}
-
 /* Lines of the panel, each a pixel's: the last tile may reach beyond the region's rows. */
 static int64_t panel_lines(const Engine *e)
 {
@@ -43,7 +34,7 @@ static int64_t panel_lines(const Engine *e)
 
 int64_t lines_floats(const Engine *e)
 {
-    return part_depth(e) / SLICED_DEPTH * SLICES * SLICE_LINE * panel_lines(e);
+    return e->suffix / SLICED_DEPTH * SLICES * SLICE_LINE * panel_lines(e);
 }
 
 double lines_share(const Engine *e)
@@ -92,7 +83,9 @@ bool lines_choose(Engine *e)
         return false;
     e->split = 0;
     e->chunk = e->depth.data[0]->extent;
-    e->suffix = part_depth(e);
+    e->suffix = 1;
+    for (int i = 1; i < e->depth.count; i++)
+        e->suffix *= e->depth.data[i]->extent;
     e->single = true;
     return choose_region(e);
 }
@@ -190,7 +183,7 @@ void lines_slice(Engine *e, LoopList *into)
     into = &loop_for(e->l, into, FOR_SERIAL, line)->body;
     into = open_depth(e, into, at, &part);
     slice_line(e, into, first_pixel(e, e->packed_begin, at), affine_index(e->l->pool, line), part,
-               lines_floats(e) * innermost / part_depth(e));
+               lines_floats(e) * innermost / e->suffix);
 }
 
 void lines_set(Engine *e, Loop *t, const Affine *row)
@@ -208,12 +201,11 @@ void lines_set(Engine *e, Loop *t, const Affine *row)
 void lines_ask(Engine *e, Loop *t, const Affine *row, const Affine *column)
 {
     ExprPool *p = e->l->pool;
-    const Affine *panel = affine_quotient(p, affine_sub(p, row, e->packed_begin), e->mr),
-                 *tile = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+    const Affine *panel = affine_quotient(p, affine_sub(p, row, e->packed_begin), e->mr);
     const int64_t across = e->nc / e->nr;
     const Expr *next =
         first_pixel(e, affine_offset(p, e->packed_begin, e->region), begin_windows(e));
     ahead_ask_region(e, t, next->buffer, next->affine, region_lines(e) * line_pitch(e),
                      divide_up(e->region, e->mr) * across,
-                     affine_add(p, affine_scale(p, panel, across), tile));
+                     affine_add(p, affine_scale(p, panel, across), tile_number(e, column)));
 }

@@ -326,7 +326,7 @@ void slices_left(Engine *e, LoopList *into)
 static const Affine *right_panel(Engine *e, const Affine *column)
 {
     ExprPool *p = e->l->pool;
-    const Affine *number = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr),
+    const Affine *number = tile_number(e, column),
                  *panel = affine_scale(p, number, panel_floats(e, e->nr));
     if (!slices_right_aside(e))
         return panel;
@@ -415,7 +415,7 @@ static void slice_aside(Engine *e, Loop *t, const Affine *row, const Affine *col
 {
     ExprPool *p = e->l->pool;
     Aside a = {.slice = left_slice(e, affine_offset(p, row, e->mr)), .parts = least_tiles(e)};
-    a.part = affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+    a.part = tile_number(e, column);
     if (e->column->per_example) { /* there may be fewer tiles */
         a.index = e->column;
         a.column = column;

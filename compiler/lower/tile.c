@@ -58,6 +58,12 @@ const Expr *bind_expr(Engine *e, const Expr *x, const Binding *b)
     return lower_expr(e->l, x, &s);
 }
 
+const Affine *tile_number(const Engine *e, const Affine *column)
+{
+    ExprPool *p = e->l->pool;
+    return affine_quotient(p, affine_sub(p, column, e->column_begin), e->nr);
+}
+
 LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_t last)
 {
     ExprPool *p = e->l->pool;

@@ -120,6 +120,9 @@ const Affine *group_number(const Engine *e); /* the block's */
 /* What only the last one of blocks does, of which this is the given number: a loop that has an iteration there
  * alone. */
 LoopList *tile_open_last(Engine *e, LoopList *into, const Affine *number, int64_t last);
+/* Of the tile at the column among those of its panel of rows. */
+const Affine *tile_number(const Engine *e, const Affine *column);
+
 /* Rows whose epilogue runs at once, those that it sums over or that share lines; 0: a panel's. */
 static inline int64_t tile_set(const Engine *e)
 {
